@@ -1,0 +1,1 @@
+"""What users write and read: models, conditions, names. Pure data: no I/O, no clock."""

@@ -1,0 +1,41 @@
+"""The error tree, by reaction: what a caller does next decides the class, not where the error came from.
+
+    ProviderError
+    ├── Transient     the outside world may do better next time: retry with backoff
+    ├── Terminal      only a changed spec can help: report, stop until the next generation
+    ├── Conflict      our view was stale: read again and retry at once
+    └── NotOurs       the thing exists and belongs to somebody else: never touch it, wait, say so
+
+Every error carries a `reason` (CamelCase, usable as a condition reason) and a message written for the person who applied the
+object: what happened, and what to do next. Nothing in here formats secrets, commands' environments or whole objects.
+"""
+
+from __future__ import annotations
+
+
+class ProviderError(Exception):
+    """Base of every error this project raises on purpose."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(reason={self.reason!r}, message={self.message!r})"
+
+
+class Transient(ProviderError):
+    """A retry may help: engine not answering, API server busy, a deadline passed."""
+
+
+class Terminal(ProviderError):
+    """A retry cannot help until the object's spec changes: bad config, an image that does not exist."""
+
+
+class Conflict(ProviderError):
+    """The write was refused because the object changed since it was read (HTTP 409)."""
+
+
+class NotOurs(ProviderError):
+    """The named thing exists and does not carry our mark; it must not be adopted, changed or deleted."""
