@@ -1,0 +1,362 @@
+"""KINDCluster v1alpha1: the pydantic models that are the single source of the CRD, the reconciler's view and the reference docs.
+
+Shapes only. Everything a single field can promise (pattern, range, length) stands on the field; what several fields promise together
+stands in provider.api.rules as CEL. Field names of kind's own config are kind's (kind pkg/apis/config/v1alpha4/types.go).
+Models read leniently (unknown fields are ignored), so that an older provider survives objects written for a newer one; the API
+server refuses unknown fields where users write them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+IMAGE_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$"
+VERSION_PATTERN = r"^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
+DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
+ABSOLUTE_PATTERN = r"^/[^\x00-\x1f:]*$"
+
+
+class Model(BaseModel):
+    """Base: frozen, camelCase outside, snake_case inside, bad values never printed."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", hide_input_in_errors=True
+    )
+
+
+def _cel(*rules: tuple[str, str]) -> dict[str, Any]:
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
+
+
+Text = Annotated[str, Field(max_length=65536)]
+Key = Annotated[str, Field(max_length=317)]
+
+
+class Mount(Model):
+    """A path of the host that the node sees."""
+
+    container_path: str = Field(
+        max_length=1024, pattern=ABSOLUTE_PATTERN, description="containerPath is the absolute path inside the node."
+    )
+    host_path: str = Field(
+        max_length=1024,
+        pattern=ABSOLUTE_PATTERN,
+        description="hostPath is the absolute path on the engine's host. It must exist: a missing path is reported, not created.",
+    )
+    read_only: bool | None = Field(None, description="readOnly mounts the path read-only.")
+    selinux_relabel: bool | None = Field(
+        None, description="selinuxRelabel asks the engine to relabel the path for the container."
+    )
+    propagation: Literal["None", "HostToContainer", "Bidirectional"] | None = Field(
+        None,
+        description="propagation of mounts made below the path later: None (kind's default), HostToContainer or Bidirectional.",
+    )
+
+
+class PortMapping(Model):
+    """A port of the host that leads to a port of the node."""
+
+    container_port: int = Field(ge=1, le=65535, description="containerPort is the port inside the node.")
+    host_port: int | None = Field(
+        None,
+        ge=-1,
+        le=65535,
+        description="hostPort on the engine's host; 0 or absent lets kind pick one, -1 lets the engine pick.",
+    )
+    listen_address: str | None = Field(
+        None, max_length=45, description="listenAddress is the host's IP address to listen on; kind's default is all addresses."
+    )
+    protocol: Literal["TCP", "UDP", "SCTP"] | None = Field(None, description="protocol: TCP (kind's default), UDP or SCTP.")
+
+
+class PatchJSON6902(Model):
+    """An RFC 6902 patch of one of the kubeadm config documents."""
+
+    group: str = Field(max_length=253, description='group of the patched document, e.g. "kubeadm.k8s.io".')
+    version: str = Field(max_length=63, description='version of the patched document, e.g. "v1beta3".')
+    kind: str = Field(max_length=63, description='kind of the patched document, e.g. "ClusterConfiguration".')
+    patch: Text = Field(description="patch is the JSON or YAML text of the RFC 6902 operations.")
+
+
+class Node(Model):
+    """One node container."""
+
+    role: Literal["control-plane", "worker"] | None = Field(None, description="role: control-plane (kind's default) or worker.")
+    image: str | None = Field(
+        None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of this node; overrides spec.image."
+    )
+    labels: dict[Key, Annotated[str, Field(max_length=63)]] | None = Field(
+        None, max_length=32, description="labels are Kubernetes labels of the Node, set when it joins."
+    )
+    extra_mounts: list[Mount] | None = Field(
+        None, max_length=32, description="extraMounts are paths of the host that the node sees."
+    )
+    extra_port_mappings: list[PortMapping] | None = Field(
+        None, max_length=32, description="extraPortMappings are ports of the host that lead to the node."
+    )
+    kubeadm_config_patches: list[Text] | None = Field(
+        None, max_length=16, description="kubeadmConfigPatches are merge patches (RFC 7386) of this node's kubeadm config."
+    )
+    kubeadm_config_patches_json6902: list[PatchJSON6902] | None = Field(
+        None,
+        max_length=16,
+        alias="kubeadmConfigPatchesJSON6902",
+        description="kubeadmConfigPatchesJSON6902 are RFC 6902 patches of this node's kubeadm config.",
+    )
+
+
+class Networking(Model):
+    """Network settings of the cluster; kind's own defaults apply to what is absent."""
+
+    ip_family: Literal["ipv4", "ipv6", "dual"] | None = Field(None, description="ipFamily: ipv4 (kind's default), ipv6 or dual.")
+    api_server_port: int | None = Field(
+        None,
+        ge=-1,
+        le=65535,
+        alias="apiServerPort",
+        description="apiServerPort on the host; 0 or absent picks a free one and keeps it, -1 lets the engine pick one at every start.",
+    )
+    api_server_address: str | None = Field(
+        None,
+        max_length=45,
+        alias="apiServerAddress",
+        description="apiServerAddress is the host's IP address the API server listens on; kind's default is the loopback address.",
+    )
+    pod_subnet: str | None = Field(
+        None, max_length=87, description="podSubnet: a CIDR of the family, or one of each separated by a comma for dual."
+    )
+    service_subnet: str | None = Field(
+        None, max_length=87, description="serviceSubnet: a CIDR of the family, or one of each separated by a comma for dual."
+    )
+    disable_default_cni: bool | None = Field(
+        None,
+        alias="disableDefaultCNI",
+        description="disableDefaultCNI leaves the CNI to you; Ready then waits for nodes to be registered, not for them to be Ready.",
+    )
+    kube_proxy_mode: Literal["iptables", "ipvs", "nftables", "none"] | None = Field(
+        None, description="kubeProxyMode: iptables (kind's default), ipvs, nftables or none."
+    )
+    dns_search: list[Annotated[str, Field(max_length=253)]] | None = Field(
+        None,
+        max_length=32,
+        alias="dnsSearch",
+        description="dnsSearch replaces the nodes' DNS search domains; an empty list removes them, absent inherits the host's.",
+    )
+
+
+class ControlPlaneEndpoint(Model):
+    """Where the cluster's API server answers."""
+
+    host: str = Field(min_length=1, max_length=512, description="host is a DNS name or an IP address.")
+    port: int = Field(ge=1, le=65535, description="port is a TCP port.")
+
+
+class OwnerIdentity(Model):
+    """Ties the object to the containers made for it; written by the provider before anything is made."""
+
+    token: str = Field(
+        pattern=r"^[0-9a-f]{32}$", max_length=32, description="token is random; with namespace and name it makes the mark."
+    )
+    runtime: Literal["kind", "local"] = Field(description="runtime is the one that was chosen for this object.")
+
+
+class KINDClusterSpec(Model):
+    """What is wanted. Field names of kind's config are kind's own."""
+
+    cluster_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=49,
+        pattern=LABEL_PATTERN,
+        description="clusterName is the name of the kind cluster; absent: the object's name. Immutable.",
+    )
+    version: str | None = Field(
+        None,
+        max_length=64,
+        pattern=VERSION_PATTERN,
+        description='version of Kubernetes, e.g. "v1.34.4"; picks the node image kindest/node:<version> where no image is named.',
+    )
+    image: str | None = Field(
+        None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of all nodes that name none of their own."
+    )
+    control_plane_replicas: int | None = Field(
+        None, ge=1, le=9, description="controlPlaneReplicas: short form of nodes; absent: 1."
+    )
+    worker_replicas: int | None = Field(None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0.")
+    nodes: list[Node] | None = Field(
+        None, min_length=1, max_length=59, description="nodes one by one; excludes controlPlaneReplicas and workerReplicas."
+    )
+    networking: Networking | None = Field(None, description="networking of the cluster.")
+    feature_gates: dict[Key, bool] | None = Field(None, max_length=64, description="featureGates of all Kubernetes components.")
+    runtime_config: dict[Key, Annotated[str, Field(max_length=256)]] | None = Field(
+        None, max_length=64, description="runtimeConfig of the API server (its --runtime-config)."
+    )
+    kubeadm_config_patches: list[Text] | None = Field(
+        None, max_length=16, description="kubeadmConfigPatches are merge patches (RFC 7386) of every node's kubeadm config."
+    )
+    kubeadm_config_patches_json6902: list[PatchJSON6902] | None = Field(
+        None,
+        max_length=16,
+        alias="kubeadmConfigPatchesJSON6902",
+        description="kubeadmConfigPatchesJSON6902 are RFC 6902 patches of every node's kubeadm config.",
+    )
+    containerd_config_patches: list[Text] | None = Field(
+        None, max_length=16, description="containerdConfigPatches are TOML merge patches of every node's containerd config."
+    )
+    containerd_config_patches_json6902: list[Text] | None = Field(
+        None,
+        max_length=16,
+        alias="containerdConfigPatchesJSON6902",
+        description="containerdConfigPatchesJSON6902 are RFC 6902 patches of every node's containerd config.",
+    )
+    runtime: Literal["auto", "kind", "local"] | None = Field(
+        None,
+        description=(
+            "runtime: kind (containers), local (control plane as processes, nodes simulated) or auto (kind where a container "
+            "engine answers, else local); absent: the manager's default."
+        ),
+    )
+    deletion_policy: Literal["Delete", "Retain"] | None = Field(
+        None, description="deletionPolicy: Delete (default) removes the cluster with the object, Retain keeps it running."
+    )
+    heal_policy: Literal["Repair", "Recreate", "Report"] | None = Field(
+        None,
+        description=(
+            "healPolicy: Repair (default) starts stopped nodes; Recreate also replaces a cluster that lost a node (its content is "
+            "lost); Report changes nothing."
+        ),
+    )
+    retain_on_failure: bool | None = Field(
+        None,
+        description="retainOnFailure keeps the containers of a failed create for inspection, until the next try or the deletion.",
+    )
+    create_timeout: str | None = Field(
+        None,
+        min_length=2,
+        max_length=16,
+        pattern=DURATION_PATTERN,
+        description='createTimeout of one try, e.g. "10m"; 30s to 2h.',
+    )
+    standalone: bool | None = Field(
+        None, description="standalone provisions without an owner Cluster although Cluster API is installed."
+    )
+    control_plane_endpoint: ControlPlaneEndpoint | None = Field(
+        None, description="controlPlaneEndpoint is written by the provider, once. Leave it out."
+    )
+    identity: OwnerIdentity | None = Field(None, description="identity is written by the provider, once. Leave it out.")
+
+
+class Condition(Model):
+    """A metav1.Condition."""
+
+    type: str = Field(
+        max_length=316,
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+    )
+    status: Literal["True", "False", "Unknown"]
+    reason: str = Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    message: str = Field(max_length=32768)
+    observed_generation: int | None = Field(None, ge=0)
+    last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
+
+
+class HistoryEntry(Model):
+    """Something that happened."""
+
+    time: str = Field(json_schema_extra={"format": "date-time"})
+    phase: str = Field(max_length=63)
+    reason: str = Field(max_length=1024)
+    message: str | None = Field(None, max_length=1024)
+    count: int = Field(ge=1, description="count of the same thing in a row.")
+
+
+class NodeStatus(Model):
+    """One node, as the runtime and the cluster see it."""
+
+    name: str = Field(max_length=253)
+    role: str = Field(max_length=63)
+    state: str = Field(max_length=63, description="state of the container: Running, Stopped, Paused, Created or Restarting.")
+    ready: bool | None = Field(None, description="ready is the Ready condition of the Kubernetes Node.")
+    id: str | None = Field(None, max_length=128, description="id of the container.")
+    image: str | None = Field(None, max_length=512)
+
+
+class Endpoints(Model):
+    """URLs of the API server."""
+
+    host: str | None = Field(None, max_length=600, description="host is the URL from the engine's host.")
+    internal: str | None = Field(None, max_length=600, description="internal is the URL from the engine's kind network.")
+
+
+class Initialization(Model):
+    """One-way marks of the Cluster API contract."""
+
+    provisioned: bool | None = Field(
+        None, description="provisioned: the endpoint and the kubeconfig are published and have answered."
+    )
+    control_plane_initialized: bool | None = Field(None, description="controlPlaneInitialized: the API server has answered.")
+
+
+class CreateStep(Model):
+    """One step of creating."""
+
+    name: str = Field(max_length=256)
+    state: str = Field(max_length=63)
+    seconds: int | None = Field(None, ge=0)
+
+
+class LastCreate(Model):
+    """The newest create and how far it got."""
+
+    attempts: int | None = Field(None, ge=0, description="attempts made for this generation of the spec.")
+    started_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
+    finished_at: str | None = Field(
+        None, json_schema_extra={"format": "date-time"}, description="finishedAt is set only by success."
+    )
+    next_attempt_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
+    seconds: int | None = Field(None, ge=0)
+    generation: int | None = Field(None, ge=0)
+    config_hash: str | None = Field(None, max_length=128)
+    steps: list[CreateStep] | None = Field(None, max_length=32)
+
+
+class VersionStatus(Model):
+    """A Kubernetes version in use."""
+
+    version: str = Field(max_length=64)
+
+
+class KINDClusterStatus(Model):
+    """What is there. A cache: it is rebuilt from observation when it is lost."""
+
+    ready: bool | None = Field(None, description="ready: the cluster is usable now (the Ready condition).")
+    initialized: bool | None = Field(None, description="initialized: the control plane has answered (v1beta1 contract).")
+    initialization: Initialization | None = None
+    phase: Literal["Pending", "Queued", "Creating", "Ready", "Degraded", "Repairing", "Deleting", "Failed"] | None = None
+    conditions: list[Condition] | None = Field(
+        None, max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    )
+    history: list[HistoryEntry] | None = Field(None, max_length=32, description="history: what happened, newest last.")
+    nodes: list[NodeStatus] | None = Field(None, max_length=64)
+    nodes_ready: str | None = Field(None, max_length=16, description='nodesReady: ready and expected nodes, e.g. "3/3".')
+    endpoints: Endpoints | None = None
+    cluster_name: str | None = Field(None, max_length=63, description="clusterName is the name of the kind cluster.")
+    runtime: str | None = Field(None, max_length=63)
+    resolved_image: str | None = Field(None, max_length=512)
+    version: str | None = Field(None, max_length=64, description="version the API server reports.")
+    versions: list[VersionStatus] | None = Field(None, max_length=16)
+    failure_reason: str | None = Field(None, max_length=256)
+    failure_message: str | None = Field(None, max_length=32768)
+    last_create: LastCreate | None = None
+    observed_generation: int | None = Field(None, ge=0)
+
+
+class KINDCluster(Model):
+    """KINDCluster is a whole kind cluster, control plane included, on the container engine beside the manager."""
+
+    spec: KINDClusterSpec | None = Field(None, description="spec is what is wanted.")
+    status: KINDClusterStatus | None = Field(None, description="status is what is there; written by the provider.")
