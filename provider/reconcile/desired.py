@@ -1,0 +1,33 @@
+"""From the spec (and the owner Cluster's network) to what the runtime is asked for. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provider.ports import JsonObject
+from provider.reconcile.options import ReconcileOptions
+from provider.reconcile.plan import expected_nodes
+from provider.reconcile.scope import Scope
+from provider.render import cluster_request, config_hash
+
+
+def desire(scope: Scope, options: ReconcileOptions) -> None:
+    """Set scope.request, scope.config_hash and scope.expected."""
+    assert scope.identity is not None and scope.runtime is not None
+    network = (scope.cluster or {}).get("spec", {}).get("clusterNetwork") or {}
+    scope.request = cluster_request(
+        scope.spec,
+        cluster_name=scope.identity.cluster_name,
+        pod_subnet=_cidr(network, "pods"),
+        service_subnet=_cidr(network, "services"),
+        default_image=options.default_image,
+        default_timeout=options.default_create_timeout.total_seconds(),
+    )
+    scope.config_hash = config_hash(scope.request)
+    scope.expected = expected_nodes(scope.request.config, load_balancer=not scope.runtime.simulated)
+
+
+def _cidr(network: JsonObject, part: str) -> str | None:
+    """Cluster.spec.clusterNetwork.{pods,services}.cidrBlocks, joined as kind writes dual-stack subnets."""
+    blocks: list[Any] = (network.get(part) or {}).get("cidrBlocks") or []
+    return ",".join(str(block) for block in blocks) or None

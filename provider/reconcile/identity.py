@@ -1,0 +1,42 @@
+"""Who a cluster belongs to: its name on the engine, the token persisted on the object, the marker made of both. Pure.
+
+The marker must survive `clusterctl move` and backups (new UID, no status) and must not be transferable by copying the token into
+another object: so it is made of namespace, name and the token in the spec, and of nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from provider.api.names import FINALIZER
+from provider.api.v1alpha1 import KINDClusterSpec
+from provider.ports import Identity, JsonObject, ObjectKey
+
+MARKER_LENGTH = 32
+
+
+def cluster_name(key: ObjectKey, spec: KINDClusterSpec) -> str:
+    """Name of the kind cluster: spec.clusterName, else the object's own name (both checked by the CRD)."""
+    return spec.cluster_name or key.name
+
+
+def marker(key: ObjectKey, token: str) -> str:
+    """32 hexadecimal digits: fits a path element and a DNS label."""
+    return hashlib.sha256(f"{key.namespace}/{key.name}/{token}".encode()).hexdigest()[:MARKER_LENGTH]
+
+
+def identity_of(key: ObjectKey, spec: KINDClusterSpec) -> Identity | None:
+    """The persisted identity, or None as long as nothing can have been made for this object."""
+    if spec.identity is None:
+        return None
+    return Identity(cluster_name(key, spec), marker(key, spec.identity.token), str(key))
+
+
+def with_finalizer(obj: JsonObject) -> list[str] | None:
+    """The object's finalizers with ours added; None when it is there already."""
+    present: list[str] = list(obj["metadata"].get("finalizers") or [])
+    return None if FINALIZER in present else [*present, FINALIZER]
+
+
+def without_finalizer(obj: JsonObject) -> list[str]:
+    return [name for name in obj["metadata"].get("finalizers") or [] if name != FINALIZER]

@@ -1,0 +1,88 @@
+"""Reading the outside world for one pass: the runtime's nodes, then the cluster's own API. Effects: reads only.
+
+What is remembered between passes is a hint that saves work, never a truth: the kubeconfig (until a node restarted or the API refused
+it) and how often in a row the API gave no answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from provider.api.conditions import Reason
+from provider.errors import ProviderError, Terminal
+from provider.ports import (
+    NodeRole,
+    NodeRunState,
+    ObjectKey,
+    Ownership,
+    Presence,
+    RuntimeObservation,
+    Workload,
+    WorkloadObservation,
+)
+from provider.reconcile.scope import Scope
+
+MISSES_UNTIL_DOWN = 3
+"""Deadlines in a row after which an API server without an answer counts as down: one slow answer must not flip Ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    fingerprint: tuple[object, ...]
+    text: str
+
+
+class Observer:
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self._kept: dict[ObjectKey, _Kept] = {}
+        self._misses: Counter[ObjectKey] = Counter()
+
+    def forget(self, key: ObjectKey) -> None:
+        self._kept.pop(key, None)
+        self._misses.pop(key, None)
+
+    async def look(self, scope: Scope, *, complete: bool) -> str | None:
+        """Set scope.observation and, for a finished cluster that runs, scope.workload. Returns its kubeconfig, if any."""
+        assert scope.runtime is not None and scope.identity is not None
+        scope.observation = seen = await scope.runtime.observe(scope.identity)
+        if not complete or seen.ownership is not Ownership.OURS or seen.presence is not Presence.PRESENT:
+            return None
+        if not _control_plane_runs(seen):
+            return None
+        kubeconfig = await self._kubeconfig(scope, seen)
+        if kubeconfig is not None:
+            scope.workload = self._judge(scope.key, await self._workload.observe(kubeconfig))
+        return kubeconfig
+
+    async def _kubeconfig(self, scope: Scope, seen: RuntimeObservation) -> str | None:
+        assert scope.runtime is not None and scope.identity is not None
+        fingerprint = (seen.endpoint, *sorted((node.id, node.started_at) for node in seen.nodes))
+        kept = self._kept.get(scope.key)
+        if kept is not None and kept.fingerprint == fingerprint:
+            return kept.text
+        try:
+            text = await scope.runtime.kubeconfig(scope.identity)
+        except ProviderError as error:
+            reason = Reason.KUBECONFIG_REFUSED if isinstance(error, Terminal) else Reason.KUBECONFIG_PENDING
+            scope.problem = (reason, error.message)
+            scope.workload = WorkloadObservation(reachable=None, detail=error.message)
+            scope.wait(2.0)
+            return None
+        self._kept[scope.key] = _Kept(fingerprint, text)
+        return text
+
+    def _judge(self, key: ObjectKey, answer: WorkloadObservation) -> WorkloadObservation:
+        if answer.reachable is not None:
+            self._misses.pop(key, None)
+            if not answer.reachable:
+                self._kept.pop(key, None)
+            return answer
+        self._misses[key] += 1
+        return replace(answer, reachable=False) if self._misses[key] >= MISSES_UNTIL_DOWN else answer
+
+
+def _control_plane_runs(seen: RuntimeObservation) -> bool:
+    states = [node.state for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE]
+    return seen.endpoint is not None and NodeRunState.RUNNING in states

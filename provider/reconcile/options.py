@@ -1,0 +1,26 @@
+"""What the manager's settings mean to the reconciler. Values only; where they come from is provider/settings.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileOptions:
+    default_runtime: str = "auto"
+    """Runtime of objects without spec.runtime: "auto", "kind" or "local"."""
+    default_image: str | None = None
+    """Node image of objects that name neither image nor version; None leaves it to kind."""
+    default_create_timeout: timedelta = timedelta(minutes=10)
+    create_attempts: int = 3
+    """Tries before a create is given up until the spec changes."""
+    retry_base: timedelta = timedelta(seconds=10)
+    """Wait before the second try; doubles with each further one."""
+    namespace: str | None = None
+    """Only objects of this namespace; None = all."""
+    watch_filter: str = ""
+    """Only objects whose cluster.x-k8s.io/watch-filter label has this value; empty = all."""
+    log_dir: Path | None = None
+    """Where logs of failed creates are kept, one folder per object; None = they are not."""

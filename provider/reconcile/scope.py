@@ -1,0 +1,135 @@
+"""What one reconcile pass has read and found, field by field; each says when it is set. No effects, no decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from provider.api import names
+from provider.api.v1alpha1 import KINDClusterSpec
+from provider.ports import (
+    ClusterRequest,
+    Identity,
+    JobStatus,
+    JsonObject,
+    NodeRole,
+    ObjectKey,
+    Runtime,
+    RuntimeObservation,
+    WorkloadObservation,
+)
+from provider.reconcile.plan import Plan
+
+
+class Owner(StrEnum):
+    """What became of the Cluster API Cluster that owns the object."""
+
+    NONE = "None"
+    """The object has no owner reference to a Cluster."""
+    PRESENT = "Present"
+    GONE = "Gone"
+    """The reference names a Cluster that does not exist, or another one with the same name."""
+
+
+@dataclass(slots=True)
+class Scope:
+    key: ObjectKey
+    obj: JsonObject
+    """The KINDCluster as read (or as returned by our own last patch of this pass)."""
+    spec: KINDClusterSpec
+    now: datetime
+
+    owner: Owner = Owner.NONE
+    cluster: JsonObject | None = None
+    """The owner Cluster; set when owner is PRESENT."""
+    standalone: bool = False
+    """Provision without an owner: asked for, or Cluster API is not installed."""
+
+    runtime: Runtime | None = None
+    """Set once spec.identity names one that this manager has."""
+    identity: Identity | None = None
+    request: ClusterRequest | None = None
+    config_hash: str = ""
+    expected: tuple[tuple[str, NodeRole], ...] = ()
+
+    job: JobStatus | None = None
+    observation: RuntimeObservation | None = None
+    """None while a job works on the cluster: its progress is the news then."""
+    workload: WorkloadObservation | None = None
+    """None when there was nothing to ask."""
+    decision: Plan | None = None
+    rival: str = ""
+
+    secret_published: bool | None = None
+    """None: not looked at in this pass."""
+    problem: tuple[str, str] | None = None
+    """(reason, message) of something that stands in the way in this pass."""
+    requeue_after: float | None = None
+    """Seconds; the soonest wait of all phases."""
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        meta: Mapping[str, Any] = self.obj["metadata"]
+        return meta
+
+    @property
+    def status(self) -> JsonObject:
+        status: JsonObject = self.obj.get("status") or {}
+        return status
+
+    @property
+    def generation(self) -> int:
+        return int(self.meta.get("generation", 0))
+
+    @property
+    def deleting(self) -> bool:
+        return "deletionTimestamp" in self.meta
+
+    @property
+    def last_create(self) -> JsonObject:
+        record: JsonObject = self.status.get("lastCreate") or {}
+        return record
+
+    @property
+    def provisioned(self) -> bool:
+        """The endpoint is written once a cluster has answered, and survives move and backup, unlike status."""
+        return self.spec.control_plane_endpoint is not None
+
+    def wait(self, seconds: float) -> None:
+        """Look again after this long, or sooner if another phase wants so."""
+        self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
+
+
+def annotated(obj: JsonObject, annotation: str) -> bool:
+    """Existence counts, whatever the value (Cluster API util/annotations)."""
+    return annotation in (obj["metadata"].get("annotations") or {})
+
+
+def pause_reason(scope: Scope) -> str:
+    """Why the object is paused, in the contract's words; empty when it is not (Cluster API util/paused)."""
+    parts = []
+    if scope.cluster is not None and (scope.cluster.get("spec") or {}).get("paused") is True:
+        parts.append("Cluster spec.paused is set to true")
+    if annotated(scope.obj, names.PAUSED_ANNOTATION):
+        parts.append(f"KINDCluster has the {names.PAUSED_ANNOTATION} annotation")
+    return ", ".join(parts)
+
+
+def owner_reference(obj: JsonObject) -> Mapping[str, Any] | None:
+    """The reference to a Cluster API Cluster, by group and kind (the version and `controller` may be anything)."""
+    for reference in obj["metadata"].get("ownerReferences") or []:
+        group = str(reference.get("apiVersion", "")).partition("/")[0]
+        if reference.get("kind") == names.CLUSTERS.kind and group == names.CAPI_GROUP:
+            found: Mapping[str, Any] = reference
+            return found
+    return None
+
+
+def references(cluster: JsonObject, key: ObjectKey) -> bool:
+    """Whether Cluster.spec.infrastructureRef names this object (v1beta2 apiGroup or v1beta1 apiVersion form)."""
+    reference = (cluster.get("spec") or {}).get("infrastructureRef") or {}
+    group = reference.get("apiGroup") or str(reference.get("apiVersion", "")).partition("/")[0]
+    return (group, reference.get("kind"), reference.get("name")) == (names.GROUP, names.KIND, key.name)

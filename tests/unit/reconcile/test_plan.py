@@ -1,0 +1,185 @@
+"""plan(): what should happen next, as a table and as properties over all combinations of facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider.api.conditions import Reason
+from provider.ports import (
+    JobState,
+    JobStatus,
+    NodeObservation,
+    NodeRole,
+    NodeRunState,
+    Ownership,
+    Presence,
+    RuntimeObservation,
+)
+from provider.reconcile.plan import Action, Attempts, Facts, Heal, expected_nodes, plan
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EXPECTED = (("demo-control-plane", NodeRole.CONTROL_PLANE), ("demo-worker", NodeRole.WORKER))
+
+
+def node(name: str, state: NodeRunState = NodeRunState.RUNNING) -> NodeObservation:
+    role = NodeRole.CONTROL_PLANE if "control-plane" in name else NodeRole.WORKER
+    return NodeObservation(name, role, f"id-{name}", state)
+
+
+ABSENT = RuntimeObservation(Presence.ABSENT)
+UNKNOWN = RuntimeObservation(Presence.UNKNOWN, reason="EngineUnreachable", detail="docker does not answer")
+FOREIGN = RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, detail="a cluster made by hand")
+WHOLE = RuntimeObservation(Presence.PRESENT, Ownership.OURS, tuple(node(name) for name, _ in EXPECTED))
+STOPPED = replace(WHOLE, nodes=(WHOLE.nodes[0], node("demo-worker", NodeRunState.STOPPED)))
+PARTIAL = replace(WHOLE, nodes=WHOLE.nodes[:1])
+
+
+def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) -> Facts:
+    base = Facts(observation, EXPECTED, False, Heal.REPAIR, Attempts(), None, "hash", NOW)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given_facts", "action", "reason"),
+    [
+        pytest.param(facts(ABSENT), Action.CREATE, Reason.CREATING, id="nothing there"),
+        pytest.param(facts(WHOLE), Action.CREATE, Reason.CREATING, id="remains of an interrupted create are replaced"),
+        pytest.param(facts(WHOLE, complete=True), Action.NOTHING, Reason.READY, id="a finished cluster is left alone"),
+        pytest.param(facts(UNKNOWN, complete=True), Action.WAIT, Reason.ENGINE_UNREACHABLE, id="unknown waits"),
+        pytest.param(facts(FOREIGN), Action.WAIT, Reason.NAME_CONFLICT, id="foreign waits"),
+        pytest.param(facts(ABSENT, rival="a/b"), Action.WAIT, Reason.NAME_CONFLICT, id="an older claim wins"),
+        pytest.param(facts(PARTIAL, rival="a/b"), Action.CREATE, Reason.CREATING, id="own containers beat an older claim"),
+        pytest.param(facts(STOPPED, complete=True), Action.START, Reason.STARTING, id="stopped nodes are started"),
+        pytest.param(
+            facts(STOPPED, complete=True, heal=Heal.REPORT), Action.WAIT, Reason.REPAIR_NEEDED, id="Report starts nothing"
+        ),
+        pytest.param(facts(PARTIAL, complete=True), Action.WAIT, Reason.REPAIR_NEEDED, id="Repair replaces nothing"),
+        pytest.param(facts(PARTIAL, complete=True, heal=Heal.RECREATE), Action.CREATE, Reason.RECREATING, id="Recreate replaces"),
+        pytest.param(
+            facts(ABSENT, complete=True, heal=Heal.RECREATE), Action.CREATE, Reason.RECREATING, id="Recreate after removal"
+        ),
+        pytest.param(facts(ABSENT, complete=True), Action.WAIT, Reason.REPAIR_NEEDED, id="Repair reports a removal"),
+        pytest.param(
+            facts(ABSENT, attempts=Attempts(1, "X", "boom", next_at=NOW + timedelta(seconds=9))),
+            Action.WAIT,
+            Reason.CREATE_RETRYING,
+            id="a retry waits for its time",
+        ),
+        pytest.param(
+            facts(ABSENT, attempts=Attempts(1, "X", "boom", next_at=NOW)), Action.CREATE, Reason.CREATING, id="retry is due"
+        ),
+        pytest.param(
+            facts(ABSENT, attempts=Attempts(3, "X", "boom", given_up=True)), Action.WAIT, Reason.CREATE_FAILED, id="given up"
+        ),
+        pytest.param(
+            facts(PARTIAL, attempts=Attempts(3, "X", "boom", given_up=True)), Action.CLEAN, Reason.CLEANING_UP, id="cleans up"
+        ),
+        pytest.param(
+            facts(PARTIAL, attempts=Attempts(3, "X", "boom", given_up=True), retain_on_failure=True),
+            Action.WAIT,
+            Reason.CREATE_FAILED,
+            id="keeps remains when asked to",
+        ),
+    ],
+)
+def test_decision(given_facts: Facts, action: Action, reason: Reason) -> None:
+    """Each situation has exactly one answer."""
+    decision = plan(given_facts)
+
+    assert (action, reason) == (decision.action, decision.reason)
+
+
+def test_a_running_create_for_an_older_spec_is_cancelled() -> None:
+    """An edit while creating must not wait for a cluster nobody wants any more."""
+    job = JobStatus("create", JobState.RUNNING, tag="old")
+
+    assert plan(facts(None, job=job)).action is Action.CANCEL
+    assert plan(facts(None, job=replace(job, tag="hash"))).action is Action.NOTHING
+
+
+def test_a_container_that_does_not_stay_up_is_not_started_in_a_tight_loop() -> None:
+    """After a start there is a rest, then another start."""
+    job = JobStatus("start", JobState.SUCCEEDED, finished_at=NOW - timedelta(seconds=1))
+
+    resting = plan(facts(STOPPED, complete=True, job=job))
+    assert resting.action is Action.WAIT
+    assert resting.after is not None and timedelta(0) < resting.after < timedelta(seconds=10)
+    assert plan(facts(STOPPED, complete=True, job=job, now=NOW + timedelta(seconds=10))).action is Action.START
+
+
+ANY_FACTS = st.builds(
+    Facts,
+    observation=st.sampled_from([ABSENT, UNKNOWN, FOREIGN, WHOLE, STOPPED, PARTIAL]),
+    expected=st.just(EXPECTED),
+    complete=st.booleans(),
+    heal=st.sampled_from(Heal),
+    attempts=st.builds(
+        Attempts,
+        count=st.integers(0, 5),
+        failed_reason=st.sampled_from(["", "ImagePullFailed"]),
+        failed_message=st.just("why"),
+        given_up=st.booleans(),
+        next_at=st.sampled_from([None, NOW, NOW + timedelta(minutes=1)]),
+    ),
+    job=st.none()
+    | st.builds(
+        JobStatus,
+        verb=st.sampled_from(["create", "start", "delete"]),
+        state=st.sampled_from(JobState),
+        finished_at=st.sampled_from([None, NOW]),
+        tag=st.sampled_from(["hash", "old"]),
+    ),
+    config_hash=st.just("hash"),
+    now=st.just(NOW),
+    rival=st.sampled_from(["", "other/demo"]),
+    retain_on_failure=st.booleans(),
+)
+CHANGES = {Action.CREATE, Action.START, Action.CLEAN}
+
+
+@given(ANY_FACTS)
+def test_what_is_unknown_or_foreign_is_never_changed(any_facts: Facts) -> None:
+    """The two rules nothing may override: no effect without a certain observation, none on what is not ours."""
+    if any_facts.observation in (UNKNOWN, FOREIGN):
+        assert plan(any_facts).action not in CHANGES
+
+
+@given(ANY_FACTS)
+def test_at_most_one_operation_at_a_time(any_facts: Facts) -> None:
+    """While a job works nothing else is begun."""
+    if any_facts.job is not None and any_facts.job.state in (JobState.QUEUED, JobState.RUNNING):
+        assert plan(any_facts).action not in CHANGES
+
+
+@given(ANY_FACTS)
+def test_a_finished_cluster_is_replaced_only_with_consent(any_facts: Facts) -> None:
+    """Only healPolicy: Recreate may destroy what a user may have put into a cluster."""
+    replaces = plan(any_facts).action in (Action.CREATE, Action.CLEAN)
+    if any_facts.complete and replaces:
+        assert any_facts.heal is Heal.RECREATE
+
+
+@given(ANY_FACTS)
+def test_every_wait_says_why(any_facts: Facts) -> None:
+    """A person who reads the condition must learn what is being waited for."""
+    decision = plan(any_facts)
+    if decision.action is Action.WAIT:
+        assert decision.message
+
+
+def test_expected_names_are_those_kind_gives() -> None:
+    """The first node of a role has no number; several control planes bring a load balancer."""
+    config = {
+        "name": "d",
+        "nodes": [{"role": "control-plane"}, {"role": "worker"}, {"role": "control-plane"}, {"role": "worker"}],
+    }
+
+    names = [name for name, _ in expected_nodes(config, load_balancer=True)]
+
+    assert ["d-control-plane", "d-worker", "d-control-plane2", "d-worker2", "d-external-load-balancer"] == names
+    assert 4 == len(expected_nodes(config, load_balancer=False))
