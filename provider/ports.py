@@ -17,7 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from provider.api.resources import ObjectKey, Resource
+from provider.api.resources import ObjectKey as ObjectKey
+from provider.api.resources import Resource as Resource
 
 JsonObject = dict[str, Any]
 """A Kubernetes object or a part of one, as decoded JSON."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from provider.api import names
 from provider.api.conditions import Reason
 from provider.errors import Conflict, ProviderError
-from provider.ports import Clock, JobState, Jobs, Kube, ObjectKey, Progress, Recorder, Runtime, Workload
+from provider.ports import Clock, Jobs, JobState, Kube, ObjectKey, Progress, Recorder, Runtime, Workload
 from provider.reconcile import creation, status, work
 from provider.reconcile.announce import write_status
 from provider.reconcile.choose import choose_runtime

@@ -9,8 +9,8 @@ from datetime import timedelta
 from provider.api import names
 from provider.api.conditions import Reason
 from provider.ports import (
-    JobState,
     Jobs,
+    JobState,
     Kube,
     Ownership,
     Presence,

@@ -42,9 +42,9 @@ async def ensure_endpoint(scope: Scope, kube: Kube) -> None:
         return
     if scope.workload is None or not scope.workload.reachable:
         return
-    endpoint = {"host": observation.endpoint.host, "port": observation.endpoint.port}
-    await _patch(scope, kube, {"spec": {"controlPlaneEndpoint": endpoint}})
-    scope.spec = scope.spec.model_copy(update={"control_plane_endpoint": ControlPlaneEndpoint(**endpoint)})
+    endpoint = ControlPlaneEndpoint(host=observation.endpoint.host, port=observation.endpoint.port)
+    await _patch(scope, kube, {"spec": {"controlPlaneEndpoint": endpoint.model_dump()}})
+    scope.spec = scope.spec.model_copy(update={"control_plane_endpoint": endpoint})
 
 
 async def ensure_secret(scope: Scope, kube: Kube, kubeconfig: str | None) -> None:
