@@ -17,8 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from provider.api.resources import ObjectKey as ObjectKey
-from provider.api.resources import Resource as Resource
+from provider.api.resources import ObjectKey, Resource
 
 JsonObject = dict[str, Any]
 """A Kubernetes object or a part of one, as decoded JSON."""

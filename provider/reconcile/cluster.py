@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from provider.api import names
 from provider.api.conditions import Reason
+from provider.api.resources import ObjectKey
 from provider.errors import Conflict, ProviderError
-from provider.ports import Clock, Jobs, JobState, Kube, ObjectKey, Progress, Recorder, Runtime, Workload
+from provider.ports import Clock, Jobs, JobState, Kube, Progress, Recorder, Runtime, Workload
 from provider.reconcile import creation, status, work
 from provider.reconcile.announce import write_status
 from provider.reconcile.choose import choose_runtime

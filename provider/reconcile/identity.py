@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 
 from provider.api.names import FINALIZER
+from provider.api.resources import ObjectKey
 from provider.api.v1alpha1 import KINDClusterSpec
-from provider.ports import Identity, JsonObject, ObjectKey
+from provider.ports import Identity, JsonObject
 
 MARKER_LENGTH = 32
 

@@ -10,17 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from provider.api.conditions import Reason
+from provider.api.resources import ObjectKey
 from provider.errors import ProviderError, Terminal
-from provider.ports import (
-    NodeRole,
-    NodeRunState,
-    ObjectKey,
-    Ownership,
-    Presence,
-    RuntimeObservation,
-    Workload,
-    WorkloadObservation,
-)
+from provider.ports import NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation, Workload, WorkloadObservation
 from provider.reconcile.scope import Scope
 
 MISSES_UNTIL_DOWN = 3

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from provider.api import names
 from provider.api.conditions import Reason
+from provider.api.resources import ObjectKey
 from provider.api.v1alpha1 import KINDClusterSpec
-from provider.ports import JsonObject, Kube, ObjectKey, Runtime
+from provider.ports import JsonObject, Kube, Runtime
 from provider.reconcile.identity import identity_of
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Action, Plan

@@ -10,9 +10,10 @@ import base64
 
 from provider.api import names
 from provider.api.conditions import Reason
+from provider.api.resources import ObjectKey
 from provider.api.v1alpha1 import ControlPlaneEndpoint
 from provider.errors import Conflict
-from provider.ports import JsonObject, Kube, ObjectKey, Presence
+from provider.ports import JsonObject, Kube, Presence
 from provider.reconcile.identity import with_finalizer
 from provider.reconcile.opening import cluster_name_of
 from provider.reconcile.scope import Scope

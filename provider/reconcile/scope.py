@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from provider.api import names
+from provider.api.resources import ObjectKey
 from provider.api.v1alpha1 import KINDClusterSpec
 from provider.ports import (
     ClusterRequest,
@@ -16,7 +17,6 @@ from provider.ports import (
     JobStatus,
     JsonObject,
     NodeRole,
-    ObjectKey,
     Runtime,
     RuntimeObservation,
     WorkloadObservation,
