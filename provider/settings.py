@@ -1,0 +1,225 @@
+"""Every setting of the manager: documented here, read from flags and CAPKIND_* variables here, and nowhere else.
+
+A flag wins over its variable, the variable over the default. The command line and docs/reference/settings.md are generated from the
+fields of `Settings`; this module is the only reader of the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+ENV_PREFIX = "CAPKIND_"
+FOLDER = "cluster-api-provider-kind"
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+MAX_PORT = 65535
+
+
+class SettingsError(ValueError):
+    """A value cannot be used; the message names the flag and says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. Port 0 asks the system for a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+# --- parsers: text from a flag or a variable → value; ValueError with the rule when it does not fit -----------------------------------
+
+
+def parse_bool(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+        raise ValueError("must be true or false")
+    return text.lower() in ("true", "1", "yes")
+
+
+def parse_count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise ValueError("must be a whole number, 1 or more")
+    return int(text)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Go's notation without signs and fractions: "90s", "1h30m"."""
+    parts = re.findall(r"(\d+)(ms|s|m|h)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError('must be a duration such as "90s", "5m" or "1h30m"')
+    return timedelta(seconds=sum(int(number) * UNITS[unit] for number, unit in parts))
+
+
+def parse_address(text: str) -> Address | None:
+    """ "host:port", ":port" (every address) or "[v6]:port"; "0" or "" means: do not listen."""
+    if text in ("", "0"):
+        return None
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+        raise ValueError('must be HOST:PORT, e.g. "127.0.0.1:9440" (port 0: any free port), or "0" to disable it')
+    return Address(host.strip("[]") or "0.0.0.0", int(port))
+
+
+def parse_path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def parse_optional(text: str) -> str | None:
+    return text or None
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """What belongs to a setting besides its type and default."""
+
+    parse: Callable[[str], Any]
+    help: str
+    choices: tuple[str, ...] = ()
+    shown: str = ""
+    """The default in words, where it depends on the machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All there is to set. Field `create_slots` is flag --create-slots and variable CAPKIND_CREATE_SLOTS."""
+
+    kubeconfig: Annotated[
+        str, Flag(str, "Kubeconfig of the management cluster.", shown="$KUBECONFIG, the pod's service account, ~/.kube/config")
+    ] = ""
+    context: Annotated[str, Flag(str, "Context of the kubeconfig to use.", shown="its current-context")] = ""
+    namespace: Annotated[str | None, Flag(parse_optional, "Only look after objects of this namespace.", shown="all")] = None
+    watch_filter: Annotated[
+        str, Flag(str, "Only look after objects whose label cluster.x-k8s.io/watch-filter has this value.", shown="all")
+    ] = ""
+
+    runtime: Annotated[
+        str, Flag(str, "Runtime of objects without spec.runtime; auto: kind where an engine answers.", ("auto", "kind", "local"))
+    ] = "auto"
+    engine: Annotated[
+        str, Flag(str, "Container engine for kind; auto: the first that answers.", ("auto", "docker", "podman", "nerdctl"))
+    ] = "auto"
+    kind_binary: Annotated[str, Flag(str, "The kind command: a name to look up in PATH, or a path.")] = "kind"
+    default_image: Annotated[
+        str | None, Flag(parse_optional, "Node image of objects that name neither image nor version.", shown="kind's own")
+    ] = None
+
+    create_slots: Annotated[
+        int, Flag(parse_count, "Clusters created at once; others wait in line.", shown="half the CPUs, at least 1")
+    ] = 1
+    delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at once.")] = 4
+    start_slots: Annotated[int, Flag(parse_count, "Clusters started again at once.")] = 4
+    create_timeout: Annotated[
+        timedelta, Flag(parse_duration, "How long a create may take where spec.createTimeout is not set.")
+    ] = timedelta(minutes=10)
+    create_attempts: Annotated[int, Flag(parse_count, "Tries before a create is given up until its spec changes.")] = 3
+
+    workers: Annotated[int, Flag(parse_count, "Objects looked at concurrently.")] = 8
+    resync: Annotated[timedelta, Flag(parse_duration, "Every object is looked at this often even if nothing happens.")] = (
+        timedelta(minutes=5)
+    )
+    reconcile_timeout: Annotated[timedelta, Flag(parse_duration, "Longest a single look at an object may take.")] = timedelta(
+        minutes=1
+    )
+
+    leader_elect: Annotated[
+        bool, Flag(parse_bool, "Work only while holding the Lease, so that two managers never work on the same objects.")
+    ] = True
+    leader_elect_namespace: Annotated[str, Flag(str, "Namespace of the Lease.", shown="the pod's own, else default")] = ""
+
+    health_addr: Annotated[Address | None, Flag(parse_address, 'Where /healthz and /readyz answer; "0": nowhere.')] = Address(
+        "127.0.0.1", 9440
+    )
+    diagnostics_address: Annotated[
+        Address | None, Flag(parse_address, 'Where /metrics answers, in plain HTTP; "0": nowhere.')
+    ] = Address("127.0.0.1", 8443)
+    log_format: Annotated[str, Flag(str, "console for people, json for machines.", ("console", "json"))] = "console"
+    log_level: Annotated[str, Flag(str, "Least severe messages to log.", ("debug", "info", "warning", "error"))] = "info"
+
+    state_dir: Annotated[
+        Path,
+        Flag(parse_path, "Private folder: locks, local clusters, logs of failed creates.", shown=f"$XDG_STATE_HOME/{FOLDER}"),
+    ] = Path(FOLDER)
+    cache_dir: Annotated[
+        Path, Flag(parse_path, "Where downloaded or built tools are kept.", shown=f"$XDG_CACHE_HOME/{FOLDER}")
+    ] = Path(FOLDER)
+
+
+def flags() -> dict[str, tuple[Flag, Any]]:
+    """Name → what belongs to it and its default, in the order of the fields."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {field.name: (get_args(hints[field.name])[1], field.default) for field in fields(Settings)}
+
+
+def load(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
+    """Flags and variables → settings. Raises SettingsError for a bad value, SystemExit for --help and unknown flags."""
+    given = vars(parser().parse_args(arguments))
+    values: dict[str, Any] = {}
+    for name, (flag, _) in flags().items():
+        variable = ENV_PREFIX + name.upper()
+        if given[name] is not None:
+            values[name] = _parse(flag, given[name], flag_of(name))
+        elif variable in environ:
+            values[name] = _parse(flag, environ[variable], variable)
+    return Settings(**(_machine_defaults(environ) | values))
+
+
+def flag_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m provider",
+        description="Cluster API infrastructure provider: one KINDCluster object is one whole kind cluster.",
+        epilog=f"Every flag may also be given as a variable: --create-slots is {ENV_PREFIX}CREATE_SLOTS.",
+        allow_abbrev=False,
+    )
+    for name, (flag, default) in flags().items():
+        result.add_argument(flag_of(name), **_argument(name, flag, default))
+    return result
+
+
+def _argument(name: str, flag: Flag, default: Any) -> dict[str, Any]:
+    shown = flag.shown or ("" if default in (None, "") else show(default))
+    text = flag.help + (f" Default: {shown}." if shown else "")
+    choices = "{" + ",".join(flag.choices) + "}" if flag.choices else name.upper()
+    argument = {"help": text.replace("%", "%%"), "default": None, "metavar": choices}
+    return argument | ({"nargs": "?", "const": "true"} if flag.parse is parse_bool else {})
+
+
+def show(value: Any) -> str:
+    """A value as it would be given on the command line."""
+    if isinstance(value, timedelta):
+        seconds = int(value.total_seconds())
+        return f"{seconds // 60}m" if seconds % 60 == 0 else f"{seconds}s"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _parse(flag: Flag, text: str, source: str) -> Any:
+    if flag.choices and text not in flag.choices:
+        raise SettingsError(f"{source}: must be one of {', '.join(flag.choices)}, not {text!r}")
+    try:
+        return flag.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"{source}: {error}, not {text!r}") from error
+
+
+def _machine_defaults(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Defaults that depend on the machine and its user."""
+    home = Path(environ.get("HOME") or Path.home())
+    return {
+        "kubeconfig": environ.get("KUBECONFIG", ""),
+        "create_slots": max(1, (os.cpu_count() or 1) // 2),
+        "state_dir": Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / FOLDER,
+        "cache_dir": Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / FOLDER,
+    }
