@@ -1,0 +1,53 @@
+"""FakeWorkload and FakeRecorder: the made cluster's API as a fake runtime's nodes imply it, and Events in a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import yaml
+
+from provider.ports import EventNote, JsonObject, NodeRole, NodeRunState, WorkloadNode, WorkloadObservation
+from tests.fakes.runtime import FakeRuntime
+
+VERSION = "v1.34.4"
+
+
+@dataclass
+class FakeWorkload:
+    """Answers for every cluster of `runtime`: reachable while a control-plane node runs."""
+
+    runtime: FakeRuntime
+    not_ready: set[str] = field(default_factory=set)
+    """Names of nodes that are registered and not Ready."""
+    default_service_account: bool = True
+    answer: WorkloadObservation | None = None
+    """Set: every question gets this answer."""
+    asked: int = 0
+
+    async def observe(self, kubeconfig: str) -> WorkloadObservation:
+        self.asked += 1
+        if self.answer is not None:
+            return self.answer
+        name = yaml.safe_load(kubeconfig)["current-context"].removeprefix("kind-")
+        cluster = self.runtime.clusters.get(name)
+        nodes = cluster.nodes if cluster else []
+        up = [node for node in nodes if node.role is NodeRole.CONTROL_PLANE and node.state is NodeRunState.RUNNING]
+        if not up:
+            return WorkloadObservation(False, "connection refused")
+        registered = tuple(
+            WorkloadNode(node.name, node.state is NodeRunState.RUNNING and node.name not in self.not_ready, VERSION, "KubeletNotReady")
+            for node in nodes
+            if node.role is not NodeRole.LOAD_BALANCER
+        )
+        return WorkloadObservation(True, "", VERSION, registered, self.default_service_account)
+
+
+@dataclass
+class FakeRecorder:
+    notes: list[EventNote] = field(default_factory=list)
+
+    async def record(self, obj: JsonObject, note: EventNote) -> None:
+        self.notes.append(note)
+
+    def reasons(self) -> list[str]:
+        return [note.reason for note in self.notes]

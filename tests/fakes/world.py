@@ -1,0 +1,130 @@
+"""A whole small world around one Reconciler, all fakes: what a user does, and time, are the only inputs.
+
+`settle` plays the queue and the job slots until nothing wants to happen at this moment of the fake clock; `pass_time` moves the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from provider.api import names
+from provider.api.resources import ObjectKey
+from provider.errors import Conflict, ProviderError
+from provider.ports import JsonObject
+from provider.reconcile.cluster import Reconciler
+from provider.reconcile.options import ReconcileOptions
+from tests.fakes.clock import FakeClock
+from tests.fakes.jobs import FakeJobs
+from tests.fakes.kube import FakeKube
+from tests.fakes.runtime import FakeRuntime
+from tests.fakes.workload import FakeRecorder, FakeWorkload
+
+KEY = ObjectKey("default", "demo")
+MAX_PASSES = 200
+
+
+def kindcluster(key: ObjectKey = KEY, **spec: Any) -> JsonObject:
+    return {
+        "apiVersion": names.KINDCLUSTERS.api_version,
+        "kind": names.KIND,
+        "metadata": {"name": key.name, "namespace": key.namespace},
+        "spec": spec,
+    }
+
+
+@dataclass
+class World:
+    options: ReconcileOptions = field(default_factory=ReconcileOptions)
+    clock: FakeClock = field(default_factory=FakeClock)
+    runtime: FakeRuntime = field(default_factory=FakeRuntime)
+    recorder: FakeRecorder = field(default_factory=FakeRecorder)
+    errors: list[ProviderError] = field(default_factory=list)
+    run_jobs: bool = True
+    """False: started jobs stay running until the test ends them."""
+
+    def __post_init__(self) -> None:
+        self.kube = FakeKube(now=self.clock.now)
+        self.workload = FakeWorkload(self.runtime)
+        self.due: dict[ObjectKey, float] = {}
+        self.restart()
+
+    def restart(self) -> None:
+        """A new manager: nothing but the outside world is kept."""
+        self.jobs = FakeJobs(self.clock, self._add)
+        self.reconciler = Reconciler(
+            self.kube, self.workload, {"kind": self.runtime}, self.jobs, self.clock, self.recorder, self.options, self._add
+        )
+        self.due = dict.fromkeys(self._keys(), 0.0)
+
+    def apply(self, obj: JsonObject) -> JsonObject:
+        key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        self._add(key)
+        return self.kube.put(names.KINDCLUSTERS, obj)
+
+    def edit(self, patch: JsonObject, key: ObjectKey = KEY) -> None:
+        self.kube.edit(names.KINDCLUSTERS, key, patch)
+        self._add(key)
+
+    def delete(self, key: ObjectKey = KEY) -> None:
+        self.kube.remove(names.KINDCLUSTERS, key)
+        self._add(key)
+
+    def get(self, key: ObjectKey = KEY) -> JsonObject | None:
+        return self.kube.read(names.KINDCLUSTERS, key)
+
+    def status(self, key: ObjectKey = KEY) -> JsonObject:
+        obj = self.get(key)
+        assert obj is not None, f"{key} is gone"
+        status: JsonObject = obj.get("status") or {}
+        return status
+
+    def condition(self, kind: str, key: ObjectKey = KEY) -> JsonObject:
+        return next((entry for entry in self.status(key).get("conditions", []) if entry["type"] == kind), {})
+
+    def secret(self, name: str = "demo-config", namespace: str = "default") -> JsonObject | None:
+        return self.kube.read(names.SECRETS, ObjectKey(namespace, name))
+
+    async def look(self, key: ObjectKey = KEY) -> None:
+        """One pass, whatever its outcome."""
+        self.due.pop(key, None)
+        try:
+            result = await self.reconciler.reconcile(key)
+        except Conflict:
+            self._add(key)
+        except ProviderError as error:
+            self.errors.append(error)
+            self.due[key] = self._now() + 1.0
+        else:
+            if result.requeue_after is not None:
+                self.due.setdefault(key, self._now() + result.requeue_after)
+
+    async def settle(self) -> None:
+        """Until nothing is due at this moment. A world that never comes to rest is a hot loop, and fails."""
+        for _ in range(MAX_PASSES):
+            if self.run_jobs and self.jobs.work:
+                await self.jobs.run(next(iter(self.jobs.work)))
+                continue
+            key = next((key for key, at in sorted(self.due.items(), key=lambda item: item[1]) if at <= self._now()), None)
+            if key is None:
+                return
+            await self.look(key)
+        raise AssertionError(f"still busy after {MAX_PASSES} passes: {self.due}")
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time go by, looking whenever somebody asked to."""
+        end = self._now() + seconds
+        await self.settle()
+        while (soonest := min(self.due.values(), default=end + 1)) <= end:
+            self.clock.advance(max(soonest - self._now(), 0.05))
+            await self.settle()
+        self.clock.advance(max(end - self._now(), 0.0))
+
+    def _add(self, key: ObjectKey) -> None:
+        self.due[key] = 0.0
+
+    def _now(self) -> float:
+        return self.clock.now().timestamp()
+
+    def _keys(self) -> list[ObjectKey]:
+        return [ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in self.kube.find(names.KINDCLUSTERS)]

@@ -1,0 +1,215 @@
+"""Cluster API around a KINDCluster: owner, pause, move, externally managed. No engine effect where none is allowed."""
+
+from __future__ import annotations
+
+import pytest
+
+from provider.api import names
+from provider.api.resources import ObjectKey
+from provider.ports import JsonObject
+from provider.reconcile.options import ReconcileOptions
+from tests.fakes.world import KEY, World, kindcluster
+
+CLUSTER = ObjectKey("default", "capi")
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.kube.groups.add(names.CAPI_GROUP)
+    return world
+
+
+def cluster(**spec: object) -> JsonObject:
+    reference = {"apiGroup": names.GROUP, "kind": names.KIND, "name": KEY.name}
+    return {"metadata": {"name": CLUSTER.name, "namespace": CLUSTER.namespace}, "spec": {"infrastructureRef": reference, **spec}}
+
+
+def own(world: World, **spec: object) -> None:
+    """What the core manager does: an owner reference, not a controlling one."""
+    owner = world.kube.put(names.CLUSTERS, cluster(**spec))
+    reference = {
+        "apiVersion": "cluster.x-k8s.io/v1beta2",
+        "kind": "Cluster",
+        "name": CLUSTER.name,
+        "uid": owner["metadata"]["uid"],
+    }
+    world.edit({"metadata": {"ownerReferences": [reference]}})
+
+
+async def test_with_cluster_api_an_object_waits_for_its_owner(world: World) -> None:
+    """Nothing is written but the status: no finalizer, no identity."""
+    world.apply(kindcluster())
+    await world.settle()
+
+    assert ("Pending", "WaitingForOwner") == (world.status()["phase"], world.condition("Ready")["reason"])
+    obj = world.get()
+    assert obj is not None
+    assert "finalizers" not in obj["metadata"]
+
+    own(world)
+    await world.settle()
+    assert "Ready" == world.status()["phase"]
+
+
+async def test_standalone_needs_no_owner(world: World) -> None:
+    """spec.standalone: true is the way to use the provider by hand where Cluster API is installed."""
+    world.apply(kindcluster(standalone=True))
+    await world.settle()
+
+    assert "Ready" == world.status()["phase"]
+
+
+async def test_only_the_referenced_object_is_provisioned(world: World) -> None:
+    """A Cluster that names another object must not get two kind clusters."""
+    world.apply(kindcluster())
+    own(world, infrastructureRef={"apiGroup": names.GROUP, "kind": names.KIND, "name": "other"})
+    await world.settle()
+
+    assert "NotReferenced" == world.condition("Ready")["reason"]
+    assert {} == world.runtime.clusters
+
+
+async def test_a_forged_owner_is_not_an_owner(world: World) -> None:
+    """The UID must be that of the living Cluster."""
+    world.apply(kindcluster())
+    own(world)
+    world.edit({"metadata": {"ownerReferences": [{"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "name": "capi", "uid": "x"}]}})
+    await world.settle()
+
+    assert "InvalidOwner" == world.condition("Ready")["reason"]
+    assert {} == world.runtime.clusters
+
+
+async def test_stripped_owner_references_do_not_stop_a_living_cluster(world: World) -> None:
+    """Backup tools strip them; core puts them back. Until then the cluster is looked after."""
+    world.apply(kindcluster())
+    own(world)
+    await world.settle()
+    world.edit({"metadata": {"ownerReferences": None}})
+    await world.settle()
+
+    assert "Ready" == world.status()["phase"]
+
+
+async def test_stripped_finalizers_come_back(world: World) -> None:
+    """Else the next deletion would leak the cluster."""
+    world.apply(kindcluster(standalone=True))
+    await world.settle()
+    world.edit({"metadata": {"finalizers": None}})
+    await world.settle()
+
+    obj = world.get()
+    assert obj is not None
+    assert [names.FINALIZER] == obj["metadata"]["finalizers"]
+
+
+@pytest.mark.parametrize("how", ["annotation", "cluster", "both"])
+async def test_paused_before_creating_makes_nothing(world: World, how: str) -> None:
+    """Only the Paused condition is written."""
+    world.apply(kindcluster())
+    own(world, **({"paused": True} if how != "annotation" else {}))
+    if how != "cluster":
+        world.edit({"metadata": {"annotations": {names.PAUSED_ANNOTATION: ""}}})
+    await world.settle()
+
+    assert "True" == world.condition("Paused")["status"]
+    assert 0 == world.runtime.calls["create"]
+
+
+async def test_pausing_while_creating_stops_the_engine_work(world: World) -> None:
+    """Zero mutations while paused; going on afterwards leads to one whole cluster."""
+    world.run_jobs = False
+    world.apply(kindcluster(standalone=True))
+    await world.settle()
+    world.edit({"metadata": {"annotations": {names.PAUSED_ANNOTATION: "true"}}})
+    await world.settle()
+
+    assert [KEY] == world.jobs.cancelled
+    assert "True" == world.condition("Paused")["status"]
+
+    world.edit({"metadata": {"annotations": None}})
+    world.run_jobs = True
+    await world.settle()
+    assert "Ready" == world.status()["phase"]
+    assert "False" == world.condition("Paused")["status"]
+
+
+async def test_deletion_waits_while_paused_and_says_so(world: World) -> None:
+    """The surprise other providers are known for gets a message here."""
+    world.apply(kindcluster(standalone=True))
+    await world.settle()
+    world.edit({"metadata": {"annotations": {names.PAUSED_ANNOTATION: ""}}})
+    world.delete()
+    await world.settle()
+
+    assert "deletion waits" in world.condition("Paused")["message"]
+    assert world.runtime.clusters
+
+    world.edit({"metadata": {"annotations": None}})
+    await world.settle()
+    assert world.get() is None
+
+
+async def test_an_externally_managed_object_is_not_written_at_all(world: World) -> None:
+    """Not even its status."""
+    obj = kindcluster(standalone=True)
+    obj["metadata"]["annotations"] = {names.MANAGED_BY_ANNOTATION: "somebody"}
+    world.apply(obj)
+    await world.settle()
+
+    assert not world.kube.writes(names.KINDCLUSTERS)
+
+
+async def test_move_does_not_destroy_at_the_source(world: World) -> None:
+    """clusterctl move marks, deletes, and only then empties finalizers: the cluster lives on elsewhere."""
+    world.apply(kindcluster(standalone=True))
+    await world.settle()
+    world.edit({"metadata": {"annotations": {names.DELETE_FOR_MOVE_ANNOTATION: ""}}})
+    world.delete()
+    await world.pass_time(60)
+    assert 0 == world.runtime.calls["delete"]
+
+    world.edit({"metadata": {"finalizers": None}})
+    await world.settle()
+    assert world.get() is None
+    assert ["demo-control-plane"] == world.runtime.marked()
+
+
+async def test_an_owner_gone_without_a_trace_keeps_the_cluster(world: World) -> None:
+    """A leak that is reported beats a wrong delete; removing the references is the way out."""
+    world.apply(kindcluster())
+    own(world)
+    await world.settle()
+    world.kube.remove(names.CLUSTERS, CLUSTER)
+    world.delete()
+    await world.pass_time(60)
+
+    assert "OwnerGone" == world.condition("Ready")["reason"]
+    assert "ownerReferences" in world.condition("Ready")["message"]
+    assert world.runtime.clusters
+
+    world.edit({"metadata": {"ownerReferences": None}})
+    await world.settle()
+    assert world.get() is None
+    assert {} == world.runtime.clusters
+
+
+async def test_other_namespaces_and_filters_are_left_to_other_managers() -> None:
+    """--namespace and --watch-filter select; what is not selected is not written."""
+    world = World(ReconcileOptions(namespace="mine", watch_filter="a"))
+    world.apply(kindcluster())
+    world.apply(kindcluster(ObjectKey("mine", "demo")))
+    await world.settle()
+
+    assert not world.kube.writes(names.KINDCLUSTERS)
+
+
+async def test_network_of_the_cluster_feeds_a_silent_spec(world: World) -> None:
+    """Cluster.spec.clusterNetwork is where a Cluster API user writes CIDRs."""
+    world.apply(kindcluster())
+    own(world, clusterNetwork={"pods": {"cidrBlocks": ["10.1.0.0/16"]}, "services": {"cidrBlocks": ["10.2.0.0/16"]}})
+    await world.settle()
+
+    networking = world.runtime.requests[-1].config["networking"]
+    assert ("10.1.0.0/16", "10.2.0.0/16") == (networking["podSubnet"], networking["serviceSubnet"])
