@@ -120,7 +120,14 @@ class Reconciler:
 
     def _absorb(self, scope: Scope) -> Record:
         options, record = self._options, creation.read(scope.status)
-        return creation.after_job(record, scope.job, now=scope.now, limit=options.create_attempts, base=options.retry_base)
+        return creation.after_job(
+            record,
+            scope.job,
+            config_hash=scope.config_hash,
+            now=scope.now,
+            limit=options.create_attempts,
+            base=options.retry_base,
+        )
 
     async def _observe(self, scope: Scope, record: Record) -> str | None:
         if scope.job is not None and scope.job.state in WORKING:

@@ -63,11 +63,18 @@ def begin(record: Record, *, generation: int, config_hash: str, now: datetime) -
     return Record(last, record.failure_reason, record.failure_message)
 
 
-def after_job(record: Record, job: JobStatus | None, *, now: datetime, limit: int, base: timedelta) -> Record:
-    """The record after a create job has got as far as it has: steps while it runs, the outcome when it is over."""
+def after_job(
+    record: Record, job: JobStatus | None, *, config_hash: str, now: datetime, limit: int, base: timedelta
+) -> Record:
+    """The record after a create job has got as far as it has: steps while it runs, the outcome when it is over.
+
+    A cluster made for a spec that was edited meanwhile is not finished: what stands there is remains.
+    """
     if job is None or job.verb != "create":
         return record
     last = {**record.last_create, "steps": [_step(step) for step in job.steps]}
+    if job.state is JobState.SUCCEEDED and job.tag != config_hash:
+        return Record(record.last_create)
     if job.state is JobState.SUCCEEDED:
         return Record(_finished(last, job))
     if job.state is not JobState.FAILED:

@@ -11,7 +11,7 @@ from typing import Any
 from provider.api import names
 from provider.api.resources import ObjectKey
 from provider.errors import Conflict, ProviderError
-from provider.ports import JsonObject
+from provider.ports import JsonObject, NodeRunState
 from provider.reconcile.cluster import Reconciler
 from provider.reconcile.options import ReconcileOptions
 from tests.fakes.clock import FakeClock
@@ -69,6 +69,15 @@ class World:
     def delete(self, key: ObjectKey = KEY) -> None:
         self.kube.remove(names.KINDCLUSTERS, key)
         self._add(key)
+
+    def set_node(self, name: str, state: NodeRunState | None) -> None:
+        """As docker stop, kill, pause or (None) rm -f would; the runtime's events bring every key back."""
+        if state is None:
+            self.runtime.remove_node(name)
+        else:
+            self.runtime.set_state(name, state)
+        for key in self._keys():
+            self._add(key)
 
     def get(self, key: ObjectKey = KEY) -> JsonObject | None:
         return self.kube.read(names.KINDCLUSTERS, key)

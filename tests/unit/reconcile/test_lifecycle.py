@@ -120,10 +120,11 @@ async def test_delete_while_creating_stops_the_create(world: World) -> None:
     world.apply(kindcluster())
     await world.settle()
     world.delete()
+    await world.look()
+    assert [KEY] == world.jobs.cancelled
+
     world.run_jobs = True
     await world.settle()
-
-    assert [KEY] == world.jobs.cancelled
     assert world.get() is None
 
 
@@ -248,7 +249,7 @@ async def test_a_stopped_node_is_started(world: World) -> None:
     """Repair is the default policy; the status tells the truth meanwhile."""
     await ready(world, workerReplicas=1)
     world.run_jobs = False
-    world.runtime.set_state("demo-worker", NodeRunState.STOPPED)
+    world.set_node("demo-worker", NodeRunState.STOPPED)
     await world.look()
 
     assert ("Repairing", "Starting") == (world.status()["phase"], world.condition("Ready")["reason"])
@@ -262,7 +263,7 @@ async def test_a_stopped_node_is_started(world: World) -> None:
 async def test_a_lost_node_is_reported_and_replaced_only_with_consent(world: World) -> None:
     """kind cannot add nodes; what is in a cluster is never destroyed without being asked."""
     await ready(world, workerReplicas=1)
-    world.runtime.remove_node("demo-worker")
+    world.set_node("demo-worker", None)
     await world.pass_time(60)
 
     assert ("Degraded", "RepairNeeded") == (world.status()["phase"], world.condition("Ready")["reason"])
@@ -366,11 +367,26 @@ async def test_an_edit_while_creating_begins_anew(world: World) -> None:
     world.apply(kindcluster())
     await world.settle()
     world.edit({"spec": {"workerReplicas": 2}})
+    await world.look()
+    assert [KEY] == world.jobs.cancelled
+
+    world.run_jobs = True
+    await world.settle()
+    assert "3/3" == world.status()["nodesReady"]
+
+
+async def test_a_create_that_ends_just_before_an_edit_is_seen_begins_anew(world: World) -> None:
+    """The finished job made what the older spec wanted; that must not pass for the cluster."""
+    world.run_jobs = False
+    world.apply(kindcluster())
+    await world.settle()
+    world.edit({"spec": {"workerReplicas": 2}})
+    await world.jobs.run(KEY)
     world.run_jobs = True
     await world.settle()
 
     assert "3/3" == world.status()["nodesReady"]
-    assert [KEY] == world.jobs.cancelled
+    assert 2 == world.runtime.calls["create"]
 
 
 @pytest.mark.parametrize("nodes_made", [0, 1, 2])
@@ -460,7 +476,7 @@ async def test_history_is_bounded(world: World) -> None:
     """A cluster that flaps for a week must not outgrow its object."""
     await ready(world)
     for _ in range(40):
-        world.runtime.set_state("demo-control-plane", NodeRunState.STOPPED)
+        world.set_node("demo-control-plane", NodeRunState.STOPPED)
         await world.pass_time(30)
 
     assert 20 == len(world.status()["history"])
