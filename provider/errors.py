@@ -28,6 +28,11 @@ class ProviderError(Exception):
 class Transient(ProviderError):
     """A retry may help: engine not answering, API server busy, a deadline passed."""
 
+    def __init__(self, reason: str, message: str, *, retry_after: float | None = None) -> None:
+        """`retry_after`: seconds the other side asked to be left alone for (HTTP Retry-After)."""
+        super().__init__(reason, message)
+        self.retry_after = retry_after
+
 
 class Terminal(ProviderError):
     """A retry cannot help until the object's spec changes: bad config, an image that does not exist."""

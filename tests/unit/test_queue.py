@@ -25,6 +25,11 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+async def taken(queue: WorkQueue) -> tuple[ObjectKey, object]:
+    """The next key, and when it came."""
+    return await queue.get(), now()
+
+
 async def is_empty(queue: WorkQueue) -> bool:
     """Nothing is handed out now."""
     await asyncio.sleep(0)
@@ -84,8 +89,8 @@ async def test_a_delayed_key_comes_at_its_time() -> None:
     queue.add_after(A, 30.0)
     queue.add_after(B, 10.0)
 
-    assert (await queue.get(), now()) == (B, pytest.approx(10.0))
-    assert (await queue.get(), now()) == (A, pytest.approx(30.0))
+    assert await taken(queue) == (B, pytest.approx(10.0))
+    assert await taken(queue) == (A, pytest.approx(30.0))
 
 
 @in_virtual_time
@@ -96,7 +101,7 @@ async def test_of_two_delays_the_sooner_counts() -> None:
     queue.add_after(A, 1.0)
     queue.add_after(A, 60.0)
 
-    assert (await queue.get(), now()) == (A, pytest.approx(1.0))
+    assert await taken(queue) == (A, pytest.approx(1.0))
     queue.done(A)
     await asyncio.sleep(1000)
 
@@ -121,7 +126,7 @@ async def test_no_delay_means_now() -> None:
     queue = WorkQueue()
     queue.add_after(A, 0.0)
 
-    assert (await queue.get(), now()) == (A, 0.0)
+    assert await taken(queue) == (A, 0.0)
 
 
 @in_virtual_time
@@ -176,7 +181,8 @@ async def test_the_queue_says_how_long_keys_wait_and_are_held() -> None:
     await asyncio.sleep(3)
 
     assert waits == pytest.approx([2.0])
-    assert queue.oldest() == (A, pytest.approx(3.0))
+    oldest: object = queue.oldest()
+    assert oldest == (A, pytest.approx(3.0))
 
     queue.done(A)
 

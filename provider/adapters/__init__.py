@@ -1,0 +1,1 @@
+"""Implementations of provider.ports, one outside system each. Imported by the manager alone."""
