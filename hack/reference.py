@@ -1,0 +1,98 @@
+"""Writes docs/reference/*.md from the code: condition types, reasons and phases with their docstrings, settings with their help.
+
+    python -m hack.reference [--check]
+
+`--check` writes nothing and fails when a page is stale. What is documented lives beside what it documents; nothing is written by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+import jinja2
+
+from provider import settings
+from provider.api import conditions
+
+PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
+
+CONDITIONS = """\
+# Conditions, phases and reasons
+
+Conditions are positive (`True` is good, the message is empty) except `Paused` and `NodesSimulated`. A condition that cannot be told at
+the moment keeps what it had: an engine that does not answer flips nothing.
+{% for title, rows in sections %}
+## {{ title }}
+
+| name | meaning |
+|---|---|
+{% for name, text in rows -%}
+| `{{ name }}` | {{ text }} |
+{% endfor -%}
+{% endfor %}"""
+
+SETTINGS = """\
+# Settings of the manager
+
+Every flag may also be given as an environment variable; the flag wins. `python -m provider --help` prints the same.
+
+| flag | variable | default | meaning |
+|---|---|---|---|
+{% for flag, variable, default, text in rows -%}
+| `{{ flag }}` | `{{ variable }}` | {{ default }} | {{ text }} |
+{% endfor -%}
+"""
+
+
+def members(enum: type[StrEnum]) -> list[tuple[str, str]]:
+    """(value, docstring) of each member; the string under an assignment is its docstring."""
+    tree = ast.parse(inspect.getsource(enum)).body[0]
+    assert isinstance(tree, ast.ClassDef)
+    rows = []
+    for node, follower in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(node, ast.Assign) and isinstance(follower, ast.Expr) and isinstance(follower.value, ast.Constant):
+            assert isinstance(node.targets[0], ast.Name)
+            rows.append((str(enum[node.targets[0].id]), " ".join(str(follower.value.value).split())))
+    missing = {str(member) for member in enum} - {name for name, _ in rows}
+    if missing:
+        raise SystemExit(f"{enum.__name__}: these members have no docstring: {', '.join(sorted(missing))}")
+    return rows
+
+
+def setting_rows() -> list[tuple[str, str, str, str]]:
+    """(flag, variable, default, meaning) of each setting."""
+    rows = []
+    for name, (flag, default) in settings.flags().items():
+        shown = flag.shown or ("" if default in ("", None) else f"`{settings.show(default)}`")
+        rows.append((settings.flag_of(name), settings.ENV_PREFIX + name.upper(), shown, flag.help))
+    return rows
+
+
+def pages() -> dict[str, str]:
+    """File name to content."""
+    render = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False).from_string  # noqa: S701 - Markdown
+    enums = [("Conditions", conditions.ConditionType), ("Phases", conditions.Phase), ("Reasons", conditions.Reason)]
+    return {
+        "conditions.md": render(CONDITIONS).render(sections=[(title, members(enum)) for title, enum in enums]),
+        "settings.md": render(SETTINGS).render(rows=setting_rows()),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    stale = [name for name, text in pages().items() if not (PAGES / name).exists() or (PAGES / name).read_text() != text]
+    if "--check" in arguments:
+        if stale:
+            print(f"stale: {', '.join(stale)} in docs/reference; run `make manifests` and commit the result", file=sys.stderr)
+        return 1 if stale else 0
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name in stale:
+        (PAGES / name).write_text(pages()[name])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
