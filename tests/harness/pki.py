@@ -1,0 +1,125 @@
+"""Keys, certificates and kubeconfigs of a throw-away API server. EC keys: the whole set takes a few milliseconds."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+LIFETIME = timedelta(days=30)
+SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+SERVER_ADDRESSES = ("127.0.0.1", "10.96.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A private key and its certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def key_pem(self) -> bytes:
+        return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+    @property
+    def certificate_pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _subject(user: str, groups: tuple[str, ...] = ()) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
+    attributes += [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+    return x509.Name(attributes)
+
+
+def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.Name) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + LIFETIME)
+    )
+
+
+def authority() -> KeyPair:
+    """A certificate authority."""
+    key, subject = ec.generate_private_key(ec.SECP256R1()), _subject("throw-away-ca")
+    builder = _builder(subject, key, subject).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    return KeyPair(key, builder.sign(key, hashes.SHA256()))
+
+
+def serving(ca: KeyPair) -> KeyPair:
+    """The API server's own certificate: valid on loopback only."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVER_NAMES]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in SERVER_ADDRESSES]
+    builder = (
+        _builder(_subject("kube-apiserver"), key, ca.certificate.subject)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    )
+    return KeyPair(key, builder.sign(ca.key, hashes.SHA256()))
+
+
+def client(ca: KeyPair, user: str, *groups: str) -> KeyPair:
+    """A client certificate: common name = user, organisations = groups."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(_subject(user, groups), key, ca.certificate.subject).add_extension(
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+    )
+    return KeyPair(key, builder.sign(ca.key, hashes.SHA256()))
+
+
+def write(path: Path, content: bytes) -> Path:
+    """Write a private file (0600)."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    return path
+
+
+def kubeconfig(server: str, ca: KeyPair, user: KeyPair, name: str = "management") -> bytes:
+    """A kubeconfig with inline data only (JSON, which is YAML)."""
+
+    def inline(data: bytes) -> str:
+        return base64.b64encode(data).decode()
+
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": inline(ca.certificate_pem)}}],
+            "users": [
+                {
+                    "name": name,
+                    "user": {
+                        "client-certificate-data": inline(user.certificate_pem),
+                        "client-key-data": inline(user.key_pem),
+                    },
+                }
+            ],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}],
+            "current-context": name,
+        },
+        indent=1,
+    ).encode()
+
+
+def load(key_pem: bytes, certificate_pem: bytes) -> KeyPair:
+    """Read back what `write` stored."""
+    key = serialization.load_pem_private_key(key_pem, password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return KeyPair(key, x509.load_pem_x509_certificate(certificate_pem))
