@@ -49,7 +49,7 @@ def start(name: str, argv: Sequence[str], folder: Path, *, detached: bool = Fals
             env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"},
             start_new_session=True,
         )
-    _record(folder, name, process.pid)
+    record(folder, name, process.pid)
     return process
 
 
@@ -71,7 +71,8 @@ def records(folder: Path) -> dict[str, tuple[int, str]]:
     return {name: (pid, started) for name, (pid, started) in stored.items() if start_time(pid) == started}
 
 
-def _record(folder: Path, name: str, pid: int) -> None:
+def record(folder: Path, name: str, pid: int) -> None:
+    """Remember a started process of this folder (pid and start time)."""
     known = {**records(folder), name: (pid, start_time(pid))}
     fresh = folder / f"{RECORDS}.new"
     fresh.write_text(json.dumps(known))
