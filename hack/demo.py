@@ -116,7 +116,7 @@ class Demo:
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
         argv = [sys.executable, "-m", "provider", f"--kubeconfig={self.api.kubeconfig}", f"--state-dir={self.folder / 'state'}"]
         argv += ["--health-addr=0", "--diagnostics-address=0", f"--default-image={_local_node_image()}"]
-        _start_detached("manager", argv, self.manager, environ)
+        processes.start("manager", argv, self.manager, detached=True, environ=environ)
         out.print(f"• manager started, log {self._log}")
 
     def _stop_manager(self) -> None:
@@ -183,15 +183,6 @@ class Demo:
         if done.returncode != 0:
             raise DemoFailed(f"A cluster could not be deleted; nothing else was removed. {_ready_message(self._object())}")
         out.print("[green]✓[/] clusters deleted")
-
-
-def _start_detached(name: str, argv: list[str], folder: Path, environ: dict[str, str]) -> None:
-    """As the harness starts its detached components, with an environment of our own (container engine, PATH, proxies)."""
-    with (folder / f"{name}.log").open("ab") as log:
-        child = subprocess.Popen(  # noqa: S603 - a fixed argument list
-            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environ, start_new_session=True
-        )
-    processes.record(folder, name, child.pid)
 
 
 def _local_node_image() -> str:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 RECORDS = "processes.json"
@@ -33,8 +33,10 @@ os.execv(argv[0], argv)
 """
 
 
-def start(name: str, argv: Sequence[str], folder: Path, *, detached: bool = False) -> subprocess.Popen[bytes]:
-    """Start argv in its own session, output to folder/<name>.log, working directory folder.
+def start(
+    name: str, argv: Sequence[str], folder: Path, *, detached: bool = False, environ: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start argv in its own session, output to folder/<name>.log, working directory folder; `environ` replaces the bare default.
 
     Unless detached it dies with the calling *thread* (that is what the kernel watches): call from a thread that lives long enough.
     """
@@ -46,7 +48,7 @@ def start(name: str, argv: Sequence[str], folder: Path, *, detached: bool = Fals
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"},
+            env=environ or {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"},
             start_new_session=True,
         )
     record(folder, name, process.pid)
