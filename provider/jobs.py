@@ -1,8 +1,8 @@
 """Long operations: at most one per key, a bounded number at once per verb, first come first served.
 
 Implements provider.ports.Jobs. What lives here is bookkeeping: who waits, who runs, how far it got, and telling the owner of the
-key through `requeue`. The work itself is a coroutine that knows how to die when it is cancelled (adapters.process kills its process
-group). Nothing here is persisted: after a restart observation decides what became of a job.
+key through `requeue`. The work itself is a coroutine that knows how to die when it is cancelled (adapters.process kills its
+process group). Nothing here is persisted: after a restart observation decides what became of a job.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ CANCEL_AGAIN = 10.0
 
 Work = Callable[[Progress], Coroutine[Any, Any, None]]
 Finished = Callable[[JobStatus], None]
+
+
+def _nobody_counts(status: JobStatus) -> None:  # noqa: ARG001 - the default for `finished`
+    """Nobody wants to know."""
 
 
 @dataclass(slots=True)
@@ -63,7 +67,7 @@ class SlottedJobs:
         requeue: Callable[[ObjectKey], None],
         clock: Clock,
         *,
-        finished: Finished = lambda status: None,
+        finished: Finished = _nobody_counts,
     ) -> None:
         """`slots` names every verb that may be started; `finished` is told of each job's end (metrics)."""
         self._slots = dict(slots)

@@ -1,8 +1,8 @@
 """The keyed work queue: which object is looked at next.
 
-Semantics of client-go's workqueue (k8s.io/client-go/util/workqueue): a key waits at most once, is handed to one worker at a time, and a
-key added while it is being worked on is handed out again afterwards. Keys can be added for later and, after a failure, with a
-backoff of their own. Knows nothing of Kubernetes; deterministic under a virtual event loop.
+Semantics of client-go's workqueue (k8s.io/client-go/util/workqueue): a key waits at most once, is handed to one worker at a time,
+and a key added while it is being worked on is handed out again afterwards. Keys can be added for later and, after a failure, with
+a backoff of their own. Knows nothing of Kubernetes; deterministic under a virtual event loop.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ JITTER = 0.25
 class WorkQueue:
     """Use from one event loop only. `waited` is told how many seconds each key handed out has been waiting."""
 
-    def __init__(
-        self, *, chance: Callable[[], float] = random.random, waited: Callable[[float], None] = lambda seconds: None
-    ) -> None:
+    def __init__(self, *, chance: Callable[[], float] = random.random, waited: Callable[[float], None] | None = None) -> None:
         self._chance, self._waited = chance, waited
         self._ready: asyncio.Queue[ObjectKey] = asyncio.Queue()
         self._dirty: dict[ObjectKey, float] = {}
@@ -90,7 +88,9 @@ class WorkQueue:
         """The next key. It stays with the caller, and goes to nobody else, until `done`."""
         key = await self._ready.get()
         now = _now()
-        self._waited(now - self._dirty.pop(key))
+        since = self._dirty.pop(key)
+        if self._waited is not None:
+            self._waited(now - since)
         self._processing[key] = now
         self._due.pop(key, None)
         return key

@@ -1,7 +1,7 @@
 """Every setting of the manager: documented here, read from flags and CAPKIND_* variables here, and nowhere else.
 
-A flag wins over its variable, the variable over the default. The command line and docs/reference/settings.md are generated from the
-fields of `Settings`; this module is the only reader of the environment.
+A flag wins over its variable, the variable over the default. The command line and docs/reference/settings.md are generated from
+the fields of `Settings`; this module is the only reader of the environment.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Address:
         return f"{host}:{self.port}"
 
 
-# --- parsers: text from a flag or a variable → value; ValueError with the rule when it does not fit -----------------------------------
+# --- parsers: text from a flag or a variable → value; ValueError with the rule when it does not fit ---
 
 
 def parse_bool(text: str) -> bool:

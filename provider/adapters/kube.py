@@ -1,7 +1,7 @@
-"""provider.ports.Kube over `kubernetes.aio`: generic requests and plain dicts, no model classes (their import alone takes seconds).
+"""provider.ports.Kube over `kubernetes.aio`: generic requests and plain dicts, no model classes (their import takes seconds).
 
-One HTTP exchange per call, with a deadline; what goes wrong is mapped to provider.errors and never retried here, except for one new
-login after a 401. Knows nothing of Cluster API.
+One HTTP exchange per call, with a deadline; what goes wrong is mapped to provider.errors and never retried here, except for one
+new login after a 401. Knows nothing of Cluster API.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class KubeClient:
 
     async def close(self) -> None:
         if self._current is not None:
-            await self._current.client.close()  # type: ignore[no-untyped-call]
+            await self._current.client.close()
 
     # --- the port --------------------------------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class KubeClient:
             if self._current is None or self._current is instead_of:
                 fresh = await self._login()
                 if self._current is not None:
-                    await self._current.client.close()  # type: ignore[no-untyped-call]
+                    await self._current.client.close()
                 self._current = fresh
             return self._current
 
@@ -223,7 +223,7 @@ async def _send(login: Login, method: str, path: str, query: Query, body: JsonOb
         method, path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
     )
     response = await login.client.call_api(*request, _request_timeout=DEADLINE)
-    data = await response.read()  # type: ignore[no-untyped-call]
+    data = await response.read()
     return Answer(response.status, _decoded(data), _seconds(response.headers.get("Retry-After")))
 
 

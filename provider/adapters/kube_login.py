@@ -1,7 +1,7 @@
 """How to reach the management cluster: the user's own kubeconfig (exec plugins included) or the pod's service account.
 
-The loaders of the `kubernetes` package are right here, because this kubeconfig belongs to whoever starts the manager. Kubeconfigs of
-clusters we made are untrusted and go through adapters.kubeconfig instead. The file is never written to.
+The loaders of the `kubernetes` package are right here, because this kubeconfig belongs to whoever starts the manager.
+Kubeconfigs of clusters we made are untrusted and go through adapters.kubeconfig instead. The file is never written to.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ async def _configure(kubeconfig: str, context: str, scratch: Path) -> Configurat
     configuration.connection_pool_maxsize = CONNECTIONS
     if not kubeconfig and not context:
         try:
-            incluster_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            incluster_config.load_incluster_config(client_configuration=configuration)
         except ConfigException:
             pass
         else:
             return configuration
     files = kubeconfig or str(Path.home() / ".kube" / "config")
-    await kube_config.load_kube_config(  # type: ignore[no-untyped-call]
+    await kube_config.load_kube_config(
         config_file=files,
         context=context or None,
         client_configuration=configuration,

@@ -58,12 +58,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.jumped
 
 
+async def _and_nothing_else(test: Coroutine[Any, Any, None]) -> None:
+    """Leave no task behind, not even one that a cancelled task started."""
+    try:
+        await test
+    finally:
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others, timeout=1)
+
+
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run an async test to its end in no time at all."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            runner.run(test(*args, **kwargs))
+            runner.run(_and_nothing_else(test(*args, **kwargs)))
 
     return run

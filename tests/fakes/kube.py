@@ -1,7 +1,7 @@
 """FakeKube: provider.ports.Kube in memory, with the manners of a real API server that reconcilers trip over.
 
-It has uids, resourceVersions, generations, a separate status, 404/409 answers, deletion that waits for finalizers, label selectors
-and no-op writes that change nothing. tests/contract/test_kube.py runs the same suite against it and against a real API server.
+It has uids, resourceVersions, generations, a separate status, 404/409 answers, deletion that waits for finalizers, label
+selectors and no-op writes that change nothing. tests/contract/test_kube.py runs one suite against it and a real API server.
 
 Tests act as a user through `put`, `edit`, `read` and `remove`, which bypass faults, and steer the fake through
 - `fail("patch", error, times=2)`: the next calls of a verb raise,
@@ -23,8 +23,6 @@ from provider.api.resources import ObjectKey, Resource
 from provider.errors import Conflict, ProviderError, Terminal, Transient
 from provider.ports import JsonObject
 
-WITH_STATUS = frozenset({KINDCLUSTERS.plural, CLUSTERS.plural, "kindcontrolplanes"})
-"""Plurals of resources with a status subresource."""
 BUILT_IN_GROUPS = frozenset({"", "coordination.k8s.io", "apiextensions.k8s.io", "events.k8s.io"})
 READ_ONLY_METADATA = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "name", "namespace")
 
@@ -92,6 +90,8 @@ def _one(part: str, labels: Mapping[str, str]) -> bool:
 class FakeKube:
     groups: set[str] = field(default_factory=lambda: {GROUP, *BUILT_IN_GROUPS})
     """API groups served. Add names.CAPI_GROUP to have Cluster API "installed"."""
+    with_status: set[str] = field(default_factory=lambda: {KINDCLUSTERS.plural, CLUSTERS.plural, "kindcontrolplanes"})
+    """Plurals of resources that have a status subresource and a generation."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     calls: list[Call] = field(default_factory=list)
     _objects: dict[Slot, JsonObject] = field(default_factory=dict)
@@ -175,7 +175,7 @@ class FakeKube:
         meta.update(uid=f"00000000-0000-4000-8000-{number:012d}", creationTimestamp=self._timestamp())
         new.setdefault("kind", resource.kind)
         new.setdefault("apiVersion", resource.api_version)
-        if resource.plural in WITH_STATUS:
+        if resource.plural in self.with_status:
             new.pop("status", None)
             meta["generation"] = 1
         self._store(resource, key, new, "ADDED")
@@ -184,7 +184,9 @@ class FakeKube:
     def edit(self, resource: Resource, key: ObjectKey, patch: JsonObject, *, subresource: str = "") -> JsonObject:
         """Merge-patch an existing object; a patch that changes nothing leaves the resourceVersion alone."""
         old = self._objects[_slot(resource, key)]
-        new = _split(resource, old, merge(old, patch), subresource)
+        new = merge(old, patch)
+        if resource.plural in self.with_status:
+            new = _split(old, new, subresource)
         for name in READ_ONLY_METADATA:
             if name in old["metadata"]:
                 new["metadata"][name] = old["metadata"][name]
@@ -262,10 +264,8 @@ def _slot(resource: Resource, key: ObjectKey) -> Slot:
     return (resource.group, resource.plural, key.namespace, key.name)
 
 
-def _split(resource: Resource, old: JsonObject, new: JsonObject, subresource: str) -> JsonObject:
+def _split(old: JsonObject, new: JsonObject, subresource: str) -> JsonObject:
     """Status goes through its subresource and nothing else does."""
-    if resource.plural not in WITH_STATUS:
-        return new
     kept, taken = (old, new) if subresource == "status" else (new, old)
     result: JsonObject = {name: copy.deepcopy(value) for name, value in kept.items() if name != "status"}
     if "status" in taken:

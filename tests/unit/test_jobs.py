@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -202,7 +203,7 @@ async def test_progress_re_queues_at_most_once_a_second_and_loses_no_last_step()
     await asyncio.sleep(20)
 
     times = told.times(A)
-    assert all(later - sooner >= PROGRESS_INTERVAL - 0.001 for sooner, later in zip(times, times[1:], strict=False))
+    assert all(later - sooner >= PROGRESS_INTERVAL - 0.001 for sooner, later in itertools.pairwise(times))
     assert times[-1] >= 4.9
 
 
@@ -312,9 +313,7 @@ async def test_shutdown_cancels_all_waits_a_bounded_time_and_starts_nothing() ->
 async def test_each_end_is_reported_once() -> None:
     """What metrics count."""
     ended: list[tuple[str, JobState]] = []
-    jobs = SlottedJobs(
-        {"create": 1}, Watcher(), LoopClock(), finished=lambda status: ended.append((status.verb, status.state))
-    )
+    jobs = SlottedJobs({"create": 1}, Watcher(), LoopClock(), finished=lambda status: ended.append((status.verb, status.state)))
     jobs.start(A, "create", takes(1))
     jobs.start(B, "create", fails(Transient("X", "x")))
     await asyncio.sleep(5)
