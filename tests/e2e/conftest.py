@@ -1,0 +1,58 @@
+"""Real kind on a real engine, a real management API, the manager as a real process. Without an engine: skipped, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import engine
+from tests.harness.controlplane import ManagementAPI
+from tests.harness.manager import ManagerProcess
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KINDCLUSTERS = "kindclusters.infrastructure.cluster.x-k8s.io"
+FLAGS = ("--runtime=kind", "--log-level=debug")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = [item for item in items if "tests/e2e/" in item.nodeid]
+    reason = engine.missing() if here else ""
+    for item in here:
+        item.add_marker(pytest.mark.e2e)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[ManagementAPI]:
+    """A management cluster with our CRDs and garbage collection."""
+    with ManagementAPI.temporary(controller_manager=True) as api:
+        api.kubectl("apply", "-k", str(ROOT / "config" / "crd"))
+        api.kubectl("wait", "--for=condition=Established", "crd", KINDCLUSTERS)
+        yield api
+
+
+@pytest.fixture
+def manager(api: ManagementAPI, tmp_path: Path) -> Iterator[ManagerProcess]:
+    """A running manager with a private HOME. Whatever a failing test leaves is deleted through it, else by force."""
+    manager = ManagerProcess(api, tmp_path, *FLAGS, f"--default-image={engine.node_image()}")
+    manager.start()
+    yield manager
+    _clean_up(manager)
+
+
+def _clean_up(manager: ManagerProcess) -> None:
+    manager.kill()
+    left = manager.api.kubectl("get", "kindclusters", "-A", "-o", "name").stdout.split()
+    if left:
+        manager.start()
+        manager.api.kubectl("delete", "kindclusters", "-A", "--all", "--timeout=120s", check=False, timeout=130)
+    manager.kill()
+
+
+@pytest.fixture
+def foreign_kubeconfig(tmp_path: Path) -> Path:
+    """Where a test's own `kind create cluster` writes, so that nobody's file is touched."""
+    return tmp_path / "by-hand.kubeconfig"

@@ -1,0 +1,147 @@
+"""One node from apply to gone, and everything a user may do to it in between. One cluster, in the order of its life."""
+
+from __future__ import annotations
+
+import base64
+import time
+from pathlib import Path
+
+
+from tests.harness import engine
+from tests.harness.manager import ManagerProcess
+
+NAME = "e2e-one"
+MANIFEST = f"""
+apiVersion: infrastructure.cluster.x-k8s.io/v1alpha1
+kind: KINDCluster
+metadata: {{name: {NAME}}}
+"""
+NOTICED = 5.0
+"""Seconds within which the status must tell the truth about a broken node."""
+
+
+def kubectl(manager: ManagerProcess, *args: str) -> str:
+    """kubectl with the published Secret, as a user would."""
+    secret = manager.api.kubectl("get", "secret", f"{NAME}-config", "-o", "jsonpath={.data.config}").stdout
+    path = manager.folder / "published.kubeconfig"
+    path.write_bytes(base64.b64decode(secret))
+    return manager.api.kubectl("--kubeconfig", str(path), *args).stdout
+
+
+def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProcess) -> None:
+    """Apply, Ready, Secret, stop, kill, pause, lost Secret, delete: the whole life of a laptop cluster."""
+    volumes, networks = engine.volumes(), engine.networks() | {"kind"}
+    mine = _users_own_kubeconfig(manager.home)
+
+    manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
+    manager.wait_ready(NAME)
+
+    _columns_answer_the_first_question(manager)
+    assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
+    _idle_writes_nothing(manager)
+    for breakage in ("stop", "kill", "pause"):
+        _noticed_and_repaired(manager, breakage)
+    _lost_secret_comes_back(manager)
+    assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
+    assert "sentinel" == mine.read_text()
+
+    manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
+
+    assert [] == engine.containers(NAME)
+    assert engine.volumes() <= volumes
+    assert engine.networks() <= networks
+    assert "NotFound" in manager.api.kubectl("get", "secret", f"{NAME}-config", check=False).stderr
+    assert [mine] == [path for path in manager.home.rglob("*") if path.is_file()]
+    assert manager.stop() < 10
+
+
+def _users_own_kubeconfig(home: Path) -> Path:
+    path = home / ".kube" / "config"
+    path.parent.mkdir()
+    path.write_text("sentinel")
+    return path
+
+
+def _columns_answer_the_first_question(manager: ManagerProcess) -> None:
+    header, row = manager.api.kubectl("get", "kc").stdout.splitlines()
+    assert ["NAME", "CLUSTER", "PHASE", "READY", "VERSION", "NODES", "ENDPOINT", "AGE"] == header.split()
+    assert [NAME, NAME, "Ready", "true", "v1.34.4", "1/1"] == row.split()[:6]
+
+
+def _idle_writes_nothing(manager: ManagerProcess) -> None:
+    before = manager.get(NAME)["metadata"]["resourceVersion"]
+    end = time.monotonic() + 3
+    manager.wait(5, lambda: time.monotonic() > end, "three quiet seconds")
+    assert before == manager.get(NAME)["metadata"]["resourceVersion"]
+
+
+def _noticed_and_repaired(manager: ManagerProcess, breakage: str) -> None:
+    ids = engine.containers(NAME)
+    engine.docker(breakage, f"{NAME}-control-plane")
+    manager.wait(NOTICED, lambda: manager.status(NAME)["ready"] is False, f"docker {breakage} noticed")
+    manager.wait_ready(NAME, 60)
+    assert ids == engine.containers(NAME), "a repair must not replace the cluster"
+
+
+def _lost_secret_comes_back(manager: ManagerProcess) -> None:
+    manager.api.kubectl("delete", "secret", f"{NAME}-config")
+    manager.wait(
+        NOTICED, lambda: not manager.api.kubectl("get", "secret", f"{NAME}-config", check=False).returncode, "Secret is back"
+    )
+    manager.api.kubectl("patch", "secret", f"{NAME}-config", "--type=merge", '-p={"data":{"config":"eA=="}}')
+    manager.wait(
+        NOTICED,
+        lambda: manager.api.kubectl("get", "secret", f"{NAME}-config", "-o", "jsonpath={.data.config}").stdout != "eA==",
+        "edited Secret is repaired",
+    )
+
+
+def test_delete_while_creating_leaves_nothing(manager: ManagerProcess) -> None:
+    """A user who changes their mind waits for the removal only."""
+    manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
+    manager.wait(30, lambda: engine.containers(NAME), "a container exists")
+
+    manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
+
+    assert [] == engine.containers(NAME)
+
+
+def test_sigterm_while_creating_leaves_no_orphan_child(manager: ManagerProcess) -> None:
+    """The manager ends in time and takes its kind with it; the next one finishes the job."""
+    manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
+    manager.wait(30, lambda: engine.containers(NAME), "a container exists")
+
+    took = manager.stop()
+
+    assert took < 10
+    assert [] == _children_of_kind()
+    manager.start()
+    manager.wait_ready(NAME)
+
+
+def _children_of_kind() -> list[str]:
+    """Command lines of living processes that create our cluster."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"--name={NAME}" in line or f"--name {NAME}" in line:
+            lines.append(line)
+    return lines
+
+
+def test_a_removed_cluster_is_reported_and_replaced_with_consent(manager: ManagerProcess) -> None:
+    """`kind delete cluster` behind our back: said, and made again only where the policy allows."""
+    manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
+    manager.wait_ready(NAME)
+    before = manager.get(NAME)["spec"]["controlPlaneEndpoint"]
+    engine.remove_cluster(NAME)
+    manager.wait_reason(NAME, "Ready", "RepairNeeded", NOTICED)
+
+    manager.api.kubectl("patch", "kindcluster", NAME, "--type=merge", '-p={"spec":{"healPolicy":"Recreate"}}')
+    manager.wait_ready(NAME)
+
+    assert before == manager.get(NAME)["spec"]["controlPlaneEndpoint"]
+    assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes"), "the endpoint must still be the cluster's own"

@@ -1,0 +1,98 @@
+"""Several nodes and everything kind lets a user set, seen effective in the nodes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import engine
+from tests.harness.manager import ManagerProcess
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def apply(manager: ManagerProcess, name: str, spec: dict[str, Any]) -> None:
+    obj = {
+        "apiVersion": "infrastructure.cluster.x-k8s.io/v1alpha1",
+        "kind": "KINDCluster",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    manager.api.kubectl("apply", "-f", "-", stdin=json.dumps(obj))
+
+
+def workload(manager: ManagerProcess, name: str, *args: str) -> str:
+    secret = manager.api.kubectl("get", "secret", f"{name}-config", "-o", "jsonpath={.data.config}").stdout
+    path = manager.folder / f"{name}.kubeconfig"
+    path.write_bytes(base64.b64decode(secret))
+    return manager.api.kubectl("--kubeconfig", str(path), *args).stdout
+
+
+def test_custom_networks_ports_mounts_and_patches_are_effective(manager: ManagerProcess, tmp_path: Path) -> None:
+    """One control plane and two workers with all of it."""
+    name, port = "e2e-custom", free_port()
+    mounted = tmp_path / "mounted"
+    mounted.mkdir()
+    (mounted / "hello").write_text("from the host")
+    kubeadm = 'kind: ClusterConfiguration\napiServer:\n  extraArgs:\n    profiling: "false"\n'
+    containerd = '[plugins."io.containerd.grpc.v1.cri"]\n  max_concurrent_downloads = 7\n'
+    apply(
+        manager,
+        name,
+        {
+            "nodes": [
+                {
+                    "role": "control-plane",
+                    "extraPortMappings": [{"containerPort": 30080, "hostPort": port, "listenAddress": "127.0.0.1"}],
+                    "extraMounts": [{"hostPath": str(mounted), "containerPath": "/mounted", "readOnly": True}],
+                },
+                {"role": "worker", "labels": {"tier": "front"}},
+                {"role": "worker"},
+            ],
+            "networking": {"podSubnet": "10.111.0.0/16", "serviceSubnet": "10.112.0.0/16"},
+            "kubeadmConfigPatches": [kubeadm],
+            "containerdConfigPatches": [containerd],
+        },
+    )
+    manager.wait_ready(name)
+
+    node = f"{name}-control-plane"
+    assert "3/3" == manager.status(name)["nodesReady"]
+    assert "from the host" == engine.run_in(node, "cat", "/mounted/hello")
+    assert "--profiling=false" in engine.run_in(node, "cat", "/etc/kubernetes/manifests/kube-apiserver.yaml")
+    assert "max_concurrent_downloads = 7" in engine.run_in(node, "cat", "/etc/containerd/config.toml")
+    bindings = engine.inspect(node)[0]["HostConfig"]["PortBindings"]["30080/tcp"]
+    assert [{"HostIp": "127.0.0.1", "HostPort": str(port)}] == bindings
+    nodes = json.loads(workload(manager, name, "get", "nodes", "-o", "json"))["items"]
+    assert all(entry["spec"]["podCIDR"].startswith("10.111.") for entry in nodes)
+    assert {f"{name}-worker"} == {
+        entry["metadata"]["name"] for entry in nodes if entry["metadata"]["labels"].get("tier") == "front"
+    }
+    assert workload(manager, name, "get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}").startswith("10.112.")
+
+    manager.api.kubectl("delete", "kindcluster", name, "--timeout=60s")
+    assert [] == engine.containers(name)
+
+
+@pytest.mark.slow
+def test_three_control_planes(manager: ManagerProcess) -> None:
+    """The load balancer is ours too: counted, and removed with the rest."""
+    name = "e2e-ha"
+    apply(manager, name, {"controlPlaneReplicas": 3})
+    manager.wait_ready(name, 300)
+
+    assert "3/3" == manager.status(name)["nodesReady"]
+    assert 4 == len(engine.containers(name))
+    assert 3 == workload(manager, name, "get", "nodes", "--no-headers").count(" Ready ")
+
+    manager.api.kubectl("delete", "kindcluster", name, "--timeout=120s")
+    assert [] == engine.containers(name)
