@@ -1,0 +1,1 @@
+"""Tools of this repository: getting binaries, writing reference pages, the demo. No product logic."""

@@ -34,6 +34,8 @@ SAMPLE = ROOT / "config" / "samples" / "minimal.yaml"
 CLUSTER = "minimal"
 READY_SECONDS = 600.0
 DELETE_SECONDS = 120.0
+COMPONENTS = 3
+"""Processes of a management API: etcd, kube-apiserver, kube-controller-manager."""
 NODE_REPOSITORY = "kindest/node"
 
 out = Console(highlight=False, soft_wrap=True)
@@ -87,7 +89,7 @@ class Demo:
     # --- parts --------------------------------------------------------------------------------------------------------------
 
     def _start_api(self) -> None:
-        if len(self.api.running()) >= 3:
+        if len(self.api.running()) >= COMPONENTS:
             return
         out.print("• starting a management API (etcd, kube-apiserver, kube-controller-manager)")
         began = time.monotonic()
@@ -192,7 +194,7 @@ def _local_node_image() -> str:
         return ""
     argv = [docker, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NODE_REPOSITORY]
     try:
-        found = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - a fixed argument list
+        found = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     images = [line for line in found.stdout.split() if not line.endswith(":<none>")]

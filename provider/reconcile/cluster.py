@@ -49,7 +49,7 @@ class Result:
 class Reconciler:
     """One per manager. Passes of different keys may run at the same time, passes of one key never do (the queue sees to it)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the seams, all of them, in one place
         self,
         kube: Kube,
         workload: Workload,
@@ -89,7 +89,7 @@ class Reconciler:
             return Result(requeue_after=0.0)
         return await self._normal(scope)
 
-    # --- a living cluster --------------------------------------------------------------------------------------------------------
+    # --- a living cluster ----------------------------------------------------------------------------------------------------
 
     async def _claim(self, scope: Scope) -> Result:
         """Finalizer and identity are persisted, alone in their pass, before anything is made."""
@@ -212,7 +212,7 @@ class Reconciler:
             scope.wait(SOON)
         return self._done(scope)
 
-    # --- the other branches ------------------------------------------------------------------------------------------------------
+    # --- the other branches --------------------------------------------------------------------------------------------------
 
     async def _delete(self, scope: Scope) -> Result:
         if names.FINALIZER not in (scope.meta.get("finalizers") or []) or may_not_touch(scope):

@@ -63,9 +63,7 @@ def begin(record: Record, *, generation: int, config_hash: str, now: datetime) -
     return Record(last, record.failure_reason, record.failure_message)
 
 
-def after_job(
-    record: Record, job: JobStatus | None, *, config_hash: str, now: datetime, limit: int, base: timedelta
-) -> Record:
+def after_job(record: Record, job: JobStatus | None, *, config_hash: str, now: datetime, limit: int, base: timedelta) -> Record:
     """The record after a create job has got as far as it has: steps while it runs, the outcome when it is over.
 
     A cluster made for a spec that was edited meanwhile is not finished: what stands there is remains.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -23,7 +24,9 @@ ONE_CREATE = 120.0
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
-def test_killed_while_creating(manager: ManagerProcess, part: int) -> None:
+def test_killed_while_creating(
+    manager: ManagerProcess, part: int, record_property: Callable[[str, object], None]
+) -> None:
     """After a restart: Ready within one create's time, one cluster, no leftover."""
     volumes = engine.volumes()
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
@@ -34,10 +37,10 @@ def test_killed_while_creating(manager: ManagerProcess, part: int) -> None:
     manager.start()
     took = manager.wait_ready(NAME, ONE_CREATE)
 
-    assert 1 == len(engine.containers(NAME))
-    print(f"killed at {CREATE_SECONDS * (part + 0.5) / 10:.1f} s, Ready {took:.1f} s after the restart")
+    assert len(engine.containers(NAME)) == 1
+    record_property("seconds", f"killed at {CREATE_SECONDS * (part + 0.5) / 10:.1f} s, Ready {took:.1f} s after the restart")
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
-    assert [] == engine.containers(NAME)
+    assert engine.containers(NAME) == []
     assert engine.volumes() <= volumes
 
 
@@ -56,5 +59,5 @@ def test_killed_while_deleting(manager: ManagerProcess) -> None:
         manager.start()
         manager.wait_gone(NAME)
 
-        assert [] == engine.containers(NAME)
+        assert engine.containers(NAME) == []
         assert "NotFound" in manager.api.kubectl("get", "secret", f"{NAME}-config", check=False).stderr

@@ -60,7 +60,7 @@ def test_the_second_claim_waits_and_takes_over(manager: ManagerProcess) -> None:
     manager.wait(30, lambda: manager.get(NAME).get("spec", {}).get("identity"), "first claim")
     manager.api.kubectl("apply", "-f", "-", stdin=manifest("team-b"))
     manager.wait_ready(NAME)
-    assert "NameConflict" == manager.wait_reason(NAME, "Ready", "NameConflict", namespace="team-b")["reason"]
+    assert manager.wait_reason(NAME, "Ready", "NameConflict", namespace="team-b")["reason"] == "NameConflict"
     first = engine.containers(NAME)
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
@@ -68,4 +68,4 @@ def test_the_second_claim_waits_and_takes_over(manager: ManagerProcess) -> None:
 
     assert not set(first) & set(engine.containers(NAME))
     manager.api.kubectl("delete", "kindcluster", NAME, "-n", "team-b", "--timeout=60s")
-    assert [] == engine.containers(NAME)
+    assert engine.containers(NAME) == []

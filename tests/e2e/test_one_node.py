@@ -6,7 +6,6 @@ import base64
 import time
 from pathlib import Path
 
-
 from tests.harness import engine
 from tests.harness.manager import ManagerProcess
 
@@ -43,11 +42,11 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
         _noticed_and_repaired(manager, breakage)
     _lost_secret_comes_back(manager)
     assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
-    assert "sentinel" == mine.read_text()
+    assert mine.read_text() == "sentinel"
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
 
-    assert [] == engine.containers(NAME)
+    assert engine.containers(NAME) == []
     assert engine.volumes() <= volumes
     assert engine.networks() <= networks
     assert "NotFound" in manager.api.kubectl("get", "secret", f"{NAME}-config", check=False).stderr
@@ -64,8 +63,8 @@ def _users_own_kubeconfig(home: Path) -> Path:
 
 def _columns_answer_the_first_question(manager: ManagerProcess) -> None:
     header, row = manager.api.kubectl("get", "kc").stdout.splitlines()
-    assert ["NAME", "CLUSTER", "PHASE", "READY", "VERSION", "NODES", "ENDPOINT", "AGE"] == header.split()
-    assert [NAME, NAME, "Ready", "true", "v1.34.4", "1/1"] == row.split()[:6]
+    assert header.split() == ["NAME", "CLUSTER", "PHASE", "READY", "VERSION", "NODES", "ENDPOINT", "AGE"]
+    assert row.split()[:6] == [NAME, NAME, "Ready", "true", "v1.34.4", "1/1"]
 
 
 def _idle_writes_nothing(manager: ManagerProcess) -> None:
@@ -103,7 +102,7 @@ def test_delete_while_creating_leaves_nothing(manager: ManagerProcess) -> None:
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
 
-    assert [] == engine.containers(NAME)
+    assert engine.containers(NAME) == []
 
 
 def test_sigterm_while_creating_leaves_no_orphan_child(manager: ManagerProcess) -> None:
@@ -114,7 +113,7 @@ def test_sigterm_while_creating_leaves_no_orphan_child(manager: ManagerProcess) 
     took = manager.stop()
 
     assert took < 10
-    assert [] == _children_of_kind()
+    assert _children_of_kind() == []
     manager.start()
     manager.wait_ready(NAME)
 

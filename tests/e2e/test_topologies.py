@@ -66,8 +66,8 @@ def test_custom_networks_ports_mounts_and_patches_are_effective(manager: Manager
     manager.wait_ready(name)
 
     node = f"{name}-control-plane"
-    assert "3/3" == manager.status(name)["nodesReady"]
-    assert "from the host" == engine.run_in(node, "cat", "/mounted/hello")
+    assert manager.status(name)["nodesReady"] == "3/3"
+    assert engine.run_in(node, "cat", "/mounted/hello") == "from the host"
     assert "--profiling=false" in engine.run_in(node, "cat", "/etc/kubernetes/manifests/kube-apiserver.yaml")
     assert "max_concurrent_downloads = 7" in engine.run_in(node, "cat", "/etc/containerd/config.toml")
     bindings = engine.inspect(node)[0]["HostConfig"]["PortBindings"]["30080/tcp"]
@@ -80,7 +80,7 @@ def test_custom_networks_ports_mounts_and_patches_are_effective(manager: Manager
     assert workload(manager, name, "get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}").startswith("10.112.")
 
     manager.api.kubectl("delete", "kindcluster", name, "--timeout=60s")
-    assert [] == engine.containers(name)
+    assert engine.containers(name) == []
 
 
 @pytest.mark.slow
@@ -90,9 +90,9 @@ def test_three_control_planes(manager: ManagerProcess) -> None:
     apply(manager, name, {"controlPlaneReplicas": 3})
     manager.wait_ready(name, 300)
 
-    assert "3/3" == manager.status(name)["nodesReady"]
-    assert 4 == len(engine.containers(name))
-    assert 3 == workload(manager, name, "get", "nodes", "--no-headers").count(" Ready ")
+    assert manager.status(name)["nodesReady"] == "3/3"
+    assert len(engine.containers(name)) == 4
+    assert workload(manager, name, "get", "nodes", "--no-headers").count(" Ready ") == 3
 
     manager.api.kubectl("delete", "kindcluster", name, "--timeout=120s")
-    assert [] == engine.containers(name)
+    assert engine.containers(name) == []

@@ -63,7 +63,7 @@ def test_an_unreachable_engine_changes_nothing_and_all_resumes(behind_door: Mana
 
     door.open()
     manager.wait_gone(NAME, 90)
-    assert [] == engine.containers(NAME)
+    assert engine.containers(NAME) == []
 
 
 def test_an_image_that_does_not_exist(manager: ManagerProcess) -> None:
@@ -74,7 +74,7 @@ def test_an_image_that_does_not_exist(manager: ManagerProcess) -> None:
     assert "does-not-exist" in manager.status(NAME)["failureMessage"]
     manager.wait(180, lambda: manager.status(NAME).get("phase") == "Failed", "given up")
     assert manager.status(NAME)["lastCreate"]["attempts"] <= 3
-    assert [] == engine.containers(NAME)
+    assert engine.containers(NAME) == []
 
 
 def test_a_port_in_use(manager: ManagerProcess) -> None:
@@ -86,7 +86,7 @@ def test_a_port_in_use(manager: ManagerProcess) -> None:
         mapping = {"containerPort": 80, "hostPort": port, "listenAddress": "127.0.0.1"}
         apply(manager, nodes=[{"role": "control-plane", "extraPortMappings": [mapping]}])
         manager.wait(60, lambda: str(port) in manager.status(NAME).get("failureMessage", ""), "the port is named")
-        assert [] == engine.containers(NAME)
+        assert engine.containers(NAME) == []
     manager.wait_ready(NAME)
 
 
@@ -98,6 +98,6 @@ def test_a_missing_mount_is_reported_not_created(manager: ManagerProcess, tmp_pa
     manager.wait(60, lambda: str(missing) in manager.status(NAME).get("failureMessage", ""), "the path is named")
 
     assert not missing.exists()
-    assert [] == engine.containers(NAME)
+    assert engine.containers(NAME) == []
     apply(manager, nodes=[{"role": "control-plane"}])
     manager.wait_ready(NAME)

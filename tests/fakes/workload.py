@@ -35,7 +35,9 @@ class FakeWorkload:
         if not up:
             return WorkloadObservation(False, "connection refused")
         registered = tuple(
-            WorkloadNode(node.name, node.state is NodeRunState.RUNNING and node.name not in self.not_ready, VERSION, "KubeletNotReady")
+            WorkloadNode(
+                node.name, node.state is NodeRunState.RUNNING and node.name not in self.not_ready, VERSION, "KubeletNotReady"
+            )
             for node in nodes
             if node.role is not NodeRole.LOAD_BALANCER
         )

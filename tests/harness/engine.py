@@ -5,6 +5,7 @@ Only containers, volumes and clusters with names given by a test are touched.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -127,8 +128,6 @@ class Door:
 
 
 def _cut(end: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     end.close()

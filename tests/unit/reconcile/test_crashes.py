@@ -108,8 +108,8 @@ async def points_of(until: Callable[[World], Awaitable[None]]) -> tuple[int, int
 
 
 def whole(world: World) -> None:
-    assert ("Ready", True) == (world.status()["phase"], world.status()["ready"])
-    assert ["demo-control-plane", "demo-worker"] == world.runtime.marked()
+    assert (world.status()["phase"], world.status()["ready"]) == ("Ready", True)
+    assert world.runtime.marked() == ["demo-control-plane", "demo-worker"]
     assert world.secret() is not None
 
 
@@ -140,7 +140,7 @@ async def test_a_kill_at_any_instruction_of_deleting_leaves_nothing() -> None:
 
         assert world.get() is None
         assert world.secret() is None
-        assert [] == world.runtime.marked()
+        assert world.runtime.marked() == []
 
 
 async def test_a_kill_while_making_followed_by_a_delete_leaves_nothing() -> None:
@@ -156,4 +156,4 @@ async def test_a_kill_while_making_followed_by_a_delete_leaves_nothing() -> None
         await world.pass_time(60)
 
         assert world.get() is None
-        assert [] == world.runtime.marked()
+        assert world.runtime.marked() == []

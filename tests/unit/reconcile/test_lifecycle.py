@@ -21,7 +21,7 @@ def world() -> World:
 async def ready(world: World, **spec: object) -> None:
     world.apply(kindcluster(**spec))
     await world.settle()
-    assert "Ready" == world.status()["phase"]
+    assert world.status()["phase"] == "Ready"
 
 
 async def test_an_applied_object_becomes_a_ready_cluster(world: World) -> None:
@@ -30,14 +30,14 @@ async def test_an_applied_object_becomes_a_ready_cluster(world: World) -> None:
 
     status = world.status()
     assert status["ready"] is True
-    assert {"provisioned": True, "controlPlaneInitialized": True} == status["initialization"]
-    assert "2/2" == status["nodesReady"]
-    assert "https://127.0.0.1:40001" == status["endpoints"]["host"]
-    assert "v1.34.4" == status["version"]
-    assert "demo" == status["clusterName"]
+    assert status["initialization"] == {"provisioned": True, "controlPlaneInitialized": True}
+    assert status["nodesReady"] == "2/2"
+    assert status["endpoints"]["host"] == "https://127.0.0.1:40001"
+    assert status["version"] == "v1.34.4"
+    assert status["clusterName"] == "demo"
     assert status["lastCreate"]["finishedAt"]
-    assert 5 == len(status["lastCreate"]["steps"])
-    assert ["demo-control-plane", "demo-worker"] == world.runtime.marked()
+    assert len(status["lastCreate"]["steps"]) == 5
+    assert world.runtime.marked() == ["demo-control-plane", "demo-worker"]
 
 
 async def test_conditions_of_a_ready_cluster_are_green_and_silent(world: World) -> None:
@@ -70,8 +70,8 @@ async def test_nothing_is_made_before_finalizer_and_identity_are_persisted(world
 
     obj = world.get()
     assert obj is not None
-    assert [names.FINALIZER] == obj["metadata"]["finalizers"]
-    assert 32 == len(obj["spec"]["identity"]["token"])
+    assert obj["metadata"]["finalizers"] == [names.FINALIZER]
+    assert len(obj["spec"]["identity"]["token"]) == 32
     assert not world.jobs.started
 
 
@@ -86,7 +86,7 @@ async def test_the_intent_to_create_is_written_before_the_work_starts(world: Wor
 
     await world.look()
 
-    assert [(KEY, "create")] == world.jobs.started
+    assert world.jobs.started == [(KEY, "create")]
     assert "finishedAt" not in world.status()["lastCreate"]
 
 
@@ -111,7 +111,7 @@ async def test_delete_removes_cluster_secret_and_object(world: World) -> None:
 
     assert world.get() is None
     assert world.secret() is None
-    assert {} == world.runtime.clusters
+    assert world.runtime.clusters == {}
 
 
 async def test_delete_while_creating_stops_the_create(world: World) -> None:
@@ -121,7 +121,7 @@ async def test_delete_while_creating_stops_the_create(world: World) -> None:
     await world.settle()
     world.delete()
     await world.look()
-    assert [KEY] == world.jobs.cancelled
+    assert world.jobs.cancelled == [KEY]
 
     world.run_jobs = True
     await world.settle()
@@ -135,14 +135,14 @@ async def test_delete_waits_while_the_engine_does_not_answer(world: World) -> No
     world.delete()
     await world.settle()
 
-    assert "DeleteBlocked" == world.condition("Ready")["reason"]
+    assert world.condition("Ready")["reason"] == "DeleteBlocked"
     assert "goes on by itself" in world.condition("Ready")["message"]
 
     world.runtime.engine_up = True
     await world.pass_time(20)
 
     assert world.get() is None
-    assert {} == world.runtime.clusters
+    assert world.runtime.clusters == {}
 
 
 async def test_a_failing_delete_is_tried_again_and_never_released_early(world: World) -> None:
@@ -168,7 +168,7 @@ async def test_retain_keeps_the_cluster(world: World) -> None:
     await world.settle()
 
     assert world.get() is None
-    assert ["demo-control-plane"] == world.runtime.marked()
+    assert world.runtime.marked() == ["demo-control-plane"]
 
 
 async def test_an_unreachable_engine_flips_nothing(world: World) -> None:
@@ -177,13 +177,13 @@ async def test_an_unreachable_engine_flips_nothing(world: World) -> None:
     world.runtime.engine_up = False
     await world.look()
 
-    assert "True" == world.condition("Ready")["status"]
-    assert "False" == world.condition("EngineReachable")["status"]
-    assert "Ready" == world.status()["phase"]
+    assert world.condition("Ready")["status"] == "True"
+    assert world.condition("EngineReachable")["status"] == "False"
+    assert world.status()["phase"] == "Ready"
 
     world.runtime.engine_up = True
     await world.pass_time(20)
-    assert "True" == world.condition("EngineReachable")["status"]
+    assert world.condition("EngineReachable")["status"] == "True"
 
 
 async def test_a_new_object_waits_for_an_unreachable_engine(world: World) -> None:
@@ -192,11 +192,11 @@ async def test_a_new_object_waits_for_an_unreachable_engine(world: World) -> Non
     world.apply(kindcluster(runtime="kind"))
     await world.settle()
 
-    assert ("Pending", "EngineUnreachable") == (world.status()["phase"], world.condition("Ready")["reason"])
+    assert (world.status()["phase"], world.condition("Ready")["reason"]) == ("Pending", "EngineUnreachable")
 
     world.runtime.engine_up = True
     await world.pass_time(20)
-    assert "Ready" == world.status()["phase"]
+    assert world.status()["phase"] == "Ready"
 
 
 async def test_a_foreign_cluster_of_the_same_name_is_neither_adopted_nor_harmed(world: World) -> None:
@@ -205,8 +205,8 @@ async def test_a_foreign_cluster_of_the_same_name_is_neither_adopted_nor_harmed(
     world.apply(kindcluster())
     await world.settle()
 
-    assert "NameConflict" == world.condition("Ready")["reason"]
-    assert "False" == world.condition("OwnershipVerified")["status"]
+    assert world.condition("Ready")["reason"] == "NameConflict"
+    assert world.condition("OwnershipVerified")["status"] == "False"
 
     world.delete()
     await world.settle()
@@ -222,13 +222,13 @@ async def test_of_two_claims_to_one_name_the_older_wins_and_the_other_takes_over
     world.apply(kindcluster(second))
     await world.settle()
 
-    assert "NameConflict" == world.condition("Ready", second)["reason"]
+    assert world.condition("Ready", second)["reason"] == "NameConflict"
 
     world.delete()
     await world.settle()
 
     assert world.get() is None
-    assert "Ready" == world.status(second)["phase"]
+    assert world.status(second)["phase"] == "Ready"
 
 
 async def test_a_claim_without_containers_yet_is_respected(world: World) -> None:
@@ -241,7 +241,7 @@ async def test_a_claim_without_containers_yet_is_respected(world: World) -> None
     world.apply(kindcluster(second))
     await world.settle()
 
-    assert [(KEY, "create")] == world.jobs.started
+    assert world.jobs.started == [(KEY, "create")]
     assert "default/demo" in world.condition("Ready", second)["message"]
 
 
@@ -252,12 +252,12 @@ async def test_a_stopped_node_is_started(world: World) -> None:
     world.set_node("demo-worker", NodeRunState.STOPPED)
     await world.look()
 
-    assert ("Repairing", "Starting") == (world.status()["phase"], world.condition("Ready")["reason"])
+    assert (world.status()["phase"], world.condition("Ready")["reason"]) == ("Repairing", "Starting")
     assert world.status()["ready"] is False
 
     world.run_jobs = True
     await world.pass_time(15)
-    assert "Ready" == world.status()["phase"]
+    assert world.status()["phase"] == "Ready"
 
 
 async def test_a_lost_node_is_reported_and_replaced_only_with_consent(world: World) -> None:
@@ -266,15 +266,15 @@ async def test_a_lost_node_is_reported_and_replaced_only_with_consent(world: Wor
     world.set_node("demo-worker", None)
     await world.pass_time(60)
 
-    assert ("Degraded", "RepairNeeded") == (world.status()["phase"], world.condition("Ready")["reason"])
+    assert (world.status()["phase"], world.condition("Ready")["reason"]) == ("Degraded", "RepairNeeded")
     assert "healPolicy: Recreate" in world.condition("Ready")["message"]
-    assert 1 == world.runtime.calls["create"]
+    assert world.runtime.calls["create"] == 1
 
     world.edit({"spec": {"healPolicy": "Recreate"}})
     await world.pass_time(5)
 
-    assert "Ready" == world.status()["phase"]
-    assert "2/2" == world.status()["nodesReady"]
+    assert world.status()["phase"] == "Ready"
+    assert world.status()["nodesReady"] == "2/2"
 
 
 async def test_a_deleted_secret_comes_back(world: World) -> None:
@@ -291,7 +291,7 @@ async def test_a_deleted_secret_comes_back(world: World) -> None:
     secret = world.secret()
     assert secret is not None
     assert secret["data"]["config"] == secret["data"]["value"]
-    assert "eQ==" == secret["data"]["extra"]
+    assert secret["data"]["extra"] == "eQ=="
 
 
 async def test_a_secret_that_is_not_ours_is_left_alone(world: World) -> None:
@@ -301,10 +301,10 @@ async def test_a_secret_that_is_not_ours_is_left_alone(world: World) -> None:
     world.apply(kindcluster())
     await world.settle()
 
-    assert "SecretConflict" == world.condition("KubeconfigPublished")["reason"]
+    assert world.condition("KubeconfigPublished")["reason"] == "SecretConflict"
     secret = world.secret()
     assert secret is not None
-    assert {"config": "dGhlaXJz"} == secret["data"]
+    assert secret["data"] == {"config": "dGhlaXJz"}
     assert world.status()["ready"] is False
 
 
@@ -314,16 +314,16 @@ async def test_a_transient_failure_is_retried_with_backoff_and_then_given_up(wor
     world.apply(kindcluster())
     await world.settle()
 
-    assert "CreateRetrying" == world.condition("Ready")["reason"]
+    assert world.condition("Ready")["reason"] == "CreateRetrying"
     assert "kindest/node:v9" in world.condition("Ready")["message"]
     assert world.status()["lastCreate"]["nextAttemptAt"]
 
     await world.pass_time(600)
 
-    assert 3 == world.runtime.calls["create"]
-    assert ("Failed", "CreateFailed") == (world.status()["phase"], world.condition("Ready")["reason"])
-    assert "ImagePullFailed" == world.status()["failureReason"]
-    assert {} == world.runtime.clusters
+    assert world.runtime.calls["create"] == 3
+    assert (world.status()["phase"], world.condition("Ready")["reason"]) == ("Failed", "CreateFailed")
+    assert world.status()["failureReason"] == "ImagePullFailed"
+    assert world.runtime.clusters == {}
 
 
 async def test_a_terminal_failure_clears_with_the_next_generation(world: World) -> None:
@@ -331,12 +331,12 @@ async def test_a_terminal_failure_clears_with_the_next_generation(world: World) 
     world.runtime.fail("create", Terminal("BadPatch", "kubeadm refused a patch."))
     world.apply(kindcluster())
     await world.pass_time(600)
-    assert 1 == world.runtime.calls["create"]
+    assert world.runtime.calls["create"] == 1
 
     world.edit({"spec": {"workerReplicas": 1}})
     await world.settle()
 
-    assert "Ready" == world.status()["phase"]
+    assert world.status()["phase"] == "Ready"
     assert "failureReason" not in world.status()
 
 
@@ -346,7 +346,7 @@ async def test_remains_of_a_failed_create_are_removed(world: World) -> None:
     world.apply(kindcluster(workerReplicas=1))
     await world.pass_time(60)
 
-    assert {} == world.runtime.clusters
+    assert world.runtime.clusters == {}
 
 
 async def test_a_preflight_problem_is_told_before_anything_is_made(world: World) -> None:
@@ -356,8 +356,8 @@ async def test_a_preflight_problem_is_told_before_anything_is_made(world: World)
     world.apply(kindcluster())
     await world.settle()
 
-    assert 0 == world.runtime.calls["create"]
-    assert "HostPathMissing" == world.status()["failureReason"]
+    assert world.runtime.calls["create"] == 0
+    assert world.status()["failureReason"] == "HostPathMissing"
     assert "/nope" in world.condition("Ready")["message"]
 
 
@@ -368,11 +368,11 @@ async def test_an_edit_while_creating_begins_anew(world: World) -> None:
     await world.settle()
     world.edit({"spec": {"workerReplicas": 2}})
     await world.look()
-    assert [KEY] == world.jobs.cancelled
+    assert world.jobs.cancelled == [KEY]
 
     world.run_jobs = True
     await world.settle()
-    assert "3/3" == world.status()["nodesReady"]
+    assert world.status()["nodesReady"] == "3/3"
 
 
 async def test_a_create_that_ends_just_before_an_edit_is_seen_begins_anew(world: World) -> None:
@@ -385,8 +385,8 @@ async def test_a_create_that_ends_just_before_an_edit_is_seen_begins_anew(world:
     world.run_jobs = True
     await world.settle()
 
-    assert "3/3" == world.status()["nodesReady"]
-    assert 2 == world.runtime.calls["create"]
+    assert world.status()["nodesReady"] == "3/3"
+    assert world.runtime.calls["create"] == 2
 
 
 @pytest.mark.parametrize("nodes_made", [0, 1, 2])
@@ -404,8 +404,8 @@ async def test_a_manager_killed_while_creating_leaves_one_whole_cluster(world: W
     world.run_jobs = True
     await world.pass_time(60)
 
-    assert "Ready" == world.status()["phase"]
-    assert ["demo-control-plane", "demo-worker"] == world.runtime.marked()
+    assert world.status()["phase"] == "Ready"
+    assert world.runtime.marked() == ["demo-control-plane", "demo-worker"]
 
 
 async def test_a_lost_status_is_rebuilt_by_looking(world: World) -> None:
@@ -420,8 +420,8 @@ async def test_a_lost_status_is_rebuilt_by_looking(world: World) -> None:
     world.apply({**kindcluster(), "spec": obj["spec"]})
     await world.settle()
 
-    assert "Ready" == world.status()["phase"]
-    assert 1 == world.runtime.calls["create"]
+    assert world.status()["phase"] == "Ready"
+    assert world.runtime.calls["create"] == 1
 
 
 async def test_a_conflicting_write_loses_nothing(world: World) -> None:
@@ -429,16 +429,16 @@ async def test_a_conflicting_write_loses_nothing(world: World) -> None:
     edits = iter(range(3))
 
     async def interfere(call: object) -> None:
-        if getattr(call, "verb", "") == "patch" and getattr(call, "resource", None) == names.KINDCLUSTERS:
-            if (number := next(edits, None)) is not None:
-                world.kube.edit(names.KINDCLUSTERS, KEY, {"metadata": {"annotations": {"edit": str(number)}}})
+        writes = getattr(call, "verb", "") == "patch" and getattr(call, "resource", None) == names.KINDCLUSTERS
+        if writes and (number := next(edits, None)) is not None:
+            world.kube.edit(names.KINDCLUSTERS, KEY, {"metadata": {"annotations": {"edit": str(number)}}})
 
     world.apply(kindcluster())
     world.kube.before(interfere)
     await world.settle()
 
-    assert "Ready" == world.status()["phase"]
-    assert 1 == world.runtime.calls["create"]
+    assert world.status()["phase"] == "Ready"
+    assert world.runtime.calls["create"] == 1
 
 
 async def test_an_api_server_that_stops_answering_degrades(world: World) -> None:
@@ -447,9 +447,9 @@ async def test_an_api_server_that_stops_answering_degrades(world: World) -> None
     world.workload.answer = type(await world.workload.observe(_kubeconfig(world)))(False, "connection refused")
     await world.look()
 
-    assert ("Degraded", "APIUnreachable") == (world.status()["phase"], world.condition("Ready")["reason"])
+    assert (world.status()["phase"], world.condition("Ready")["reason"]) == ("Degraded", "APIUnreachable")
     assert world.status()["initialization"]["provisioned"] is True
-    assert 0 == world.runtime.calls["start"]
+    assert world.runtime.calls["start"] == 0
 
 
 async def test_one_missing_answer_does_not_flip_ready(world: World) -> None:
@@ -468,8 +468,8 @@ async def test_history_and_events_tell_the_story(world: World) -> None:
     await ready(world)
 
     phases = [entry["phase"] for entry in world.status()["history"]]
-    assert ["Creating", "Ready"] == [phase for index, phase in enumerate(phases) if index == 0 or phases[index - 1] != phase]
-    assert "Ready" == world.recorder.reasons()[-1]
+    assert [phase for index, phase in enumerate(phases) if index == 0 or phases[index - 1] != phase] == ["Creating", "Ready"]
+    assert world.recorder.reasons()[-1] == "Ready"
 
 
 async def test_history_is_bounded(world: World) -> None:
@@ -479,7 +479,7 @@ async def test_history_is_bounded(world: World) -> None:
         world.set_node("demo-control-plane", NodeRunState.STOPPED)
         await world.pass_time(30)
 
-    assert 20 == len(world.status()["history"])
+    assert len(world.status()["history"]) == 20
 
 
 def _kubeconfig(world: World) -> str:

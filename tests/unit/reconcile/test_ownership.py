@@ -42,14 +42,14 @@ async def test_with_cluster_api_an_object_waits_for_its_owner(world: World) -> N
     world.apply(kindcluster())
     await world.settle()
 
-    assert ("Pending", "WaitingForOwner") == (world.status()["phase"], world.condition("Ready")["reason"])
+    assert (world.status()["phase"], world.condition("Ready")["reason"]) == ("Pending", "WaitingForOwner")
     obj = world.get()
     assert obj is not None
     assert "finalizers" not in obj["metadata"]
 
     own(world)
     await world.settle()
-    assert "Ready" == world.status()["phase"]
+    assert world.status()["phase"] == "Ready"
 
 
 async def test_standalone_needs_no_owner(world: World) -> None:
@@ -57,7 +57,7 @@ async def test_standalone_needs_no_owner(world: World) -> None:
     world.apply(kindcluster(standalone=True))
     await world.settle()
 
-    assert "Ready" == world.status()["phase"]
+    assert world.status()["phase"] == "Ready"
 
 
 async def test_only_the_referenced_object_is_provisioned(world: World) -> None:
@@ -66,19 +66,25 @@ async def test_only_the_referenced_object_is_provisioned(world: World) -> None:
     own(world, infrastructureRef={"apiGroup": names.GROUP, "kind": names.KIND, "name": "other"})
     await world.settle()
 
-    assert "NotReferenced" == world.condition("Ready")["reason"]
-    assert {} == world.runtime.clusters
+    assert world.condition("Ready")["reason"] == "NotReferenced"
+    assert world.runtime.clusters == {}
 
 
 async def test_a_forged_owner_is_not_an_owner(world: World) -> None:
     """The UID must be that of the living Cluster."""
     world.apply(kindcluster())
     own(world)
-    world.edit({"metadata": {"ownerReferences": [{"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "name": "capi", "uid": "x"}]}})
+    world.edit(
+        {
+            "metadata": {
+                "ownerReferences": [{"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "name": "capi", "uid": "x"}]
+            }
+        }
+    )
     await world.settle()
 
-    assert "InvalidOwner" == world.condition("Ready")["reason"]
-    assert {} == world.runtime.clusters
+    assert world.condition("Ready")["reason"] == "InvalidOwner"
+    assert world.runtime.clusters == {}
 
 
 async def test_stripped_owner_references_do_not_stop_a_living_cluster(world: World) -> None:
@@ -89,7 +95,7 @@ async def test_stripped_owner_references_do_not_stop_a_living_cluster(world: Wor
     world.edit({"metadata": {"ownerReferences": None}})
     await world.settle()
 
-    assert "Ready" == world.status()["phase"]
+    assert world.status()["phase"] == "Ready"
 
 
 async def test_stripped_finalizers_come_back(world: World) -> None:
@@ -101,7 +107,7 @@ async def test_stripped_finalizers_come_back(world: World) -> None:
 
     obj = world.get()
     assert obj is not None
-    assert [names.FINALIZER] == obj["metadata"]["finalizers"]
+    assert obj["metadata"]["finalizers"] == [names.FINALIZER]
 
 
 @pytest.mark.parametrize("how", ["annotation", "cluster", "both"])
@@ -113,8 +119,8 @@ async def test_paused_before_creating_makes_nothing(world: World, how: str) -> N
         world.edit({"metadata": {"annotations": {names.PAUSED_ANNOTATION: ""}}})
     await world.settle()
 
-    assert "True" == world.condition("Paused")["status"]
-    assert 0 == world.runtime.calls["create"]
+    assert world.condition("Paused")["status"] == "True"
+    assert world.runtime.calls["create"] == 0
 
 
 async def test_pausing_while_creating_stops_the_engine_work(world: World) -> None:
@@ -125,14 +131,14 @@ async def test_pausing_while_creating_stops_the_engine_work(world: World) -> Non
     world.edit({"metadata": {"annotations": {names.PAUSED_ANNOTATION: "true"}}})
     await world.settle()
 
-    assert [KEY] == world.jobs.cancelled
-    assert "True" == world.condition("Paused")["status"]
+    assert world.jobs.cancelled == [KEY]
+    assert world.condition("Paused")["status"] == "True"
 
     world.edit({"metadata": {"annotations": None}})
     world.run_jobs = True
     await world.settle()
-    assert "Ready" == world.status()["phase"]
-    assert "False" == world.condition("Paused")["status"]
+    assert world.status()["phase"] == "Ready"
+    assert world.condition("Paused")["status"] == "False"
 
 
 async def test_deletion_waits_while_paused_and_says_so(world: World) -> None:
@@ -168,12 +174,12 @@ async def test_move_does_not_destroy_at_the_source(world: World) -> None:
     world.edit({"metadata": {"annotations": {names.DELETE_FOR_MOVE_ANNOTATION: ""}}})
     world.delete()
     await world.pass_time(60)
-    assert 0 == world.runtime.calls["delete"]
+    assert world.runtime.calls["delete"] == 0
 
     world.edit({"metadata": {"finalizers": None}})
     await world.settle()
     assert world.get() is None
-    assert ["demo-control-plane"] == world.runtime.marked()
+    assert world.runtime.marked() == ["demo-control-plane"]
 
 
 async def test_an_owner_gone_without_a_trace_keeps_the_cluster(world: World) -> None:
@@ -185,14 +191,14 @@ async def test_an_owner_gone_without_a_trace_keeps_the_cluster(world: World) -> 
     world.delete()
     await world.pass_time(60)
 
-    assert "OwnerGone" == world.condition("Ready")["reason"]
+    assert world.condition("Ready")["reason"] == "OwnerGone"
     assert "ownerReferences" in world.condition("Ready")["message"]
     assert world.runtime.clusters
 
     world.edit({"metadata": {"ownerReferences": None}})
     await world.settle()
     assert world.get() is None
-    assert {} == world.runtime.clusters
+    assert world.runtime.clusters == {}
 
 
 async def test_other_namespaces_and_filters_are_left_to_other_managers() -> None:
@@ -212,4 +218,4 @@ async def test_network_of_the_cluster_feeds_a_silent_spec(world: World) -> None:
     await world.settle()
 
     networking = world.runtime.requests[-1].config["networking"]
-    assert ("10.1.0.0/16", "10.2.0.0/16") == (networking["podSubnet"], networking["serviceSubnet"])
+    assert (networking["podSubnet"], networking["serviceSubnet"]) == ("10.1.0.0/16", "10.2.0.0/16")

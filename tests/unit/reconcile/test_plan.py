@@ -181,5 +181,5 @@ def test_expected_names_are_those_kind_gives() -> None:
 
     names = [name for name, _ in expected_nodes(config, load_balancer=True)]
 
-    assert ["d-control-plane", "d-worker", "d-control-plane2", "d-worker2", "d-external-load-balancer"] == names
-    assert 4 == len(expected_nodes(config, load_balancer=False))
+    assert names == ["d-control-plane", "d-worker", "d-control-plane2", "d-worker2", "d-external-load-balancer"]
+    assert len(expected_nodes(config, load_balancer=False)) == 4
