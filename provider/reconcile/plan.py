@@ -171,7 +171,10 @@ def _rest_after(facts: Facts, verb: str) -> timedelta:
 
 def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Plan:
     if facts.heal is not Heal.RECREATE:
-        cure = "kind cannot add nodes to a cluster: set spec.healPolicy: Recreate to replace it (its content is lost), or delete the object."
+        cure = (
+            "kind cannot add nodes to a cluster: set spec.healPolicy: Recreate to replace it (its content is lost), "
+            "or delete the object."
+        )
         return Plan(Action.WAIT, Reason.REPAIR_NEEDED, f"{what} {cure}")
     decision = _create(facts, seen)
     if decision.action is Action.CREATE:

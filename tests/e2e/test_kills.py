@@ -24,9 +24,7 @@ ONE_CREATE = 120.0
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
-def test_killed_while_creating(
-    manager: ManagerProcess, part: int, record_property: Callable[[str, object], None]
-) -> None:
+def test_killed_while_creating(manager: ManagerProcess, part: int, record_property: Callable[[str, object], None]) -> None:
     """After a restart: Ready within one create's time, one cluster, no leftover."""
     volumes = engine.volumes()
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
