@@ -8,16 +8,28 @@ server refuses unknown fields where users write them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
-LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-IMAGE_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$"
-VERSION_PATTERN = r"^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
-DURATION_PATTERN = r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
-ABSOLUTE_PATTERN = r"^/[^\x00-\x1f:]*$"
+from provider.api.patterns import (
+    CONDITION_TYPE_PATTERN,
+    DNS_SEARCH_PATTERN,
+    DURATION_PATTERN,
+    FEATURE_GATE_PATTERN,
+    IMAGE_PATTERN,
+    LABEL_KEY_PATTERN,
+    LABEL_PATTERN,
+    LABEL_VALUE_PATTERN,
+    PATH_PATTERN,
+    REASON_PATTERN,
+    RUNTIME_CONFIG_PATTERN,
+    RUNTIME_CONFIG_VALUE_PATTERN,
+    VERSION_PATTERN,
+)
+
+DATE_TIME: dict[str, JsonValue] = {"format": "date-time"}
 
 
 class Model(BaseModel):
@@ -28,23 +40,24 @@ class Model(BaseModel):
     )
 
 
-def _cel(*rules: tuple[str, str]) -> dict[str, Any]:
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
-
-
 Text = Annotated[str, Field(max_length=65536)]
-Key = Annotated[str, Field(max_length=317)]
+LabelKey = Annotated[str, Field(max_length=317, pattern=LABEL_KEY_PATTERN)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
+FeatureGate = Annotated[str, Field(max_length=128, pattern=FEATURE_GATE_PATTERN)]
+RuntimeConfigKey = Annotated[str, Field(max_length=317, pattern=RUNTIME_CONFIG_PATTERN)]
+RuntimeConfigValue = Annotated[str, Field(max_length=63, pattern=RUNTIME_CONFIG_VALUE_PATTERN)]
+SearchDomain = Annotated[str, Field(max_length=253, pattern=DNS_SEARCH_PATTERN)]
 
 
 class Mount(Model):
     """A path of the host that the node sees."""
 
     container_path: str = Field(
-        max_length=1024, pattern=ABSOLUTE_PATTERN, description="containerPath is the absolute path inside the node."
+        max_length=255, pattern=PATH_PATTERN, description="containerPath is the absolute path inside the node."
     )
     host_path: str = Field(
-        max_length=1024,
-        pattern=ABSOLUTE_PATTERN,
+        max_length=512,
+        pattern=PATH_PATTERN,
         description="hostPath is the absolute path on the engine's host. It must exist: a missing path is reported, not created.",
     )
     read_only: bool | None = Field(None, description="readOnly mounts the path read-only.")
@@ -89,7 +102,7 @@ class Node(Model):
     image: str | None = Field(
         None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of this node; overrides spec.image."
     )
-    labels: dict[Key, Annotated[str, Field(max_length=63)]] | None = Field(
+    labels: dict[LabelKey, LabelValue] | None = Field(
         None, max_length=32, description="labels are Kubernetes labels of the Node, set when it joins."
     )
     extra_mounts: list[Mount] | None = Field(
@@ -140,7 +153,7 @@ class Networking(Model):
     kube_proxy_mode: Literal["iptables", "ipvs", "nftables", "none"] | None = Field(
         None, description="kubeProxyMode: iptables (kind's default), ipvs, nftables or none."
     )
-    dns_search: list[Annotated[str, Field(max_length=253)]] | None = Field(
+    dns_search: list[SearchDomain] | None = Field(
         None,
         max_length=32,
         alias="dnsSearch",
@@ -188,11 +201,13 @@ class KINDClusterSpec(Model):
     )
     worker_replicas: int | None = Field(None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0.")
     nodes: list[Node] | None = Field(
-        None, min_length=1, max_length=59, description="nodes one by one; excludes controlPlaneReplicas and workerReplicas."
+        None, min_length=1, max_length=40, description="nodes one by one; excludes controlPlaneReplicas and workerReplicas."
     )
     networking: Networking | None = Field(None, description="networking of the cluster.")
-    feature_gates: dict[Key, bool] | None = Field(None, max_length=64, description="featureGates of all Kubernetes components.")
-    runtime_config: dict[Key, Annotated[str, Field(max_length=256)]] | None = Field(
+    feature_gates: dict[FeatureGate, bool] | None = Field(
+        None, max_length=64, description="featureGates of all Kubernetes components."
+    )
+    runtime_config: dict[RuntimeConfigKey, RuntimeConfigValue] | None = Field(
         None, max_length=64, description="runtimeConfig of the API server (its --runtime-config)."
     )
     kubeadm_config_patches: list[Text] | None = Field(
@@ -253,36 +268,45 @@ class KINDClusterSpec(Model):
 class Condition(Model):
     """A metav1.Condition."""
 
-    type: str = Field(
-        max_length=316,
-        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+    type: str = Field(max_length=316, pattern=CONDITION_TYPE_PATTERN, description="type of the condition, in CamelCase.")
+    status: Literal["True", "False", "Unknown"] = Field(description="status: True, False or Unknown.")
+    reason: str = Field(
+        min_length=1,
+        max_length=1024,
+        pattern=REASON_PATTERN,
+        description="reason of the last transition, in CamelCase; for programs.",
     )
-    status: Literal["True", "False", "Unknown"]
-    reason: str = Field(min_length=1, max_length=1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
-    message: str = Field(max_length=32768)
-    observed_generation: int | None = Field(None, ge=0)
-    last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
+    message: str = Field(
+        max_length=32768, description="message for people: what is wrong and what to do; empty when all is well."
+    )
+    observed_generation: int | None = Field(
+        None, ge=0, description="observedGeneration is the generation of the spec that the condition speaks about."
+    )
+    last_transition_time: str = Field(
+        json_schema_extra=DATE_TIME, description="lastTransitionTime is when the status last changed from one value to another."
+    )
 
 
 class HistoryEntry(Model):
     """Something that happened."""
 
-    time: str = Field(json_schema_extra={"format": "date-time"})
-    phase: str = Field(max_length=63)
-    reason: str = Field(max_length=1024)
-    message: str | None = Field(None, max_length=1024)
+    time: str = Field(json_schema_extra=DATE_TIME, description="time of the newest of them.")
+    phase: str = Field(max_length=63, description="phase that the object was in.")
+    reason: str = Field(max_length=1024, description="reason in CamelCase, as in conditions and Events.")
+    message: str | None = Field(None, max_length=1024, description="message for people.")
     count: int = Field(ge=1, description="count of the same thing in a row.")
 
 
 class NodeStatus(Model):
     """One node, as the runtime and the cluster see it."""
 
-    name: str = Field(max_length=253)
-    role: str = Field(max_length=63)
+    name: str = Field(max_length=253, description="name of the node and of its container.")
+    role: str = Field(max_length=63, description="role: control-plane, worker or external-load-balancer.")
     state: str = Field(max_length=63, description="state of the container: Running, Stopped, Paused, Created or Restarting.")
     ready: bool | None = Field(None, description="ready is the Ready condition of the Kubernetes Node.")
     id: str | None = Field(None, max_length=128, description="id of the container.")
-    image: str | None = Field(None, max_length=512)
+    image: str | None = Field(None, max_length=512, description="image that the container was made from.")
+    version: str | None = Field(None, max_length=64, description="version of the node's kubelet.")
 
 
 class Endpoints(Model):
@@ -304,30 +328,30 @@ class Initialization(Model):
 class CreateStep(Model):
     """One step of creating."""
 
-    name: str = Field(max_length=256)
-    state: str = Field(max_length=63)
-    seconds: int | None = Field(None, ge=0)
+    name: str = Field(max_length=256, description='name of the step, as kind words it, e.g. "Starting control-plane".')
+    state: str = Field(max_length=63, description="state: Started, Succeeded or Failed.")
+    seconds: int | None = Field(None, ge=0, description="seconds it took.")
 
 
 class LastCreate(Model):
     """The newest create and how far it got."""
 
     attempts: int | None = Field(None, ge=0, description="attempts made for this generation of the spec.")
-    started_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
-    finished_at: str | None = Field(
-        None, json_schema_extra={"format": "date-time"}, description="finishedAt is set only by success."
+    started_at: str | None = Field(None, json_schema_extra=DATE_TIME, description="startedAt is the start of the newest attempt.")
+    finished_at: str | None = Field(None, json_schema_extra=DATE_TIME, description="finishedAt is set only by success.")
+    next_attempt_at: str | None = Field(
+        None, json_schema_extra=DATE_TIME, description="nextAttemptAt is when a failed create is tried again."
     )
-    next_attempt_at: str | None = Field(None, json_schema_extra={"format": "date-time"})
-    seconds: int | None = Field(None, ge=0)
-    generation: int | None = Field(None, ge=0)
-    config_hash: str | None = Field(None, max_length=128)
-    steps: list[CreateStep] | None = Field(None, max_length=32)
+    seconds: int | None = Field(None, ge=0, description="seconds the newest successful attempt took.")
+    generation: int | None = Field(None, ge=0, description="generation of the spec that is being created.")
+    config_hash: str | None = Field(None, max_length=128, description="configHash of the kind config that was used.")
+    steps: list[CreateStep] | None = Field(None, max_length=32, description="steps of the newest attempt.")
 
 
 class VersionStatus(Model):
     """A Kubernetes version in use."""
 
-    version: str = Field(max_length=64)
+    version: str = Field(max_length=64, description='version, e.g. "v1.34.4".')
 
 
 class KINDClusterStatus(Model):
@@ -335,24 +359,43 @@ class KINDClusterStatus(Model):
 
     ready: bool | None = Field(None, description="ready: the cluster is usable now (the Ready condition).")
     initialized: bool | None = Field(None, description="initialized: the control plane has answered (v1beta1 contract).")
-    initialization: Initialization | None = None
-    phase: Literal["Pending", "Queued", "Creating", "Ready", "Degraded", "Repairing", "Deleting", "Failed"] | None = None
+    initialization: Initialization | None = Field(
+        None, description="initialization: one-way marks of the Cluster API contract (v1beta2)."
+    )
+    phase: Literal["Pending", "Queued", "Creating", "Ready", "Degraded", "Repairing", "Deleting", "Failed"] | None = Field(
+        None, description="phase is one word for people; programs read the conditions."
+    )
     conditions: list[Condition] | None = Field(
-        None, max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+        None,
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        description="conditions: what is true now, and where it is not, why and what to do.",
     )
     history: list[HistoryEntry] | None = Field(None, max_length=32, description="history: what happened, newest last.")
-    nodes: list[NodeStatus] | None = Field(None, max_length=64)
+    nodes: list[NodeStatus] | None = Field(None, max_length=64, description="nodes as the runtime and the cluster see them.")
     nodes_ready: str | None = Field(None, max_length=16, description='nodesReady: ready and expected nodes, e.g. "3/3".')
-    endpoints: Endpoints | None = None
+    endpoints: Endpoints | None = Field(None, description="endpoints: URLs of the API server.")
     cluster_name: str | None = Field(None, max_length=63, description="clusterName is the name of the kind cluster.")
-    runtime: str | None = Field(None, max_length=63)
-    resolved_image: str | None = Field(None, max_length=512)
+    runtime: str | None = Field(None, max_length=63, description="runtime that runs the cluster: kind or local.")
+    resolved_image: str | None = Field(
+        None, max_length=512, description="resolvedImage is the node image that the first control-plane node was made from."
+    )
     version: str | None = Field(None, max_length=64, description="version the API server reports.")
-    versions: list[VersionStatus] | None = Field(None, max_length=16)
-    failure_reason: str | None = Field(None, max_length=256)
-    failure_message: str | None = Field(None, max_length=32768)
-    last_create: LastCreate | None = None
-    observed_generation: int | None = Field(None, ge=0)
+    versions: list[VersionStatus] | None = Field(
+        None, max_length=16, description="versions of Kubernetes in use, oldest first (Cluster API control-plane contract)."
+    )
+    failure_reason: str | None = Field(
+        None,
+        max_length=256,
+        description="failureReason in CamelCase, while nothing more is tried for this generation of the spec.",
+    )
+    failure_message: str | None = Field(
+        None, max_length=32768, description="failureMessage for people: what failed and what to do."
+    )
+    last_create: LastCreate | None = Field(None, description="lastCreate: the newest create and how far it got.")
+    observed_generation: int | None = Field(
+        None, ge=0, description="observedGeneration is the generation of the spec that this status speaks about."
+    )
 
 
 class KINDCluster(Model):

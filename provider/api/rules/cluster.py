@@ -1,0 +1,171 @@
+"""Rules of a KINDCluster and its spec as wholes: its name, what cannot change any more, what excludes what."""
+
+from __future__ import annotations
+
+from provider.api.patterns import (
+    DURATION_PATTERN,
+    FEATURE_GATE_PATTERN,
+    IMAGE_PATTERN,
+    LABEL_PATTERN,
+    RUNTIME_CONFIG_PATTERN,
+    VERSION_PATTERN,
+)
+from provider.api.rules.ports import ports_across_nodes
+from provider.api.rules.rule import FORBIDDEN, NEW, Rule, keys, matches
+
+
+def _cluster_name(of: str) -> str:
+    """The name of the kind cluster that an object (self, oldSelf) asks for."""
+    return f"(has({of}.spec) && has({of}.spec.clusterName) ? {of}.spec.clusterName : {of}.metadata.name)"
+
+
+NAMED = "has(self.spec) && has(self.spec.clusterName)"
+CONTROL_PLANES = (
+    "(!has(self.spec) ? 1 : has(self.spec.controlPlaneReplicas) ? self.spec.controlPlaneReplicas : "
+    "has(self.spec.nodes) ? self.spec.nodes.filter(n, !has(n.role) || n.role == 'control-plane').size() : 1)"
+)
+
+OBJECT = (
+    Rule(
+        rule="!has(oldSelf.spec) || has(self.spec)",
+        message="spec cannot be removed: it ties the object to its cluster",
+        reason=FORBIDDEN,
+    ),
+    Rule(
+        rule=f"{_cluster_name('self')} == {_cluster_name('oldSelf')}",
+        message=f"the name of the kind cluster (spec.clusterName, or metadata.name where that is absent) cannot change: {NEW}",
+        expression=(
+            f"'the name of the kind cluster is \"' + {_cluster_name('oldSelf')} + '\" (spec.clusterName, or metadata.name where that "
+            f"is absent) and cannot become \"' + {_cluster_name('self')} + '\": {NEW}'"
+        ),
+        path=".spec",
+        reason=FORBIDDEN,
+    ),
+    Rule(
+        rule=f"({NAMED}) || (self.metadata.name.matches(r'{LABEL_PATTERN}') && self.metadata.name.size() <= 49)",
+        message="metadata.name cannot name a kind cluster (RFC 1123 label, at most 49 characters): set spec.clusterName",
+        expression=(
+            "'metadata.name \"' + self.metadata.name + '\" cannot name a kind cluster: set spec.clusterName to a name of at most 49 "
+            'lower-case letters, digits and "-", or choose such a metadata.name\''
+        ),
+        path=".spec",
+    ),
+    Rule(
+        rule=f"{CONTROL_PLANES} <= 1 || {_cluster_name('self')}.size() <= 40",
+        message="with several control planes the name of the kind cluster has at most 40 characters: set a shorter spec.clusterName",
+        expression=(
+            f"'\"' + {_cluster_name('self')} + '\" is too long for the name of a kind cluster with several control planes (its load "
+            "balancer is called NAME-external-load-balancer): set spec.clusterName to at most 40 characters'"
+        ),
+        path=".spec",
+    ),
+)
+
+NODE_AFFECTING = (
+    "version",
+    "image",
+    "controlPlaneReplicas",
+    "workerReplicas",
+    "nodes",
+    "networking",
+    "featureGates",
+    "runtimeConfig",
+    "kubeadmConfigPatches",
+    "kubeadmConfigPatchesJSON6902",
+    "containerdConfigPatches",
+    "containerdConfigPatchesJSON6902",
+    "runtime",
+)
+"""Fields that kind reads only while it makes a cluster. Until the cluster is there they may be corrected."""
+
+CONTAINERS_ONLY = (
+    "image",
+    "kubeadmConfigPatches",
+    "kubeadmConfigPatchesJSON6902",
+    "containerdConfigPatches",
+    "containerdConfigPatchesJSON6902",
+)
+CONTAINERS_ONLY_OF_NODES = (
+    "image",
+    "extraMounts",
+    "extraPortMappings",
+    "kubeadmConfigPatches",
+    "kubeadmConfigPatchesJSON6902",
+)
+"""Fields that mean nothing without node containers: runtime local refuses them instead of ignoring them."""
+
+
+def _unchanged(field: str) -> str:
+    return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+
+
+def _once(field: str) -> Rule:
+    """Written by the provider, once."""
+    return Rule(
+        rule=f"!has(oldSelf.{field}) || ({_unchanged(field)})",
+        message=f"{field} is written by the provider, once, and cannot be changed or removed: leave it out of what you apply",
+        path=f".{field}",
+        reason=FORBIDDEN,
+    )
+
+
+def _settled(field: str) -> Rule:
+    """Free until the cluster is there, fixed from then on."""
+    return Rule(
+        rule=f"!has(oldSelf.controlPlaneEndpoint) || ({_unchanged(field)})",
+        message=f"{field} cannot change once the cluster has been made: create a new KINDCluster",
+        path=f".{field}",
+        reason=FORBIDDEN,
+    )
+
+
+def _containers_only() -> Rule:
+    used = {field: f"has(self.{field})" for field in CONTAINERS_ONLY}
+    used |= {f"nodes[].{field}": f"has(self.nodes) && self.nodes.exists(n, has(n.{field}))" for field in CONTAINERS_ONLY_OF_NODES}
+    listed = " + ".join(f"({condition} ? ' {field}' : '')" for field, condition in used.items())
+    return Rule(
+        rule=f"!has(self.runtime) || self.runtime != 'local' || !({' || '.join(f'({condition})' for condition in used.values())})",
+        message="runtime local runs no containers and cannot honour images, mounts, ports and patches: remove them or use runtime kind",
+        expression=f"'runtime local runs no containers and cannot honour' + {listed} + ': remove what is named or use runtime kind'",
+        path=".runtime",
+        reason=FORBIDDEN,
+    )
+
+
+SPEC = (
+    matches(
+        "clusterName",
+        LABEL_PATTERN,
+        'must consist of lower-case letters, digits and "-" and start and end with a letter or digit',
+    ),
+    matches("version", VERSION_PATTERN, 'must be a full Kubernetes version with a leading v, such as "v1.34.4"'),
+    matches("image", IMAGE_PATTERN, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
+    matches(
+        "createTimeout",
+        DURATION_PATTERN,
+        'must be a duration between 30s and 2h, such as "10m" or "1h30m"',
+        also="duration(self.createTimeout) >= duration('30s') && duration(self.createTimeout) <= duration('2h')",
+    ),
+    Rule(
+        rule="!has(self.nodes) || (!has(self.controlPlaneReplicas) && !has(self.workerReplicas))",
+        message="nodes lists every node: remove controlPlaneReplicas and workerReplicas, or remove nodes",
+        path=".nodes",
+        reason=FORBIDDEN,
+    ),
+    Rule(
+        rule="!has(self.nodes) || self.nodes.exists(n, !has(n.role) || n.role == 'control-plane')",
+        message="nodes has no control plane: give at least one node the role control-plane",
+        path=".nodes",
+    ),
+    *ports_across_nodes(),
+    keys("featureGates", FEATURE_GATE_PATTERN, 'must be the name of a feature gate, such as "MemoryQoS"'),
+    keys(
+        "runtimeConfig",
+        RUNTIME_CONFIG_PATTERN,
+        'must be an API group, version or resource, such as "api/alpha" or "batch/v2alpha1"',
+    ),
+    _containers_only(),
+    _once("identity"),
+    _once("controlPlaneEndpoint"),
+    *(_settled(field) for field in NODE_AFFECTING),
+)

@@ -1,0 +1,75 @@
+"""Rules of addresses and subnets."""
+
+from __future__ import annotations
+
+from provider.api.rules.rule import Rule
+
+FAMILY = "(has(self.ipFamily) ? self.ipFamily : 'ipv4')"
+
+
+def _parts(field: str) -> str:
+    return f"self.{field}.split(',', 3)"  # two are allowed: a bound for the cost, and enough to see a third
+
+
+def _valid(field: str) -> str:
+    return f"{_parts(field)}.all(c, isCIDR(c))"
+
+
+def _subnet(field: str, example: str) -> tuple[Rule, Rule]:
+    of_family = (
+        f"({FAMILY} == 'dual' ? {_parts(field)}.size() == 1 || ({_parts(field)}.size() == 2 && "
+        f"{_parts(field)}.exists_one(c, cidr(c).ip().family() == 4)) : "
+        f"{_parts(field)}.size() == 1 && {_parts(field)}.all(c, cidr(c).ip().family() == ({FAMILY} == 'ipv6' ? 6 : 4)))"
+    )
+    return (
+        Rule(
+            rule=f"!has(self.{field}) || {_valid(field)}",
+            message=f"{field} must be a CIDR",
+            expression=f"'{field} \"' + self.{field} + '\" must be a CIDR such as \"{example}\", or two separated by a comma for dual'",
+            path=f".{field}",
+        ),
+        Rule(
+            rule=f"!has(self.{field}) || !{_valid(field)} || {of_family}",
+            message=f"{field} does not fit ipFamily: one CIDR of the family, or for dual one of each (or a single one)",
+            expression=(
+                f"'{field} \"' + self.{field} + '\" does not fit ipFamily ' + {FAMILY} + ': ' + ({FAMILY} == 'dual' ? 'give one IPv4 "
+                f"and one IPv6 CIDR separated by a comma, or a single one' : 'give exactly one CIDR of that family, or set ipFamily')"
+            ),
+            path=f".{field}",
+        ),
+    )
+
+
+NETWORKING = (
+    Rule(
+        rule="!has(self.apiServerAddress) || isIP(self.apiServerAddress)",
+        message="apiServerAddress must be an IP address of the host",
+        expression="'apiServerAddress \"' + self.apiServerAddress + '\" must be an IP address of the host, such as \"127.0.0.1\"'",
+        path=".apiServerAddress",
+    ),
+    *_subnet("podSubnet", "10.244.0.0/16"),
+    *_subnet("serviceSubnet", "10.96.0.0/16"),
+    Rule(
+        rule=(
+            f"!has(self.podSubnet) || !has(self.serviceSubnet) || !{_valid('podSubnet')} || !{_valid('serviceSubnet')} || "
+            f"!{_parts('podSubnet')}.exists(p, {_parts('serviceSubnet')}.exists(s, cidr(p).containsCIDR(s) || cidr(s).containsCIDR(p)))"
+        ),
+        message="podSubnet and serviceSubnet overlap: choose separate ranges",
+        expression=(
+            "'podSubnet \"' + self.podSubnet + '\" and serviceSubnet \"' + self.serviceSubnet + '\" overlap: choose separate ranges'"
+        ),
+        path=".serviceSubnet",
+    ),
+    Rule(
+        rule=(
+            f"!has(self.serviceSubnet) || !{_valid('serviceSubnet')} || {_parts('serviceSubnet')}.all(c, cidr(c).ip().family() == 4 ? "
+            "cidr(c).prefixLength() >= 12 && cidr(c).prefixLength() <= 28 : cidr(c).prefixLength() >= 108 && cidr(c).prefixLength() <= 124)"
+        ),
+        message="serviceSubnet must have a mask from /12 to /28 (IPv6: /108 to /124): kubeadm refuses other sizes",
+        expression=(
+            "'serviceSubnet \"' + self.serviceSubnet + '\" must have a mask from /12 to /28 (IPv6: /108 to /124): kubeadm refuses "
+            "other sizes'"
+        ),
+        path=".serviceSubnet",
+    ),
+)

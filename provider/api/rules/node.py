@@ -1,0 +1,88 @@
+"""Rules of one node: its labels, mounts and port mappings."""
+
+from __future__ import annotations
+
+from provider.api.patterns import IMAGE_PATTERN, LABEL_KEY_PATTERN, PATH_PATTERN
+from provider.api.rules.ports import ports_of_a_node
+from provider.api.rules.rule import DUPLICATE, FORBIDDEN, Rule, keys, matches
+
+KUBELET_LABELS = (
+    "kubernetes.io/hostname",
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/instance-type",
+    "failure-domain.beta.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+)
+"""Labels of Kubernetes' own namespaces that a kubelet may give itself (kubelet IsKubeletLabel, `k8s.io/kubelet/pkg/apis`)."""
+
+RESERVED = r"^([^/]*\.)?(kubernetes|k8s)\.io/"
+OWN_PREFIXES = r"^([^/]*\.)?(kubelet|node)\.kubernetes\.io/"
+
+
+def _labels() -> tuple[Rule, ...]:
+    refused = f"k.matches(r'{RESERVED}') && !k.matches(r'{OWN_PREFIXES}') && !(k in {list(KUBELET_LABELS)})"
+    return (
+        keys("labels", LABEL_KEY_PATTERN, 'must be a label key, such as "tier" or "example.com/tier"'),
+        Rule(
+            rule=f"!has(self.labels) || !self.labels.exists(k, {refused})",
+            message="labels: a kubelet may not give itself this label of kubernetes.io or k8s.io",
+            expression=(
+                f"'labels: a kubelet may not give itself \"' + self.labels.filter(k, {refused})[0] + '\" and would not start: "
+                "use a key of your own, or label the node once the cluster is ready'"
+            ),
+            path=".labels",
+            reason=FORBIDDEN,
+        ),
+    )
+
+
+NODE = (
+    matches("image", IMAGE_PATTERN, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
+    *_labels(),
+    ports_of_a_node(),
+    Rule(
+        rule="!has(self.extraMounts) || self.extraMounts.all(a, self.extraMounts.exists_one(b, a.containerPath == b.containerPath))",
+        message="extraMounts: two mounts have the same containerPath: remove one of them",
+        path=".extraMounts",
+        reason=DUPLICATE,
+    ),
+)
+
+
+def _clean_path(field: str) -> Rule:
+    must = 'must be an absolute path without ":", "//", "." and ".."'
+    return Rule(
+        rule=f"self.{field}.matches(r'{PATH_PATTERN}')",
+        message=f"{field} {must}",
+        expression=f"'{field} \"' + self.{field} + '\" {must}'",
+        path=f".{field}",
+    )
+
+
+MOUNT = (
+    _clean_path("hostPath"),
+    _clean_path("containerPath"),
+    Rule(
+        rule=(
+            "!(self.containerPath in ['/', '/kind', '/kind/']) && self.containerPath != '/kind/owner' && "
+            "!self.containerPath.startsWith('/kind/owner/')"
+        ),
+        message="containerPath must not hide the node's own files: choose another path than /, /kind and what is below /kind/owner",
+        path=".containerPath",
+        reason=FORBIDDEN,
+    ),
+)
+
+PORT_MAPPING = (
+    Rule(
+        rule="!has(self.listenAddress) || self.listenAddress == '' || isIP(self.listenAddress)",
+        message="listenAddress must be an IP address of the host",
+        expression="'listenAddress \"' + self.listenAddress + '\" must be an IP address of the host, such as \"127.0.0.1\"'",
+        path=".listenAddress",
+    ),
+)

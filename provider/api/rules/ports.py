@@ -1,0 +1,78 @@
+"""Rules of host ports. kind notices a port asked for twice only within one node; the engine does, minutes later.
+
+The messages cannot name the port: the API server bounds the cost of making a message too, and a number as text has no bound there.
+"""
+
+from __future__ import annotations
+
+from provider.api.rules.rule import DUPLICATE, Rule
+
+CURE = "remove one of the mappings, or give it another hostPort or listenAddress"
+
+
+def _fixed(mapping: str) -> str:
+    """Whether a port mapping asks for a certain port of the host."""
+    return f"has({mapping}.hostPort) && {mapping}.hostPort > 0"
+
+
+def _protocol(mapping: str) -> str:
+    return f"(has({mapping}.protocol) ? {mapping}.protocol : 'TCP')"
+
+
+def _everywhere(mapping: str) -> str:
+    """Whether it listens on all addresses."""
+    return f"(!has({mapping}.listenAddress) || {mapping}.listenAddress in ['', '0.0.0.0', '::'])"
+
+
+def _clashes(mapping: str, other: str) -> str:
+    """Everywhere is tried first: a missing listenAddress is never read."""
+    return (
+        f"{_fixed(other)} && {mapping}.hostPort == {other}.hostPort && {_protocol(mapping)} == {_protocol(other)} && "
+        f"({_everywhere(mapping)} || {_everywhere(other)} || {mapping}.listenAddress == {other}.listenAddress)"
+    )
+
+
+def ports_of_a_node() -> Rule:
+    """Every mapping against every other of the node."""
+    single = f"self.extraPortMappings.exists_one(q, {_clashes('p', 'q')})"  # itself
+    return Rule(
+        rule=f"!has(self.extraPortMappings) || self.extraPortMappings.all(p, !({_fixed('p')}) || {single})",
+        message=(
+            "extraPortMappings: a hostPort is mapped twice (same protocol, and the same listenAddress or one of them listens on all "
+            f"addresses): {CURE}"
+        ),
+        path=".extraPortMappings",
+        reason=DUPLICATE,
+    )
+
+
+def _keys(node: str, wanted: str, key: str, nothing: int) -> str:
+    """A node's port mappings as list of keys; one that is not wanted gets a key that meets none of another list."""
+    listed = f"{node}.extraPortMappings.map(p, {_fixed('p')} && {wanted} ? [{key}] : [dyn({nothing})])"
+    return f"(!has({node}.extraPortMappings) ? [] : {listed})"
+
+
+def _not_twice(mine: str, others: str) -> str:
+    """No node m whose keys are met by more than one node: itself is one."""
+    return f"!has(self.nodes) || !self.nodes.exists(m, self.nodes.filter(n, sets.intersects({mine}, {others})).size() > 1)"
+
+
+def ports_across_nodes() -> tuple[Rule, Rule]:
+    """As sets: comparing every mapping of every node with every other would cost ten times what the API server allows."""
+    port = f"dyn(p.hostPort), dyn({_protocol('p')})"
+    precise = f"{port}, dyn(p.listenAddress)"
+    alone = f"!{_everywhere('p')}"
+    return (
+        Rule(
+            rule=_not_twice(_keys("m", alone, precise, -1), _keys("n", alone, precise, -2)),
+            message=f"nodes: two nodes map the same hostPort of the same listenAddress: {CURE}",
+            path=".nodes",
+            reason=DUPLICATE,
+        ),
+        Rule(
+            rule=_not_twice(_keys("m", _everywhere("p"), port, -1), _keys("n", "true", port, -2)),
+            message=f"nodes: two nodes map the same hostPort, and one of them listens on all addresses: {CURE}",
+            path=".nodes",
+            reason=DUPLICATE,
+        ),
+    )

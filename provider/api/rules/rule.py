@@ -1,0 +1,55 @@
+"""What a CEL rule is, and the two most common kinds of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One x-kubernetes-validations entry. Paths are relative to the object the rule stands on."""
+
+    rule: str
+    message: str
+    """Said when `expression` is absent or cannot be evaluated."""
+    expression: str = ""
+    """messageExpression: CEL for a message with the value in it."""
+    path: str = ""
+    """fieldPath: the field that is blamed."""
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        entries = {
+            "rule": self.rule,
+            "message": self.message,
+            "messageExpression": self.expression,
+            "fieldPath": self.path,
+            "reason": self.reason,
+        }
+        return {key: value for key, value in entries.items() if value}
+
+
+FORBIDDEN = "FieldValueForbidden"
+DUPLICATE = "FieldValueDuplicate"
+NEW = "create a new KINDCluster for another value"
+
+
+def matches(field: str, pattern: str, must: str, *, also: str = "") -> Rule:
+    """An optional string field, and what it must be in words."""
+    extra = f" && {also}" if also else ""
+    return Rule(
+        rule=f"!has(self.{field}) || (self.{field}.matches(r'{pattern}'){extra})",
+        message=f"{field} {must}",
+        expression=f"'{field} \"' + self.{field} + '\" {must}'",
+        path=f".{field}",
+    )
+
+
+def keys(field: str, pattern: str, must: str) -> Rule:
+    """Every key of an optional map."""
+    return Rule(
+        rule=f"!has(self.{field}) || self.{field}.all(k, k.matches(r'{pattern}'))",
+        message=f"every key of {field} {must}",
+        expression=f"'{field}: key \"' + self.{field}.filter(k, !k.matches(r'{pattern}'))[0] + '\" {must}'",
+        path=f".{field}",
+    )
