@@ -1,0 +1,93 @@
+# Everything that can be made here. `make` alone lists it. Recipes only name what runs; logic lives in hack/.
+# A target that needs Python makes .venv from the hashed lock first (hack/venv.sh): instant when it is up to date.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+PY := .venv/bin/python
+# Tools (kubectl, etcd, kind, ...) that hack/tools found, fetched or built.
+TOOLS_BIN = $(shell $(PY) -m hack.tools --print-bin)
+KUBECTL = PATH="$(TOOLS_BIN):$$PATH" kubectl
+CRDS := config/crd
+ENGINE ?= docker
+IMAGE ?= cluster-api-provider-kind:dev
+BASE_IMAGE ?=
+ARGS ?=
+
+export PYTHON
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Try it
+
+.PHONY: demo demo-status demo-down
+demo: tools ## Run the main job here: a management API, the manager, a first cluster
+	@$(PY) -m hack.demo up
+demo-status: venv ## Show what the demo runs and how to talk to it
+	@$(PY) -m hack.demo status
+demo-down: venv ## End every process of the demo and remove every file
+	@$(PY) -m hack.demo down
+
+## Use it, against the cluster of the current kubeconfig
+
+.PHONY: install uninstall run
+install: tool-kubectl ## Install the CRDs and wait until they are served
+	@$(KUBECTL) apply -k $(CRDS)
+	@$(KUBECTL) kustomize $(CRDS) | $(KUBECTL) wait --for=condition=Established --timeout=60s -f -
+uninstall: tool-kubectl ## Remove the CRDs; refuses while there are KINDClusters
+	@PATH="$(TOOLS_BIN):$$PATH" hack/uninstall.sh $(CRDS)
+run: venv ## Run the manager in the foreground; flags: make run ARGS="--log-level=debug"
+	@PATH="$(TOOLS_BIN):$$PATH" $(PY) -m provider $(ARGS)
+
+## Test it
+
+.PHONY: test test-unit test-contract test-api test-e2e
+test: venv ## All that needs no container engine: unit, static checks, generated files, contract, api
+	@$(PY) -m hack.tiers unit static generated contract api coverage -- $(ARGS)
+test-unit: venv ## Unit tier alone (Python only, seconds)
+	@$(PY) -m hack.tiers unit -- $(ARGS)
+test-contract: venv ## Contract tier: one suite for each implementation of a port
+	@$(PY) -m hack.tiers contract -- $(ARGS)
+test-api: venv ## API tier: against a real etcd and kube-apiserver
+	@$(PY) -m hack.tiers api -- $(ARGS)
+test-e2e: venv ## End to end: real engine, real kind (tools on PATH or in E2E_BIN)
+	@$(PY) -m hack.tiers e2e -- $(ARGS)
+
+.PHONY: verify lint typecheck verify-gen verify-manifests benchmark
+verify: venv ## All static checks: lint, types, layers, generated files
+	@$(PY) -m hack.tiers static generated
+lint: venv ## ruff: rules and format
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
+typecheck: venv ## mypy --strict
+	@$(PY) -m mypy
+verify-manifests: verify-gen
+verify-gen: venv ## Fail when a generated file is stale
+	@$(PY) -m hack.tiers generated
+benchmark: tools ## Overhead over plain kind: apply to Ready against `kind create cluster --wait`
+	@PATH="$(TOOLS_BIN):$$PATH" $(PY) -m benchmarks.create $(ARGS)
+
+## Work on it
+
+.PHONY: venv tools manifests format lock image clean
+venv: ## Make or refresh .venv from the hashed lock
+	@hack/venv.sh
+tools: venv ## Get kubectl, etcd, the Kubernetes servers, kind and kwok: from PATH, cache, download or source
+	@$(PY) -m hack.tools
+tool-%: venv
+	@$(PY) -m hack.tools --quiet --only $*
+manifests: venv ## Write what is generated: config/crd from the models, docs/reference from the code
+	@$(PY) -m provider.api.crdgen && $(PY) -m hack.reference
+format: venv ## Let ruff fix and format
+	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
+lock: ## Lock the dependencies again (hashes for every platform; names no host)
+	@hack/lock.sh $(ARGS)
+image: ## Build the container image: IMAGE, BASE_IMAGE, ENGINE
+	@hack/image.sh
+clean: ## Remove what was made in this checkout (not the caches of the user)
+	rm -rf .venv .venv.* build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

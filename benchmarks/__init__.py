@@ -1,0 +1,1 @@
+"""Measurements against plain kind. Run by `make benchmark`; never by the tests."""

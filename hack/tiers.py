@@ -1,0 +1,181 @@
+"""Runs tiers of checks one after the other and counts honestly: what passed, what failed, what was skipped and why.
+
+    python -m hack.tiers TIER... [-- PYTEST-ARGUMENT...]
+
+Cheap tiers come first, as they are named; when the unit tier fails, tiers that need tools are not started. A tool that cannot be had
+skips the tests that need it, with the reason; it fails nothing. Tier `coverage`, named last, measures the tiers before it.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hack.tools import acquire, cache
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "out"
+UNIT_TEST_SECONDS = 30
+COVERAGE_PERCENT = 90
+NO_TESTS = 5
+"""pytest.ExitCode.NO_TESTS_COLLECTED."""
+
+
+@dataclass
+class Result:
+    """One line of the summary. `counts` is empty for a check that counts nothing."""
+
+    tier: str
+    verdict: str
+    seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    reasons: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    @property
+    def bad(self) -> bool:
+        return self.verdict in ("failed", "not run")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Either tests (folders below tests/) or commands of the virtual environment, by the name they get in the summary."""
+
+    folders: tuple[str, ...] = ()
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    needs_tools: bool = False
+
+
+TIERS = {
+    "unit": Tier(folders=("unit", "style")),
+    "static": Tier(
+        commands={
+            "lint": ("ruff", "check", "."),
+            "format": ("ruff", "format", "--check", "."),
+            "types": ("mypy",),
+            "layers": ("lint-imports",),
+        }
+    ),
+    "generated": Tier(
+        commands={
+            "CRDs": ("python", "-m", "provider.api.crdgen", "--check"),
+            "reference pages": ("python", "-m", "hack.reference", "--check"),
+        }
+    ),
+    "contract": Tier(folders=("contract",), needs_tools=True),
+    "api": Tier(folders=("api",), needs_tools=True),
+    "e2e": Tier(folders=("e2e",), needs_tools=True),
+    "coverage": Tier(),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    names, extra = _split(arguments)
+    if unknown := [name for name in names if name not in TIERS]:
+        print(f"no such tier: {', '.join(unknown)}; there are {', '.join(TIERS)}", file=sys.stderr)
+        return 2
+    OUT.mkdir(exist_ok=True)
+    results: list[Result] = []
+    missing: str | None = None
+    for name in names:
+        tier = TIERS[name]
+        if tier.needs_tools and any(result.bad for result in results if result.tier == "unit"):
+            results.append(Result(name, "not run", reasons=collections.Counter(["the unit tier failed"])))
+            continue
+        if tier.needs_tools and missing is None:
+            missing = _tools()
+        results += _run(name, tier, extra, measured="coverage" in names, earlier=results)
+    print(_summary(results, missing or ""))
+    return 1 if any(result.bad for result in results) else 0
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return list(arguments[:at]), list(arguments[at + 1 :])
+
+
+def _tools() -> str:
+    """Get all tools; what could not be had, in words. PATH gets their folder, so that children find them."""
+    problem = acquire.all_tools()
+    first = [os.environ["E2E_BIN"]] if os.environ.get("E2E_BIN") else []
+    os.environ["PATH"] = os.pathsep.join([*first, str(cache.bin_folder()), os.environ["PATH"]])
+    return problem
+
+
+def _run(name: str, tier: Tier, extra: Sequence[str], *, measured: bool, earlier: Sequence[Result]) -> list[Result]:
+    if name == "coverage":
+        return [_timed("coverage", lambda: _coverage(earlier))]
+    if tier.folders:
+        return [_timed(name, lambda: _tests(name, tier, extra, measured=measured))]
+    return [_timed(label, functools.partial(_command, command)) for label, command in tier.commands.items()]
+
+
+def _timed(name: str, work: Callable[[], Result]) -> Result:
+    print(f"\n--- {name} ---", flush=True)
+    began = time.monotonic()
+    result = work()
+    result.tier, result.seconds = name, time.monotonic() - began
+    return result
+
+
+def _command(command: Sequence[str]) -> Result:
+    done = subprocess.run([Path(sys.executable).parent / command[0], *command[1:]], cwd=ROOT, check=False)
+    return Result("", "passed" if done.returncode == 0 else "failed")
+
+
+def _tests(name: str, tier: Tier, extra: Sequence[str], *, measured: bool) -> Result:
+    folders = [f"tests/{folder}" for folder in tier.folders if (ROOT / "tests" / folder).is_dir()]
+    report = OUT / f"junit-{name}.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", *(("coverage", "run", "--parallel-mode", "-m") if measured else ()), "pytest", "-q"]
+    limit = [f"--timeout={UNIT_TEST_SECONDS}"] if name == "unit" else []
+    done = subprocess.run([*command, *limit, f"--junitxml={report}", *folders, *extra], cwd=ROOT, check=False)
+    if done.returncode == NO_TESTS:
+        return Result("", "skipped", reasons=collections.Counter(["no tests selected"]))
+    if not report.exists():
+        return Result("", "failed", reasons=collections.Counter([f"pytest ended with {done.returncode} and without a report"]))
+    return count(report, done.returncode)
+
+
+def count(report: Path, exit_code: int) -> Result:
+    """What a JUnit file of pytest says. Skipped only is "skipped"; an exit code other than 0 is never "passed"."""
+    suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314 - our own pytest wrote it
+    assert suite is not None
+    total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+    failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    reasons = collections.Counter(element.get("message", "") for element in suite.iter("skipped"))
+    verdict = "failed" if failed or exit_code else "skipped" if skipped == total else "passed"
+    return Result("", verdict, counts={"passed": total - failed - skipped, "failed": failed, "skipped": skipped}, reasons=reasons)
+
+
+def _coverage(earlier: Sequence[Result]) -> Result:
+    """Demands the percentage only when every tier that adds to it has run."""
+    incomplete = [result.tier for result in earlier if result.tier in ("unit", "api") and result.verdict != "passed"]
+    subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet"], cwd=ROOT, check=False)
+    limit = [] if incomplete else [f"--fail-under={COVERAGE_PERCENT}"]
+    done = subprocess.run([sys.executable, "-m", "coverage", "report", *limit], cwd=ROOT, check=False)
+    if incomplete:
+        return Result("", "skipped", reasons=collections.Counter([f"no limit demanded, incomplete: {', '.join(incomplete)}"]))
+    return Result("", "passed" if done.returncode == 0 else "failed")
+
+
+def _summary(results: Sequence[Result], missing: str) -> str:
+    lines = ["", f"{'tier':<20} {'result':<8} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}"]
+    for result in results:
+        numbers = [f"{result.counts[key]}" if key in result.counts else "" for key in ("passed", "failed", "skipped")]
+        lines.append(
+            f"{result.tier:<20} {result.verdict:<8} {numbers[0]:>7} {numbers[1]:>7} {numbers[2]:>8} {result.seconds:>8.1f}"
+        )
+        lines += [f"    {times} x {reason}" for reason, times in result.reasons.most_common()]
+    return "\n".join([*lines, *([f"tools that could not be had: {missing}"] if missing else [])])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
