@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from tests.harness import pki, processes, tools
+from provider.adapters.local import pki
+from tests.harness import processes, tools
 
 REQUIRED = ("etcd", "kube-apiserver", "kubectl")
 PREFIX = "capk-api-"

@@ -1,4 +1,4 @@
-"""Keys, certificates and kubeconfigs of a throw-away API server. EC keys: the whole set takes a few milliseconds."""
+"""Keys, certificates and kubeconfigs of an API server on loopback. EC keys: the whole set takes a few milliseconds."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFETIME = timedelta(days=30)
+LIFETIME = timedelta(days=365)
+RENEW_BEFORE = timedelta(days=30)
+"""A certificate with less than this left is issued anew when its cluster is started."""
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
-SERVER_ADDRESSES = ("127.0.0.1", "10.96.0.1")
+SERVER_ADDRESSES = ("127.0.0.1", "::1", "10.96.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,18 @@ def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.N
     )
 
 
-def authority() -> KeyPair:
+def authority(name: str = "kubernetes") -> KeyPair:
     """A certificate authority."""
-    key, subject = ec.generate_private_key(ec.SECP256R1()), _subject("throw-away-ca")
+    key, subject = ec.generate_private_key(ec.SECP256R1()), _subject(name)
     builder = _builder(subject, key, subject).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     return KeyPair(key, builder.sign(key, hashes.SHA256()))
 
 
-def serving(ca: KeyPair) -> KeyPair:
-    """The API server's own certificate: valid on loopback only."""
+def serving(ca: KeyPair, *addresses: str) -> KeyPair:
+    """The API server's own certificate: valid on loopback and for `addresses` (the first service address of its network)."""
     key = ec.generate_private_key(ec.SECP256R1())
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVER_NAMES]
-    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in SERVER_ADDRESSES]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in (*SERVER_ADDRESSES, *addresses)]
     builder = (
         _builder(_subject("kube-apiserver"), key, ca.certificate.subject)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -111,7 +113,7 @@ def kubeconfig(server: str, ca: KeyPair, user: KeyPair, name: str = "management"
                     },
                 }
             ],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
             "current-context": name,
         },
         indent=1,
@@ -123,3 +125,7 @@ def load(key_pem: bytes, certificate_pem: bytes) -> KeyPair:
     key = serialization.load_pem_private_key(key_pem, password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return KeyPair(key, x509.load_pem_x509_certificate(certificate_pem))
+
+
+def expires_soon(pair: KeyPair, now: datetime) -> bool:
+    return pair.certificate.not_valid_after_utc - now < RENEW_BEFORE
