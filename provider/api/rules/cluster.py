@@ -48,7 +48,7 @@ OBJECT = (
             "'metadata.name \"' + self.metadata.name + '\" cannot name a kind cluster: set spec.clusterName to a name of at most 49 "
             'lower-case letters, digits and "-", or choose such a metadata.name\''
         ),
-        path=".spec",
+        path=".metadata.name",
     ),
     Rule(
         rule=f"{CONTROL_PLANES} <= 1 || {_cluster_name('self')}.size() <= 40",

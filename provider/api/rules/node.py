@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from provider.api.patterns import IMAGE_PATTERN, LABEL_KEY_PATTERN, PATH_PATTERN
 from provider.api.rules.ports import ports_of_a_node
-from provider.api.rules.rule import DUPLICATE, FORBIDDEN, Rule, keys, matches
+from provider.api.rules.rule import FORBIDDEN, Rule, keys, matches
 
 KUBELET_LABELS = (
     "kubernetes.io/hostname",
@@ -49,7 +49,6 @@ NODE = (
         rule="!has(self.extraMounts) || self.extraMounts.all(a, self.extraMounts.exists_one(b, a.containerPath == b.containerPath))",
         message="extraMounts: two mounts have the same containerPath: remove one of them",
         path=".extraMounts",
-        reason=DUPLICATE,
     ),
 )
 

@@ -5,7 +5,7 @@ The messages cannot name the port: the API server bounds the cost of making a me
 
 from __future__ import annotations
 
-from provider.api.rules.rule import DUPLICATE, Rule
+from provider.api.rules.rule import Rule
 
 CURE = "remove one of the mappings, or give it another hostPort or listenAddress"
 
@@ -42,7 +42,6 @@ def ports_of_a_node() -> Rule:
             f"addresses): {CURE}"
         ),
         path=".extraPortMappings",
-        reason=DUPLICATE,
     )
 
 
@@ -67,12 +66,10 @@ def ports_across_nodes() -> tuple[Rule, Rule]:
             rule=_not_twice(_keys("m", alone, precise, -1), _keys("n", alone, precise, -2)),
             message=f"nodes: two nodes map the same hostPort of the same listenAddress: {CURE}",
             path=".nodes",
-            reason=DUPLICATE,
         ),
         Rule(
             rule=_not_twice(_keys("m", _everywhere("p"), port, -1), _keys("n", "true", port, -2)),
             message=f"nodes: two nodes map the same hostPort, and one of them listens on all addresses: {CURE}",
             path=".nodes",
-            reason=DUPLICATE,
         ),
     )

@@ -30,7 +30,7 @@ class Rule:
 
 
 FORBIDDEN = "FieldValueForbidden"
-DUPLICATE = "FieldValueDuplicate"
+
 NEW = "create a new KINDCluster for another value"
 
 
