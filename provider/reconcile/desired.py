@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from provider.ports import JsonObject
+from provider.api.v1alpha1 import ControlPlaneEndpoint
+from provider.ports import ClusterRequest, JsonObject
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import expected_nodes
 from provider.reconcile.scope import Scope
@@ -15,7 +17,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> None:
     """Set scope.request, scope.config_hash and scope.expected."""
     assert scope.identity is not None and scope.runtime is not None
     network = (scope.cluster or {}).get("spec", {}).get("clusterNetwork") or {}
-    scope.request = cluster_request(
+    request = cluster_request(
         scope.spec,
         cluster_name=scope.identity.cluster_name,
         pod_subnet=_cidr(network, "pods"),
@@ -23,8 +25,17 @@ def desire(scope: Scope, options: ReconcileOptions) -> None:
         default_image=options.default_image,
         default_timeout=options.default_create_timeout.total_seconds(),
     )
-    scope.config_hash = config_hash(scope.request)
-    scope.expected = expected_nodes(scope.request.config, load_balancer=not scope.runtime.simulated)
+    scope.config_hash = config_hash(request)
+    scope.request = at_published_endpoint(request, scope.spec.control_plane_endpoint)
+    scope.expected = expected_nodes(request.config, load_balancer=not scope.runtime.simulated)
+
+
+def at_published_endpoint(request: ClusterRequest, endpoint: ControlPlaneEndpoint | None) -> ClusterRequest:
+    """A replaced cluster answers where the first one did: the endpoint was published, and Cluster API never reads it again."""
+    networking = request.config.get("networking") or {}
+    if endpoint is None or networking.get("apiServerPort"):
+        return request
+    return replace(request, config={**request.config, "networking": {**networking, "apiServerPort": endpoint.port}})
 
 
 def _cidr(network: JsonObject, part: str) -> str | None:

@@ -275,6 +275,7 @@ async def test_a_lost_node_is_reported_and_replaced_only_with_consent(world: Wor
 
     assert world.status()["phase"] == "Ready"
     assert world.status()["nodesReady"] == "2/2"
+    assert world.runtime.requests[-1].config["networking"]["apiServerPort"] == 40001, "it must answer where it was published"
 
 
 async def test_a_deleted_secret_comes_back(world: World) -> None:
