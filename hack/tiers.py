@@ -102,10 +102,11 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _tools() -> str:
-    """Get all tools; what could not be had, in words. PATH gets their folder, so that children find them."""
+    """Get all tools; what could not be had, in words. PATH gets their folder (and $E2E_BIN before it), so that children find them."""
+    given = os.environ.get("E2E_BIN")
+    os.environ["PATH"] = os.pathsep.join([*([given] if given else []), os.environ["PATH"]])
     problem = acquire.all_tools()
-    first = [os.environ["E2E_BIN"]] if os.environ.get("E2E_BIN") else []
-    os.environ["PATH"] = os.pathsep.join([*first, str(cache.bin_folder()), os.environ["PATH"]])
+    os.environ["PATH"] = os.pathsep.join([*([given] if given else []), str(cache.bin_folder()), os.environ["PATH"]])
     return problem
 
 

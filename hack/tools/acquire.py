@@ -56,6 +56,7 @@ def acquire(tools: Sequence[Tool], means: Means) -> Acquired:
     if all(_at_hand(tool, means, result) for tool in tools):
         return result
     with cache.locked(means.cache, waiting=lambda: means.say("waiting for another run that gets tools")):
+        cache.sweep(means.cache)
         missing = [tool for tool in tools if not _at_hand(tool, means, result)]
         reasons = {tool.name: why for tool in missing if (why := _download(tool, means, result))}
         left = [tool for tool in missing if tool.name in reasons]
@@ -83,8 +84,9 @@ def _at_hand(tool: Tool, means: Means, result: Acquired) -> bool:
 
 def _download(tool: Tool, means: Means, result: Acquired) -> str:
     """Empty when the tool was downloaded, else why not."""
-    if not means.downloads.closed:
-        means.say(f"{tool.name} {tool.version}: not here yet, trying the official download")
+    if means.downloads.closed:
+        return means.downloads.closed
+    means.say(f"{tool.name} {tool.version}: not here yet, trying the official download")
     try:
         with cache.workspace(means.cache) as work:
             _keep(tool, means.downloads.fetch(tool, work), means, result, "downloaded")

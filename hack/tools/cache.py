@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from hack.tools.pins import Tool
 
 ENVIRONMENT = "CAPKIND_TOOLS_DIR"
+WORK = ".work-"
 
 
 def root() -> Path:
@@ -45,11 +47,17 @@ def link(folder: Path, tool: Tool, target: Path) -> None:
     fresh.replace(place)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a run that was killed left behind. Only under the lock: then nobody works here."""
+    for left in folder.glob(f"{WORK}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def workspace(folder: Path) -> Iterator[Path]:
     """A temporary folder on the cache's own file system, gone afterwards."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as work:
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=folder) as work:
         yield Path(work)
 
 

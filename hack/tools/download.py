@@ -52,7 +52,7 @@ class Downloads:
         try:
             actual = _save(url, target)
         except (OSError, http.client.HTTPException) as error:
-            raise DownloadFailed(f"{url}: {_words(error)}") from error
+            raise _refused(url, error) from error
         if actual != wanted:
             raise DownloadFailed(f"{url} has the SHA-256 {actual}, its project publishes {wanted}")
         return _unpack(target, work, expand(tool, tool.member)) if tool.member else target
@@ -61,7 +61,7 @@ class Downloads:
         try:
             return _within(RESOLVE_SECONDS, lambda: _read(url))
         except urllib.error.HTTPError as error:
-            raise DownloadFailed(f"{url}: {_words(error)}") from error
+            raise _refused(url, error) from error
         except (OSError, http.client.HTTPException) as error:
             self.closed = f"no download: {url.split('/')[2]}: {_words(error)}"
             raise DownloadFailed(self.closed) from error
@@ -133,6 +133,12 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
     if not results:
         raise TimeoutError(f"no answer within {seconds:.0f} s")
     return results[0]
+
+
+def _refused(url: str, error: Exception) -> DownloadFailed:
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()
+    return DownloadFailed(f"{url}: {_words(error)}")
 
 
 def _words(error: Exception) -> str:
