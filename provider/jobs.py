@@ -33,7 +33,7 @@ Work = Callable[[Progress], Coroutine[Any, Any, None]]
 Finished = Callable[[JobStatus], None]
 
 
-def _nobody_counts(status: JobStatus) -> None:  # noqa: ARG001 - the default for `finished`
+def _nobody_counts(status: JobStatus) -> None:
     """Nobody wants to know."""
 
 

@@ -43,6 +43,7 @@ class APIProxy:
         self.seen: list[Seen] = []
         self.kubeconfig: Path = api.folder / "proxy.kubeconfig"
         self._status: int | None = None
+        self._only = ""
         self._open: dict[int, web.Request] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -63,9 +64,9 @@ class APIProxy:
 
     # --- faults ----------------------------------------------------------------------------------------------------------------
 
-    def answer(self, status: int | None) -> None:
-        """Answer every new request with this status instead of asking the server; None: be transparent again."""
-        self._status = status
+    def answer(self, status: int | None, only: str = "") -> None:
+        """Answer new requests (whose path contains `only`) with this status instead of asking; None: be transparent again."""
+        self._status, self._only = status, only
 
     def cut(self) -> None:
         """Close every open connection without a word."""
@@ -93,7 +94,7 @@ class APIProxy:
         )
         app = web.Application(client_max_size=2**23)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -104,6 +105,10 @@ class APIProxy:
         assert self._upstream is not None
         await self._runner.cleanup()
         await self._upstream.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     def _write_kubeconfig(self, port: int) -> None:
         config = {
@@ -118,7 +123,7 @@ class APIProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(Seen(request.method, request.raw_path, request.headers.get("User-Agent", "")))
-        if self._status is not None:
+        if self._status is not None and self._only in request.raw_path:
             status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self._status, "message": "by the test"}
             return web.json_response(status, status=self._status)
         self._open[id(request)] = request
