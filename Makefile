@@ -47,14 +47,16 @@ run: venv ## Run the manager in the foreground; flags: make run ARGS="--log-leve
 ## Test it
 
 .PHONY: test test-unit test-contract test-api test-e2e
-test: venv ## All that needs no container engine: unit, static checks, generated files, contract, api
-	@$(PY) -m hack.tiers unit static generated contract api coverage -- $(ARGS)
+test: venv ## All that needs no container engine: unit, static checks, generated files, contract, api, local
+	@$(PY) -m hack.tiers unit static generated contract api local coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
 	@$(PY) -m hack.tiers unit -- $(ARGS)
 test-contract: venv ## Contract tier: one suite for each implementation of a port
 	@$(PY) -m hack.tiers contract -- $(ARGS)
 test-api: venv ## API tier: against a real etcd and kube-apiserver
 	@$(PY) -m hack.tiers api -- $(ARGS)
+test-local: venv ## Local tier: the embedded runtime with its real processes
+	@$(PY) -m hack.tiers local -- $(ARGS)
 test-e2e: venv ## End to end: real engine, real kind (tools on PATH or in E2E_BIN)
 	@$(PY) -m hack.tiers e2e -- $(ARGS)
 
@@ -86,8 +88,8 @@ format: venv ## Let ruff fix and format
 	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 lock: ## Lock the dependencies again (hashes for every platform; names no host)
 	@hack/lock.sh $(ARGS)
-image: ## Build the container image: IMAGE, BASE_IMAGE, ENGINE
-	@hack/image.sh
+image: venv ## Build the container image: IMAGE, BASE_IMAGE, ENGINE, DOCKER_CLI
+	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) ENGINE=$(ENGINE) hack/image.sh
 clean: ## Remove what was made in this checkout (not the caches of the user)
 	rm -rf .venv .venv.* build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -71,6 +71,7 @@ TIERS = {
     ),
     "contract": Tier(folders=("contract",), needs_tools=True),
     "api": Tier(folders=("api",), needs_tools=True),
+    "local": Tier(folders=("local",), needs_tools=True),
     "e2e": Tier(folders=("e2e",), needs_tools=True),
     "coverage": Tier(),
 }

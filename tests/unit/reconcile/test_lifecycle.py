@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def world() -> World:
     return World()
 
 
-async def ready(world: World, **spec: object) -> None:
+async def ready(world: World, **spec: Any) -> None:
     world.apply(kindcluster(**spec))
     await world.settle()
     assert world.status()["phase"] == "Ready"
