@@ -259,7 +259,7 @@ class FakeRuntime:
                 raise fault.error
             if fault.hold is None:
                 return
-        self._change(identity)
+        self._change(identity, mixed=True)
         await self._steps((DELETE_STEP,), progress, None)
         self._remove_own(identity)
         self.emit(identity.cluster_name)
@@ -305,8 +305,7 @@ class FakeRuntime:
 
     async def collect_logs(self, identity: Identity, directory: Path) -> None:
         self._begin("collect_logs", identity)
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (directory / "fake.log").write_text(f"{identity.cluster_name}\n")
+        _write_log(identity, directory)
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
@@ -339,14 +338,14 @@ class FakeRuntime:
             failed = fault is not None and fault.error is not None and index == len(names) - 1
             progress(Step(name, StepState.FAILED if failed else StepState.SUCCEEDED, 1.0))
 
-    def _change(self, identity: Identity, *, locks: bool = True) -> None:
-        """What every changing method checks first."""
+    def _change(self, identity: Identity, *, locks: bool = True, mixed: bool = False) -> None:
+        """What every changing method checks first. `mixed`: own nodes among foreign ones are enough."""
         if not self.engine_up:
             raise Transient("EngineUnreachable", "The fake engine does not answer.")
         if locks and identity.cluster_name in self.locked:
             raise Transient("NameLocked", f"Another process works on cluster {identity.cluster_name}.")
         seen = self._seen(identity)
-        if seen.ownership is Ownership.FOREIGN:
+        if seen.ownership is Ownership.FOREIGN and not (mixed and seen.nodes):
             raise NotOurs("NameConflict", seen.detail)
 
     def _nodes(self, identity: Identity) -> list[FakeNode]:
@@ -415,6 +414,11 @@ def _observed(node: FakeNode) -> NodeObservation:
     if node.state is NodeRunState.RUNNING:
         return replace(seen, addresses=("172.18.0.2",))
     return replace(seen, exit_code=None if node.state is NodeRunState.PAUSED else 137)
+
+
+def _write_log(identity: Identity, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (directory / "fake.log").write_text(f"{identity.cluster_name}\n")
 
 
 @functools.cache

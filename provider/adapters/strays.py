@@ -1,0 +1,111 @@
+"""Processes that are not our children (any more): what a job left running, in this manager's life or in a killed one's.
+
+A process is named by pid *and* start time, and signalled through a pidfd, so that a reused pid is never hit. Everything is read from
+/proc; where there is none (not Linux), nothing is found and nothing is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+VARIABLE = "CAPKIND_JOB"
+"""Environment variable that names the job a process works for; children inherit it."""
+PROC = Path("/proc")
+POLL = 0.05
+SESSION, START_TIME = 3, 19
+"""Positions in /proc/PID/stat, counted from the state (field 3 of proc(5))."""
+DEATH = 5.0
+"""Seconds a killed process gets to be gone; one that the kernel holds in an uninterruptible wait must not hold us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that was seen running. `started` in clock ticks since boot (proc(5), field 22 of stat)."""
+
+    pid: int
+    started: int
+    argv: tuple[str, ...]
+
+
+def start_time(pid: int) -> int | None:
+    """When the process started; None when there is none, or only its zombie."""
+    stat = _stat(pid)
+    return stat[1] if stat else None
+
+
+def of_job(name: str) -> list[Process]:
+    """All processes of this user whose environment says that they work for the job."""
+    entry = f"{VARIABLE}={name}".encode()
+    return [process for pid in _pids() if (process := _describe(pid)) is not None and entry in _read(pid, "environ").split(b"\0")]
+
+
+def of_session(session: int) -> list[Process]:
+    """All living processes of a session (setsid(2)); its leader may be gone."""
+    found = []
+    for pid in _pids():
+        stat = _stat(pid)
+        if stat is not None and stat[0] == session and (process := _describe(pid)) is not None:
+            found.append(process)
+    return found
+
+
+async def settle(find: Callable[[], Sequence[Process]], may_finish: Callable[[Sequence[str]], bool], patience: float) -> bool:
+    """Kill what is found, except that processes which may finish get `patience` seconds. Returns whether all of those finished."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    finished = True
+    while (found := find()) and loop.time() < deadline + DEATH:
+        late = loop.time() >= deadline
+        for process in found:
+            if late or not may_finish(process.argv):
+                finished = finished and not may_finish(process.argv)
+                kill(process)
+        await asyncio.sleep(POLL)
+    return finished
+
+
+def kill(process: Process) -> None:
+    """SIGKILL, if it still is the process that was seen."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        handle = os.pidfd_open(process.pid)
+        try:
+            if start_time(process.pid) == process.started:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
+
+
+def _pids() -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(PROC):
+            if entry.name.isdigit():
+                yield int(entry.name)
+
+
+def _describe(pid: int) -> Process | None:
+    stat = _stat(pid)
+    if stat is None:
+        return None
+    argv = _read(pid, "cmdline").decode(errors="replace").split("\0")[:-1]
+    return Process(pid, stat[1], tuple(argv))
+
+
+def _stat(pid: int) -> tuple[int, int] | None:
+    """(session, start time); the command's name in parentheses may hold anything, so what follows the last one counts."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    if len(fields) <= START_TIME or fields[0] in (b"Z", b"X"):
+        return None
+    return int(fields[SESSION]), int(fields[START_TIME])
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return (PROC / str(pid) / name).read_bytes()
+    except OSError:
+        return b""
