@@ -40,6 +40,14 @@ OWNER_MOUNT = "/kind/owner/"
 """Prefix of the container path of the ownership mount; the marker follows."""
 
 
+CLUSTER_SECRET_TYPE = "cluster.x-k8s.io/secret"
+
+
+def cluster_kubeconfig_secret_name(cluster: str) -> str:
+    """Secret for Cluster API and its tools, named after the *Cluster* object (util/secret/consts.go)."""
+    return f"{cluster}-kubeconfig"
+
+
 def kubeconfig_secret_name(cluster_name: str) -> str:
     """Secret for people on the host; the name the first users of this provider know."""
     return f"{cluster_name}-config"

@@ -8,5 +8,6 @@ Never here: kopf, the Kubernetes client, processes, files, the environment, the 
     plan.py        pure: what should happen next
     status.py      pure: what the object's status should say (conditions.py and history.py help)
     phases.py      the small idempotent effects of a living cluster
-    deletion.py    the same for a cluster that goes away
+    secrets.py     the kubeconfig Secrets: publish, repair, remove
+    deletion.py    how a cluster goes away
 """

@@ -23,12 +23,13 @@ from provider.reconcile.choose import choose_runtime
 from provider.reconcile.creation import Record
 from provider.reconcile.deletion import may_not_touch, reconcile_delete
 from provider.reconcile.desired import desire
-from provider.reconcile.observe import Observer
+from provider.reconcile.observe import Kubeconfigs, Observer
 from provider.reconcile.opening import cluster_name_of, load_owner, not_for_us, open_scope, waits_for_owner
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.phases import ensure_endpoint, ensure_finalizer_and_identity, ensure_secret, find_rival
+from provider.reconcile.phases import ensure_endpoint, ensure_finalizer_and_identity, find_rival
 from provider.reconcile.plan import UNKNOWN_RETRY, Action, Facts, Heal, Plan, plan
 from provider.reconcile.scope import Scope, pause_reason
+from provider.reconcile.secrets import ensure_secrets
 
 WORKING = (JobState.QUEUED, JobState.RUNNING)
 SOON = 0.3
@@ -63,7 +64,7 @@ class Reconciler:
     ) -> None:
         self._kube, self._jobs, self._clock, self._recorder = kube, jobs, clock, recorder
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
-        self._observer = Observer(workload)
+        self._observer = Observer(workload, inside_network=options.inside_network)
         self._names: dict[ObjectKey, str] = {}
         self._waiting_for_name: defaultdict[str, set[ObjectKey]] = defaultdict(set)
 
@@ -105,11 +106,11 @@ class Reconciler:
         desire(scope, self._options)
         scope.job = self._jobs.status(scope.key)
         record = self._absorb(scope)
-        kubeconfig = await self._observe(scope, record)
+        kubeconfigs = await self._observe(scope, record)
         decision = await self._decide(scope, record)
         if decision.action is Action.CANCEL:
             return await self._cancel(scope)
-        error = await self._publish(scope, kubeconfig)
+        error = await self._publish(scope, kubeconfigs)
         if decision.action is Action.CREATE:
             record = creation.begin(record, generation=scope.generation, config_hash=scope.config_hash, now=scope.now)
         await write_status(scope, status.compute(scope, record), self._kube, self._recorder)
@@ -129,7 +130,7 @@ class Reconciler:
             base=options.retry_base,
         )
 
-    async def _observe(self, scope: Scope, record: Record) -> str | None:
+    async def _observe(self, scope: Scope, record: Record) -> Kubeconfigs | None:
         if scope.job is not None and scope.job.state in WORKING:
             return None
         return await self._observer.look(scope, complete=creation.complete(record, provisioned=scope.provisioned))
@@ -158,12 +159,13 @@ class Reconciler:
             retain_on_failure=bool(scope.spec.retain_on_failure),
         )
 
-    async def _publish(self, scope: Scope, kubeconfig: str | None) -> ProviderError | None:
-        """Secret, then endpoint. What goes wrong is raised after the status is written, so that it hides nothing."""
+    async def _publish(self, scope: Scope, kubeconfigs: Kubeconfigs | None) -> ProviderError | None:
+        """Secrets, then endpoint. What goes wrong is raised after the status is written, so that it hides nothing."""
         if scope.workload is None or not scope.workload.reachable:
-            kubeconfig = kubeconfig if scope.provisioned else None
+            kubeconfigs = kubeconfigs if scope.provisioned else None
         try:
-            await ensure_secret(scope, self._kube, kubeconfig)
+            if kubeconfigs is not None:
+                await ensure_secrets(scope, self._kube, kubeconfigs)
             await ensure_endpoint(scope, self._kube)
         except Conflict:
             raise

@@ -21,9 +21,9 @@ from provider.ports import (
 from provider.reconcile.creation import describe
 from provider.reconcile.findings import progress
 from provider.reconcile.identity import without_finalizer
-from provider.reconcile.phases import delete_secret_if_ours
 from provider.reconcile.plan import Action, Plan
 from provider.reconcile.scope import Owner, Scope, annotated
+from provider.reconcile.secrets import delete_secrets_if_ours
 
 RETRY = timedelta(seconds=10)
 UNKNOWN_RETRY = timedelta(seconds=15)
@@ -69,7 +69,7 @@ async def _remove(scope: Scope, kube: Kube, jobs: Jobs, runtime: Runtime) -> boo
         message = f"Deletion waits and goes on by itself: {seen.detail}"
         return _blocked(scope, Reason.DELETE_BLOCKED, message, UNKNOWN_RETRY)
     if nothing_of_ours(seen):
-        await delete_secret_if_ours(scope, kube)
+        await delete_secrets_if_ours(scope, kube)
         return await _release(scope, kube)
     if (failed := _rest_after_failure(scope, jobs)) is not None:
         return _blocked(scope, Reason.DELETE_BLOCKED, failed, RETRY)

@@ -20,14 +20,24 @@ MISSES_UNTIL_DOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Kubeconfigs:
+    """Two ways to the same cluster; the same text where they do not differ."""
+
+    host: str
+    """For people on the engine's host."""
+    manager: str
+    """For this manager and for Cluster API, wherever they run."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
     fingerprint: tuple[object, ...]
-    text: str
+    kubeconfigs: Kubeconfigs
 
 
 class Observer:
-    def __init__(self, workload: Workload) -> None:
-        self._workload = workload
+    def __init__(self, workload: Workload, *, inside_network: bool = False) -> None:
+        self._workload, self._inside_network = workload, inside_network
         self._kept: dict[ObjectKey, _Kept] = {}
         self._misses: Counter[ObjectKey] = Counter()
 
@@ -35,35 +45,37 @@ class Observer:
         self._kept.pop(key, None)
         self._misses.pop(key, None)
 
-    async def look(self, scope: Scope, *, complete: bool) -> str | None:
-        """Set scope.observation and, for a finished cluster that runs, scope.workload. Returns its kubeconfig, if any."""
+    async def look(self, scope: Scope, *, complete: bool) -> Kubeconfigs | None:
+        """Set scope.observation and, for a finished cluster that runs, scope.workload. Returns its kubeconfigs, if any."""
         assert scope.runtime is not None and scope.identity is not None
         scope.observation = seen = await scope.runtime.observe(scope.identity)
         if not complete or seen.ownership is not Ownership.OURS or seen.presence is not Presence.PRESENT:
             return None
         if not _control_plane_runs(seen):
             return None
-        kubeconfig = await self._kubeconfig(scope, seen)
-        if kubeconfig is not None:
-            scope.workload = self._judge(scope.key, await self._workload.observe(kubeconfig))
-        return kubeconfig
+        kubeconfigs = await self._kubeconfigs(scope, seen)
+        if kubeconfigs is not None:
+            scope.workload = self._judge(scope.key, await self._workload.observe(kubeconfigs.manager))
+        return kubeconfigs
 
-    async def _kubeconfig(self, scope: Scope, seen: RuntimeObservation) -> str | None:
+    async def _kubeconfigs(self, scope: Scope, seen: RuntimeObservation) -> Kubeconfigs | None:
         assert scope.runtime is not None and scope.identity is not None
         fingerprint = (seen.endpoint, *sorted((node.id, node.started_at) for node in seen.nodes))
         kept = self._kept.get(scope.key)
         if kept is not None and kept.fingerprint == fingerprint:
-            return kept.text
+            return kept.kubeconfigs
         try:
-            text = await scope.runtime.kubeconfig(scope.identity)
+            host = await scope.runtime.kubeconfig(scope.identity)
+            manager = await scope.runtime.kubeconfig(scope.identity, internal=True) if self._inside_network else host
         except ProviderError as error:
             reason = Reason.KUBECONFIG_REFUSED if isinstance(error, Terminal) else Reason.KUBECONFIG_PENDING
             scope.problem = (reason, error.message)
             scope.workload = WorkloadObservation(reachable=None, detail=error.message)
             scope.wait(2.0)
             return None
-        self._kept[scope.key] = _Kept(fingerprint, text)
-        return text
+        kubeconfigs = Kubeconfigs(host, manager)
+        self._kept[scope.key] = _Kept(fingerprint, kubeconfigs)
+        return kubeconfigs
 
     def _judge(self, key: ObjectKey, answer: WorkloadObservation) -> WorkloadObservation:
         if answer.reachable is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +21,5 @@ class ReconcileOptions:
     """Only objects of this namespace; None = all."""
     watch_filter: str = ""
     """Only objects whose cluster.x-k8s.io/watch-filter label has this value; empty = all."""
-    log_dir: Path | None = None
-    """Where logs of failed creates are kept, one folder per object; None = they are not."""
+    inside_network: bool = False
+    """Whether the manager (and Cluster API's) runs on the runtime's own network, where clusters answer by their internal names."""

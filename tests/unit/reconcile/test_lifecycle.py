@@ -298,7 +298,7 @@ async def test_a_deleted_secret_comes_back(world: World) -> None:
 
 async def test_a_secret_that_is_not_ours_is_left_alone(world: World) -> None:
     """A user's Secret of that name is a conflict with a cure, not something to overwrite."""
-    theirs = {"metadata": {"name": "demo-config", "namespace": "default"}, "data": {"config": "dGhlaXJz"}}
+    theirs = {"type": "Opaque", "metadata": {"name": "demo-config", "namespace": "default"}, "data": {"config": "dGhlaXJz"}}
     world.kube.put(names.SECRETS, theirs)
     world.apply(kindcluster())
     await world.settle()

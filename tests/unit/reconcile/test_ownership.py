@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from provider.api import names
@@ -219,3 +221,36 @@ async def test_network_of_the_cluster_feeds_a_silent_spec(world: World) -> None:
 
     networking = world.runtime.requests[-1].config["networking"]
     assert (networking["podSubnet"], networking["serviceSubnet"]) == ("10.1.0.0/16", "10.2.0.0/16")
+
+
+async def test_the_kubeconfig_of_cluster_api_has_the_contract_shape(world: World) -> None:
+    """Name, type, label and key are what core and clusterctl look for; people get theirs as ever."""
+    world.apply(kindcluster(clusterName="somewhere"))
+    own(world)
+    await world.settle()
+
+    secret = world.secret("capi-kubeconfig")
+    assert secret is not None
+    assert secret["type"] == "cluster.x-k8s.io/secret"
+    assert secret["metadata"]["labels"][names.CLUSTER_NAME_LABEL] == "capi"
+    assert list(secret["data"]) == ["value"]
+    assert world.secret("somewhere-config") is not None
+
+    world.delete()
+    await world.settle()
+    assert world.secret("capi-kubeconfig") is None
+
+
+async def test_inside_the_network_cluster_api_gets_the_internal_address() -> None:
+    """A pod cannot reach the host's loopback; people on the host still can."""
+    world = World(ReconcileOptions(inside_network=True))
+    world.kube.groups.add(names.CAPI_GROUP)
+    world.apply(kindcluster())
+    own(world)
+    await world.settle()
+
+    internal, host = world.secret("capi-kubeconfig"), world.secret()
+    assert internal is not None
+    assert host is not None
+    assert "demo-control-plane:6443" in base64.b64decode(internal["data"]["value"]).decode()
+    assert "127.0.0.1" in base64.b64decode(host["data"]["config"]).decode()
