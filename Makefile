@@ -41,7 +41,7 @@ install: tool-kubectl ## Install the CRDs and wait until they are served
 	@$(KUBECTL) kustomize $(CRDS) | $(KUBECTL) wait --for=condition=Established --timeout=60s -f -
 uninstall: tool-kubectl ## Remove the CRDs; refuses while there are KINDClusters
 	@PATH="$(TOOLS_BIN):$$PATH" hack/uninstall.sh $(CRDS)
-run: venv ## Run the manager in the foreground; flags: make run ARGS="--log-level=debug"
+run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-level=debug"
 	@PATH="$(TOOLS_BIN):$$PATH" $(PY) -m provider $(ARGS)
 
 ## Test it

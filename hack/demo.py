@@ -26,6 +26,7 @@ from typing import Any
 
 from rich.console import Console
 
+from hack.tools import cache
 from tests.harness import processes, tools
 from tests.harness.controlplane import ManagementAPI, StartFailed
 
@@ -115,7 +116,8 @@ class Demo:
         if self._manager_runs():
             return
         self.manager.mkdir(mode=0o700, parents=True, exist_ok=True)
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join([str(cache.bin_folder()), os.environ["PATH"]])
+        environ = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
         argv = [sys.executable, "-m", "provider", f"--kubeconfig={self.api.kubeconfig}", f"--state-dir={self.folder / 'state'}"]
         argv += ["--health-addr=0", "--diagnostics-address=0", f"--default-image={_local_node_image()}"]
         processes.start("manager", argv, self.manager, detached=True, environ=environ)
