@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import statistics
 import threading
 import time
@@ -63,6 +64,12 @@ def management() -> Iterator[ManagementAPI]:
 def install(api: ManagementAPI, crd: dict[str, Any]) -> None:
     api.kubectl("create", "-f", "-", stdin=json.dumps(crd))
     api.kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}")
+
+
+@pytest.fixture(autouse=True)
+def silent_kopf(caplog: pytest.LogCaptureFixture) -> None:
+    """As in the product (observability.logs): kopf's tracebacks of what these tests break on purpose help nobody."""
+    caplog.set_level(logging.CRITICAL, logger="kopf")
 
 
 @pytest.fixture

@@ -1,0 +1,114 @@
+"""provider.ports.Recorder: core/v1 Events on our objects. Repeats are counted on one Event, floods are dropped, nothing is raised.
+
+An Event's name is a hash of what it says about which object, so that counting goes on after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC
+
+from provider.api.names import EVENTS
+from provider.api.resources import ObjectKey
+from provider.errors import Conflict, ProviderError
+from provider.ports import Clock, EventNote, JsonObject, Kube
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "cluster-api-provider-kind"
+DEADLINE = 5.0
+"""Seconds; an Event is not worth more of a reconcile's time."""
+MAX_MESSAGE = 1024
+"""Characters, the API server's limit for Event messages."""
+MAX_NAME = 200
+"""Characters kept of the object's name; with the hash an Event's name stays below 253."""
+BURST, REFILL_SECONDS = 25, 60.0
+"""Events one object may have at once, and the seconds after which it may have one more."""
+REMEMBERED = 2000
+"""Objects whose allowance is remembered."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: float
+
+    def take(self, now: float) -> bool:
+        self.tokens = min(float(BURST), self.tokens + (now - self.at) / REFILL_SECONDS)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class EventRecorder:
+    def __init__(self, kube: Kube, clock: Clock, instance: str) -> None:
+        """`instance` tells managers apart (reportingInstance)."""
+        self._kube, self._clock, self._instance = kube, clock, instance
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    async def record(self, obj: JsonObject, note: EventNote) -> None:
+        uid = str(obj["metadata"].get("uid", ""))
+        if not self._allowed(uid):
+            log.debug("Dropping event", extra={"object": obj["metadata"]["name"], "reason": note.reason})
+            return
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self._write(obj, note, uid)
+        except (ProviderError, TimeoutError) as error:
+            log.debug("Cannot record event", extra={"object": obj["metadata"]["name"], "error": str(error)})
+
+    def _allowed(self, uid: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        bucket = self._buckets.setdefault(uid, _Bucket(float(BURST), now))
+        self._buckets.move_to_end(uid)
+        if len(self._buckets) > REMEMBERED:
+            self._buckets.popitem(last=False)
+        return bucket.take(now)
+
+    async def _write(self, obj: JsonObject, note: EventNote, uid: str) -> None:
+        event = self._event(obj, note, uid)
+        try:
+            await self._kube.create(EVENTS, event)
+        except Conflict:
+            await self._count(ObjectKey(event["metadata"]["namespace"], event["metadata"]["name"]))
+
+    async def _count(self, key: ObjectKey) -> None:
+        known = await self._kube.get(EVENTS, key)
+        if known is not None:
+            patch = {"count": int(known.get("count") or 1) + 1, "lastTimestamp": self._time()}
+            await self._kube.patch(EVENTS, key, patch)
+
+    def _event(self, obj: JsonObject, note: EventNote, uid: str) -> JsonObject:
+        meta, now = obj["metadata"], self._time()
+        digest = hashlib.sha256("\0".join([uid, note.type, note.reason, note.message]).encode()).hexdigest()[:16]
+        return {
+            "apiVersion": EVENTS.api_version,
+            "kind": EVENTS.kind,
+            "metadata": {"name": f"{meta['name'][:MAX_NAME]}.{digest}", "namespace": meta["namespace"]},
+            "involvedObject": {
+                "apiVersion": obj["apiVersion"],
+                "kind": obj["kind"],
+                "name": meta["name"],
+                "namespace": meta["namespace"],
+                "uid": uid,
+                "resourceVersion": meta.get("resourceVersion", ""),
+            },
+            "type": note.type,
+            "reason": note.reason,
+            "message": note.message[:MAX_MESSAGE],
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": self._instance[:128],
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+
+    def _time(self) -> str:
+        return self._clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,107 @@
+"""Prometheus metrics of the manager. One registry per instance, so that tests and several managers do not share numbers."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from provider.api.resources import ObjectKey
+from provider.ports import JobState, JobStatus
+
+PREFIX = "capkind"
+PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+JOB_SECONDS = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
+
+
+class Metrics:
+    """What is counted as it happens. Gauges that can be asked for are read at scrape time (`watch_values`)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._passes = Counter(
+            f"{PREFIX}_reconciles", "Looks at an object, by how they ended.", ["result"], registry=self.registry
+        )
+        self._pass_seconds = Histogram(
+            f"{PREFIX}_reconcile_seconds", "How long a look at an object took.", buckets=PASS_SECONDS, registry=self.registry
+        )
+        self._wait_seconds = Histogram(
+            f"{PREFIX}_queue_wait_seconds", "How long a key waited for a worker.", buckets=PASS_SECONDS, registry=self.registry
+        )
+        self._job_seconds = Histogram(
+            f"{PREFIX}_job_seconds",
+            "How long creating, deleting or starting a cluster took, waiting in line excluded.",
+            ["verb", "outcome"],
+            buckets=JOB_SECONDS,
+            registry=self.registry,
+        )
+        self._restarts = Counter(
+            f"{PREFIX}_watch_restarts", "How often watching had to be started again.", registry=self.registry
+        )
+        self._leading = Gauge(f"{PREFIX}_leader", "1 while this manager holds the Lease (or needs none).", registry=self.registry)
+        self._phases: dict[ObjectKey, str] = {}
+        for result in ("success", "conflict", "transient", "terminal", "timeout", "defect"):
+            self._passes.labels(result)
+
+    def passed(self, result: str, seconds: float) -> None:
+        """A look ended: success, conflict, transient, terminal, timeout or defect."""
+        self._passes.labels(result).inc()
+        self._pass_seconds.observe(seconds)
+
+    def waited(self, seconds: float) -> None:
+        self._wait_seconds.observe(seconds)
+
+    def job_ended(self, status: JobStatus) -> None:
+        if status.started_at is None or status.finished_at is None:
+            return
+        outcome = "success" if status.state is JobState.SUCCEEDED else getattr(status.error, "reason", "Defect")
+        self._job_seconds.labels(status.verb, outcome).observe((status.finished_at - status.started_at).total_seconds())
+
+    def watch_restarted(self) -> None:
+        self._restarts.inc()
+
+    def set_leading(self, leading: bool) -> None:
+        self._leading.set(leading)
+
+    def set_phase(self, key: ObjectKey, phase: str) -> None:
+        """The object's phase after a look; empty when it is gone."""
+        if phase:
+            self._phases[key] = phase
+        else:
+            self._phases.pop(key, None)
+
+    def phases(self) -> Mapping[str, int]:
+        return Tally(self._phases.values())
+
+    def watch_values(self, queue_depth: Callable[[], int], jobs: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+        """Where to ask at scrape time."""
+        self.registry.register(_Asked(queue_depth, jobs, self.phases))
+
+    def exposition(self) -> tuple[bytes, str]:
+        """The page and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+class _Asked(Collector):
+    def __init__(
+        self,
+        queue_depth: Callable[[], int],
+        jobs: Callable[[], Mapping[tuple[str, str], int]],
+        phases: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._queue_depth, self._jobs, self._phases = queue_depth, jobs, phases
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(f"{PREFIX}_queue_depth", "Keys ready to be looked at.", value=self._queue_depth())
+        jobs = GaugeMetricFamily(f"{PREFIX}_jobs", "Long operations, by verb and state.", labels=["verb", "state"])
+        for labels, count in self._jobs().items():
+            jobs.add_metric(labels, count)
+        yield jobs
+        phases = GaugeMetricFamily(f"{PREFIX}_clusters", "KINDClusters by phase.", labels=["phase"])
+        for phase, count in self._phases().items():
+            phases.add_metric([phase], count)
+        yield phases
