@@ -269,12 +269,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 1 when --check finds a stale file."""
     parser = argparse.ArgumentParser(prog="python -m provider.api.crdgen", description="Write config/crd/bases from the models.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
-    if not parser.parse_args(argv).check:
-        write()
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the files are (default: config/crd/bases)")
+    options = parser.parse_args(argv)
+    if not options.check:
+        write(options.directory)
         return 0
-    for path in stale():
+    wrong = stale(options.directory)
+    for path in wrong:
         sys.stderr.write(f"{path.name} is stale: run `make manifests`\n")
-    return 1 if stale() else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.api.crd import KindClusters
 from tests.harness import tools
 from tests.harness.controlplane import REQUIRED, ManagementAPI
 
@@ -17,3 +18,11 @@ def apiserver() -> Iterator[ManagementAPI]:
         pytest.skip(f"tier api needs a real API server: {reason}")
     with ManagementAPI.temporary() as api:
         yield api
+
+
+@pytest.fixture(scope="session")
+def kindclusters(apiserver: ManagementAPI) -> KindClusters:
+    """The same API server with our CRD, served."""
+    kindclusters = KindClusters(apiserver)
+    kindclusters.install()
+    return kindclusters
