@@ -5,7 +5,8 @@
 #   BASE_IMAGE    a Debian with Python 3.11 or newer and venv; default: the one that the Dockerfile names
 #   ENGINE        docker, podman or nerdctl
 #   DOCKER_CLI    a statically linked docker client to put into the image; default: the one on PATH, if it is one
-#   WHEELS        "none": let pip in the image ask its index instead of taking wheels from this machine
+#   WHEELS        "none": let pip in the image ask its index. Otherwise it takes the wheels of this machine, which fit a base image with
+#                 the same Python version as .venv
 set -euo pipefail
 cd "$(dirname "$0")/.."
 image=${IMAGE:-cluster-api-provider-kind:dev}

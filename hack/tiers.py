@@ -83,6 +83,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"no such tier: {', '.join(unknown)}; there are {', '.join(TIERS)}", file=sys.stderr)
         return 2
     OUT.mkdir(exist_ok=True)
+    if "coverage" in names:
+        subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=False)
     results: list[Result] = []
     missing: str | None = None
     for name in names:
