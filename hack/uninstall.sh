@@ -6,7 +6,7 @@
 set -euo pipefail
 resource=kindclusters.infrastructure.cluster.x-k8s.io
 if kubectl get crd "$resource" >/dev/null 2>&1; then
-  left=$(kubectl get "$resource" --all-namespaces --no-headers)
+  left=$(kubectl get "$resource" --all-namespaces --no-headers --ignore-not-found)
   if [ -n "$left" ]; then
     printf '%s\n\nThese clusters still exist. While the manager runs: kubectl delete %s --all --all-namespaces\n' "$left" "$resource" >&2
     exit 1
