@@ -46,7 +46,7 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 
 ## Test it
 
-.PHONY: test test-unit test-contract test-api test-e2e
+.PHONY: test test-unit test-contract test-api test-local test-e2e
 test: venv ## All that needs no container engine: unit, static checks, generated files, contract, api, local
 	@$(PY) -m hack.tiers unit static generated contract api local coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
