@@ -45,6 +45,10 @@ def _runtime(scope: Scope) -> Iterator[Finding]:
     seen = scope.observation
     if seen is None:
         return
+    if seen.presence is Presence.UNKNOWN and seen.reason == Reason.NAME_LOCKED:
+        yield Finding(ConditionType.ENGINE_REACHABLE, Truth.TRUE, Reason.REACHABLE)
+        yield Finding(ConditionType.OWNERSHIP_VERIFIED, Truth.UNKNOWN, Reason.NAME_LOCKED, seen.detail)
+        return
     if seen.presence is Presence.UNKNOWN:
         yield Finding(ConditionType.ENGINE_REACHABLE, Truth.FALSE, seen.reason or Reason.ENGINE_UNREACHABLE, seen.detail)
         return

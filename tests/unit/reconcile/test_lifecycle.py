@@ -10,7 +10,7 @@ import pytest
 from provider.api import names
 from provider.api.resources import ObjectKey
 from provider.errors import Terminal, Transient
-from provider.ports import NodeRunState, Problem
+from provider.ports import NodeRunState, Presence, Problem, RuntimeObservation
 from tests.fakes.world import KEY, World, kindcluster
 
 
@@ -213,6 +213,18 @@ async def test_a_foreign_cluster_of_the_same_name_is_neither_adopted_nor_harmed(
     await world.settle()
     assert world.get() is None
     assert foreign is world.runtime.clusters["demo"]
+
+
+async def test_a_locked_name_is_no_fault_of_the_engine(world: World) -> None:
+    """Another process on the host works on a cluster of that name: wait, and say exactly that."""
+    locked = RuntimeObservation(Presence.UNKNOWN, reason="NameLocked", detail="Another process works on demo.")
+    world.runtime.lie("observe", locked, call=None)
+    world.apply(kindcluster())
+    await world.settle()
+
+    assert world.condition("EngineReachable")["status"] == "True"
+    assert world.condition("Ready")["reason"] == "NameLocked"
+    assert world.runtime.calls["create"] == 0
 
 
 async def test_of_two_claims_to_one_name_the_older_wins_and_the_other_takes_over(world: World) -> None:
