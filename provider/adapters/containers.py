@@ -71,6 +71,8 @@ class Container:
     published: Endpoint | None
     """Where its port 6443 is reached from the host; None while it does not run."""
     bindings: tuple[PortBinding, ...]
+    volumes: tuple[str, ...] = ()
+    """Names of its volumes; podman's outlive `rm -v` because kind makes them by name (kind providers/podman/util.go)."""
 
     def owned_by(self, marker: str) -> bool:
         return self.role is not None and marker in self.marks
@@ -143,6 +145,7 @@ def _container(entry: Any, cluster: str) -> Container:
         marks=_mount_marks(entry["Mounts"]) | _proxy_marks(config.get("Env") or []),
         published=_published(entry["NetworkSettings"], labels) if running else None,
         bindings=_bindings((entry.get("HostConfig") or {}).get("PortBindings") or {}),
+        volumes=tuple(str(mount.get("Name")) for mount in entry["Mounts"] or [] if mount.get("Type") == "volume"),
     )
 
 

@@ -62,6 +62,8 @@ class Dialect:
     """Arguments after `events`."""
     copies_out: bool = True
     """`cp CONTAINER:PATH -` writes a tar stream to standard output."""
+    named_volumes: bool = False
+    """kind makes a node's volume before the node, so it is not anonymous."""
     children_exit: bool = True
     """No process started by `run -d` outlives it (podman's conmon does), so file descriptors may be inherited."""
 
@@ -69,7 +71,7 @@ class Dialect:
 _LABEL = ("--filter", f"label={names.KIND_CLUSTER_LABEL}", "--filter", "type=container", "--format", "{{json .}}")
 DIALECTS = {
     "docker": Dialect("docker", events=(*_LABEL, *(word for event in EVENTS for word in ("--filter", f"event={event}")))),
-    "podman": Dialect("podman", info=("info", "--format", "json"), events=_LABEL, children_exit=False),
+    "podman": Dialect("podman", info=("info", "--format", "json"), events=_LABEL, named_volumes=True, children_exit=False),
     "nerdctl": Dialect("nerdctl", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
 }
 
@@ -106,23 +108,23 @@ class Engine:
             self._next = asyncio.create_task(self._after(self._running))
         return await asyncio.shield(self._next)
 
-    async def remove(self, ids: Sequence[str]) -> None:
-        """Remove containers with their anonymous volumes; absent ones are fine."""
+    async def remove(self, ids: Sequence[str], volumes: Sequence[str] = ()) -> None:
+        """Remove containers with their volumes; absent ones are fine. `volumes`: names of theirs, where `rm -v` leaves them."""
         left = list(ids)
         for attempt in range(ATTEMPTS):
             if not left:
-                return
+                break
             done = await self._run("rm", "-f", "-v", *left, timeout=SLOW, check=False)
-            if done.returncode == 0:
-                return
-            error = _failed(done)
-            if not any(word in done.stderr.lower() for word in GONE):
-                raise engine_failure(error, self.name)
-            await asyncio.sleep(PAUSE * 2**attempt)
+            if done.returncode != 0 and not any(word in done.stderr.lower() for word in GONE):
+                raise engine_failure(_failed(done), self.name)
             left = await self._existing(left)
+            if left:
+                await asyncio.sleep(PAUSE * 2**attempt)
         if left:
             message = f"{self.name} does not finish removing {len(left)} container(s); it is tried again."
             raise Transient("DeleteFailed", message)
+        if volumes and self.dialect.named_volumes:
+            await self._run("volume", "rm", *volumes, check=False)
 
     async def start(self, ids: Sequence[str]) -> None:
         if ids:

@@ -107,6 +107,8 @@ class Job:
     may_finish: MayFinish = field(default=lambda _: False)
     finish_timeout: float = 0.0
     """Seconds that such processes get after the program ended or was killed; then they are killed too."""
+    on_torn: Callable[[], None] = lambda: None
+    """Called if one of them had to be killed."""
 
 
 async def run(command: Command, *, check: bool = True) -> Completed:
@@ -247,7 +249,8 @@ async def _end(process: asyncio.subprocess.Process, job: Job | None) -> None:
     if process.returncode is None:
         process.kill()  # first the one that would start more
         await process.wait()
-    await strays.settle(lambda: strays.of_session(session), job.may_finish, job.finish_timeout)
+    if not await strays.settle(lambda: strays.of_session(session), job.may_finish, job.finish_timeout):
+        job.on_torn()
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
