@@ -64,11 +64,11 @@ class WorkQueue:
             heapq.heappush(self._heap, (when, next(self._order), key))
             self._arm()
 
-    def add_failed(self, key: ObjectKey) -> float:
-        """Add it after the key's own backoff: 0.2 s, 0.4 s … 5 min, jittered. Returns the seconds."""
+    def add_failed(self, key: ObjectKey, *, at_least: float = 0.0) -> float:
+        """Add it after the key's own backoff: 0.2 s, 0.4 s … 5 min, jittered, but no sooner than asked. Returns the seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        seconds = self.jittered(min(BACKOFF_BASE * 2.0 ** min(failures, 32), BACKOFF_LIMIT))
+        seconds = max(at_least, self.jittered(min(BACKOFF_BASE * 2.0 ** min(failures, 32), BACKOFF_LIMIT)))
         self.add_after(key, seconds)
         return seconds
 

@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -112,6 +112,9 @@ class Settings:
     default_image: Annotated[
         str | None, Flag(parse_optional, "Node image of objects that name neither image nor version.", shown="kind's own")
     ] = None
+    inside_network: Annotated[
+        bool, Flag(parse_bool, "The manager runs on the clusters' own network (in a kind cluster), where their names resolve.")
+    ] = False
 
     create_slots: Annotated[
         int, Flag(parse_count, "Clusters created at once; others wait in line.", shown="half the CPUs, at least 1")
@@ -149,15 +152,35 @@ class Settings:
         Path,
         Flag(parse_path, "Private folder: locks, local clusters, logs of failed creates.", shown=f"$XDG_STATE_HOME/{FOLDER}"),
     ] = Path(FOLDER)
-    cache_dir: Annotated[
-        Path, Flag(parse_path, "Where downloaded or built tools are kept.", shown=f"$XDG_CACHE_HOME/{FOLDER}")
-    ] = Path(FOLDER)
+    tools_dir: Annotated[
+        Path,
+        Flag(
+            parse_path,
+            "Where the local runtime's programs are looked for, before PATH.",
+            shown=f"$XDG_CACHE_HOME/{FOLDER}/tools",
+        ),
+    ] = Path("tools")
+
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The process's environment, for those who start other programs. Not a setting; never logged."""
+
+    @property
+    def in_pod(self) -> bool:
+        return "KUBERNETES_SERVICE_HOST" in self.environment
+
+    @property
+    def host_visible(self) -> bool:
+        """Whether files and ports of the container engine's host are this process's own."""
+        remote = ("tcp:", "ssh:", "http:", "https:")
+        engine = self.environment.get("DOCKER_HOST", "") + self.environment.get("CONTAINER_HOST", "")
+        return not self.in_pod and not engine.startswith(remote)
 
 
 def flags() -> dict[str, tuple[Flag, Any]]:
     """Name → what belongs to it and its default, in the order of the fields."""
     hints = get_type_hints(Settings, include_extras=True)
-    return {field.name: (get_args(hints[field.name])[1], field.default) for field in fields(Settings)}
+    arguments = {one.name: (get_args(hints[one.name]), one.default) for one in fields(Settings)}
+    return {name: (args[1], default) for name, (args, default) in arguments.items() if isinstance(args[1], Flag)}
 
 
 def load(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Settings:
@@ -221,5 +244,6 @@ def _machine_defaults(environ: Mapping[str, str]) -> dict[str, Any]:
         "kubeconfig": environ.get("KUBECONFIG", ""),
         "create_slots": max(1, (os.cpu_count() or 1) // 2),
         "state_dir": Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / FOLDER,
-        "cache_dir": Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / FOLDER,
+        "tools_dir": Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / FOLDER / "tools",
+        "environment": dict(environ),
     }

@@ -1,0 +1,10 @@
+"""The wall clock (provider.ports.Clock). Durations come from the event loop's clock, which does not jump."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
