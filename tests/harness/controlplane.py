@@ -96,8 +96,7 @@ class ManagementAPI:
 
     def stop(self) -> None:
         """Kill everything and remove the folder. Safe to call twice, and on a folder that another process started."""
-        if self._connection is not None:
-            self._connection.close()
+        self._disconnect()
         for child in self._children.values():
             child.kill()
             child.wait()
@@ -154,7 +153,7 @@ class ManagementAPI:
         try:
             return self._send(method, path, data, headers)
         except (http.client.RemoteDisconnected, ConnectionError):  # an idle connection the server has closed
-            self._connection = None
+            self._disconnect()
             return self._send(method, path, data, headers)
 
     def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -163,6 +162,11 @@ class ManagementAPI:
         self._connection.request(method, path, data, headers)
         response = self._connection.getresponse()
         return response.status, response.read()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def _connect(self) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
@@ -210,7 +214,7 @@ class ManagementAPI:
         try:
             return self._send("GET", "/readyz", None, {})[0] == http.client.OK
         except (OSError, http.client.HTTPException):
-            self._connection = None
+            self._disconnect()
             return False
 
     def _log_end(self, name: str) -> str:
