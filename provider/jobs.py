@@ -165,8 +165,10 @@ class SlottedJobs:
         job.error, job.finished_at = error, self._clock.now()
         job.state = JobState.SUCCEEDED if error is None else JobState.FAILED
         context = {"object": str(job.key), "verb": job.verb, "outcome": job.state.value}
-        if error is None or isinstance(error, ProviderError):
-            log.info("Job ended", extra=context | ({"reason": error.reason} if isinstance(error, ProviderError) else {}))
+        if error is None:
+            log.info("Job ended", extra=context)
+        elif isinstance(error, ProviderError):
+            log.warning("Job ended", extra=context | {"reason": error.reason, "error": error.message})
         else:
             log.error("Job failed by a defect of the provider", extra=context, exc_info=error)
         self._finished(self._status(job))

@@ -36,6 +36,8 @@ class WorkQueue:
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def __len__(self) -> int:
         """How many keys are ready to be handed out."""
@@ -92,11 +94,14 @@ class WorkQueue:
         if self._waited is not None:
             self._waited(now - since)
         self._processing[key] = now
+        self._idle.clear()
         self._due.pop(key, None)
         return key
 
     def done(self, key: ObjectKey) -> None:
         del self._processing[key]
+        if not self._processing:
+            self._idle.set()
         if key in self._dirty and not self._closed:
             self._ready.put_nowait(key)
 
@@ -107,6 +112,10 @@ class WorkQueue:
             self._timer.cancel()
         while not self._ready.empty():
             self._ready.get_nowait()
+
+    async def idle(self) -> None:
+        """Return when no worker holds a key."""
+        await self._idle.wait()
 
     def oldest(self) -> tuple[ObjectKey, float] | None:
         """The key a worker has held longest, and for how many seconds."""

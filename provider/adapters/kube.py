@@ -62,6 +62,10 @@ class KubeClient:
         self._versions: dict[str, str] = {}
         self._served: dict[str, tuple[float, bool]] = {}
 
+    async def connect(self) -> None:
+        """Load credentials, without a request. Raises Terminal when they cannot be used."""
+        await self._entered()
+
     async def close(self) -> None:
         if self._current is not None:
             await self._current.client.close()

@@ -23,6 +23,7 @@ CONNECTIONS = 32
 """Connections kept to the API server."""
 LOGIN_DEADLINE = 30.0
 """Seconds; an exec plugin may have to ask an identity provider."""
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 USER_AGENT = "cluster-api-provider-kind"
 
 
@@ -61,6 +62,14 @@ async def login(kubeconfig: str, context: str, scratch: Path) -> Login:
     client.user_agent = USER_AGENT
     header = (await configuration.auth_settings()).get("BearerToken", {}).get("value")
     return Login(client, configuration.host, client.rest_client.ssl_context, header or "", configuration.proxy)
+
+
+def pod_namespace() -> str | None:
+    """Namespace of the pod this process runs in; None outside of a pod."""
+    try:
+        return POD_NAMESPACE.read_text().strip() or None
+    except OSError:
+        return None
 
 
 async def _configure(kubeconfig: str, context: str, scratch: Path) -> Configuration:

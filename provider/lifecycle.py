@@ -1,0 +1,297 @@
+"""A manager's life: stand by, lead, work, end. Ports, queue, jobs, workers and watch are wired together here, and nothing is decided.
+
+Knows no adapter: what it runs on is handed in as Parts, by provider.manager or by a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from provider.api import names
+from provider.api.resources import ObjectKey
+from provider.errors import ProviderError, Transient
+from provider.jobs import SlottedJobs
+from provider.leader import Elector
+from provider.observability.health import Server
+from provider.observability.metrics import Metrics
+from provider.ports import Clock, Kube, Recorder, Runtime, Workload
+from provider.queue import WorkQueue
+from provider.reconcile.cluster import Reconciler, Result
+from provider.reconcile.options import ReconcileOptions
+from provider.settings import Settings
+from provider.workers import NameIndex, Workers
+
+log = logging.getLogger(__name__)
+
+JOBS_DEADLINE = 7.0
+"""Seconds for running operations to end after a signal; with what follows the process ends in less than ten."""
+PASS_GRACE = 1.0
+"""Seconds for passes under way to finish their last write."""
+EVENT_DELAY = 0.1
+"""Seconds during which events of one cluster become one look; an engine reports many at once."""
+PUMP_FIRST, PUMP_LONGEST = 1.0, 30.0
+LIST_FIRST, LIST_LONGEST = 0.5, 15.0
+"""Seconds between tries to list what exists at the start."""
+SILENT_WATCH = 30.0
+"""Seconds without a sign of life from the watch thread after which the process counts as unhealthy."""
+SLOW_PASS = 30.0
+"""Seconds beyond its deadline after which a pass counts as stuck."""
+
+
+class Watching(Protocol):
+    """What the manager needs of provider.watch.Watch."""
+
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def ready(self) -> bool: ...
+    def silence(self) -> float: ...
+    def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+StartWatch = Callable[[Callable[[ObjectKey], None], Callable[[], None], Callable[[], None]], Watching]
+"""(add, gave_up, restarted) → something that watches."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """The adapters a manager runs on; tests put fakes here."""
+
+    kube: Kube
+    workload: Workload
+    recorder: Recorder
+    runtimes: Mapping[str, Runtime]
+    clock: Clock
+    make_watch: StartWatch
+    elector: Elector | None = None
+    """None: work without a Lease."""
+
+
+class Manager:
+    """One run from start to end."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings, self.parts = settings, parts
+        self.metrics = Metrics()
+        self.queue = WorkQueue(waited=self.metrics.waited)
+        slots = {"create": settings.create_slots, "delete": settings.delete_slots, "start": settings.start_slots}
+        self.jobs = SlottedJobs(slots, self.queue.add, parts.clock, finished=self.metrics.job_ended)
+        self.reconciler = Reconciler(
+            parts.kube,
+            parts.workload,
+            parts.runtimes,
+            self.jobs,
+            parts.clock,
+            parts.recorder,
+            reconcile_options(settings),
+            self.queue.add,
+        )
+        self.workers = Workers(
+            self.queue,
+            self.reconciler.reconcile,
+            timeout=settings.reconcile_timeout.total_seconds(),
+            resync=settings.resync.total_seconds(),
+            passed=self._passed,
+        )
+        self.watch = parts.make_watch(self._add, self._gave_up, self.metrics.watch_restarted)
+        self.names = NameIndex()
+        self.servers: list[Server] = []
+        self.metrics.watch_values(self.queue.__len__, self.jobs.counts)
+        self._listed = False
+        self._started = False
+        self._ending = asyncio.Event()
+        self._exit_code = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: list[asyncio.Task[None]] = []
+
+    # --- life ------------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Returns the exit code when told to end or unable to go on. Raises ProviderError when it cannot even start."""
+        try:
+            await self._listen()
+            if await self._lead():
+                self._work()
+                await self._ending.wait()
+        finally:
+            await self._shut_down()
+        return self._exit_code
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.is_set()
+
+    def end(self, exit_code: int = 0) -> None:
+        """Begin the orderly end; the first code counts."""
+        if not self._ending.is_set():
+            self._exit_code = exit_code
+            self._ending.set()
+
+    async def _lead(self) -> bool:
+        """Wait for the Lease, and keep it. False when told to end before."""
+        if self.parts.elector is not None:
+            self.metrics.set_leading(False)
+            acquiring, ending = asyncio.create_task(self.parts.elector.acquire()), asyncio.create_task(self._ending.wait())
+            await asyncio.wait({acquiring, ending}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (acquiring, ending):
+                task.cancel()
+            if self._ending.is_set():
+                return False
+            await acquiring
+            self._spawn(self._keep_lease(self.parts.elector), "lease")
+        self.metrics.set_leading(True)
+        return True
+
+    async def _keep_lease(self, elector: Elector) -> None:
+        await elector.keep()
+        self.metrics.set_leading(False)
+        self.end(1)
+
+    def _work(self) -> None:
+        self._started = True
+        self.watch.start()
+        self._spawn(self._list_all(), "first list")
+        for runtime in self.parts.runtimes.values():
+            self._spawn(self._pump(runtime), f"events of {runtime.name}")
+        self._busy = [self._spawn(self.workers.work(), f"worker {number}") for number in range(self.settings.workers)]
+        log.info("Working", extra={"workers": self.settings.workers, "namespace": self.settings.namespace or "all"})
+
+    async def _shut_down(self) -> None:
+        """Take no more keys, end running operations, then everything else. Bounded."""
+        log.info("Ending", extra={"jobs": sum(count for (_, state), count in self.jobs.counts().items() if state == "running")})
+        self.queue.close()
+        left, _ = await asyncio.gather(self._end_work(), self.watch.stop() if self._started else asyncio.sleep(0))
+        if left:
+            log.error("Operations did not end in time", extra={"objects": ", ".join(map(str, left))})
+        elif self.parts.elector is not None:
+            await self.parts.elector.release()
+        await _end(self._tasks)
+        for server in self.servers:
+            await server.stop()
+
+    async def _end_work(self) -> list[ObjectKey]:
+        """Passes get a moment to finish; operations are cancelled meanwhile, and waited for."""
+        jobs = asyncio.create_task(self.jobs.shutdown(JOBS_DEADLINE))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PASS_GRACE):
+                await self.queue.idle()
+        await _end(self._busy)
+        return await jobs
+
+    def _spawn(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
+        """A task whose failure ends the manager: none of them is expected to fail."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception:
+                log.exception("A part of the manager failed", extra={"part": name})
+                self.end(1)
+
+        task = asyncio.create_task(guarded(), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- what brings keys --------------------------------------------------------------------------------------------------------
+
+    def _add(self, key: ObjectKey) -> None:
+        if self.settings.namespace in (None, key.namespace):
+            self.queue.add(key)
+
+    def _gave_up(self) -> None:
+        self.end(1)
+
+    async def _list_all(self) -> None:
+        """Every object once, as soon as the API server answers; from then on the watch brings news."""
+        delay = LIST_FIRST
+        while not self._listed:
+            try:
+                if not await self.parts.kube.serves(names.GROUP):
+                    raise Transient(
+                        "NotInstalled", f"The API server does not serve {names.GROUP}: install the CRDs (make install)."
+                    )
+                for obj in await self.parts.kube.list(names.KINDCLUSTERS, namespace=self.settings.namespace):
+                    self.queue.add(ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
+                self._listed = True
+            except ProviderError as error:
+                log.warning("Cannot list KINDClusters yet", extra={"reason": error.reason, "error": error.message})
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, LIST_LONGEST)
+
+    async def _pump(self, runtime: Runtime) -> None:
+        """News of a runtime → keys of the clusters concerned."""
+        delay = PUMP_FIRST
+        while True:
+            try:
+                async for event in runtime.events():
+                    delay = PUMP_FIRST
+                    for key in self.names.keys(event.cluster_name):
+                        self.queue.add_after(key, EVENT_DELAY)
+            except ProviderError as error:
+                log.warning("No news of the runtime", extra={"runtime": runtime.name, "error": error.message})
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, PUMP_LONGEST)
+
+    def _passed(self, key: ObjectKey, outcome: str, seconds: float, result: Result) -> None:
+        self.metrics.passed(outcome, seconds)
+        if outcome == "success":
+            self.metrics.set_phase(key, result.phase)
+            self.names.learn(key, result.cluster_name)
+
+    # --- what the outside sees ---------------------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        health, diagnostics = Server(), Server()
+        health.add_checks("/healthz", {"watch": self._check_watch, "reconcile": self._check_passes})
+        health.add_checks("/readyz", {"synced": self._check_synced})
+        diagnostics.add_page("/metrics", self.metrics.exposition)
+        wanted = [(health, self.settings.health_addr, "--health-addr")]
+        wanted.append((diagnostics, self.settings.diagnostics_address, "--diagnostics-address"))
+        for server, address, flag in wanted:
+            if address is not None:
+                await server.start(address, flag)
+                self.servers.append(server)
+
+    def _check_watch(self) -> str:
+        if not self._started:
+            return ""
+        if not self.watch.alive:
+            return "the watch thread has ended"
+        silence = self.watch.silence()
+        return f"the watch thread has been silent for {silence:.0f} s" if silence > SILENT_WATCH else ""
+
+    def _check_passes(self) -> str:
+        oldest = self.queue.oldest()
+        limit = self.settings.reconcile_timeout.total_seconds() + SLOW_PASS
+        return f"{oldest[0]} has been looked at for {oldest[1]:.0f} s" if oldest is not None and oldest[1] > limit else ""
+
+    def _check_synced(self) -> str:
+        """A manager that waits for the Lease is ready: it stands by."""
+        if not self._started or (self._listed and self.watch.ready):
+            return ""
+        return "not listening to the API server's events yet" if self._listed else "the API server's objects are not listed yet"
+
+
+async def _end(tasks: set[asyncio.Task[None]] | list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def reconcile_options(settings: Settings) -> ReconcileOptions:
+    return ReconcileOptions(
+        default_runtime=settings.runtime,
+        default_image=settings.default_image,
+        default_create_timeout=settings.create_timeout,
+        create_attempts=settings.create_attempts,
+        namespace=settings.namespace,
+        watch_filter=settings.watch_filter,
+        inside_network=settings.inside_network,
+    )
