@@ -238,19 +238,22 @@ class KindRuntime:
 
     async def _remove_own(self, engine: Engine, identity: Identity, *, mixed: bool) -> None:
         """Until nothing of ours is left: workers first, so that the control planes, by which a person recognises the cluster, go last."""
-        removed = False
+        touched = settled = False
         for _ in range(REMOVE_ROUNDS):
-            own = containers_of(await engine.containers(), identity, mixed=mixed or removed)
-            if not own:
-                if not removed:
+            try:
+                own = containers_of(await engine.containers(), identity, mixed=mixed)
+            except NotOurs:
+                if mixed and touched:
                     return
+                raise
+            if not own and (settled or not touched):
+                return
+            if own:
+                await _remove(engine, own)
+                touched, settled = True, False
+            else:
                 await asyncio.sleep(SETTLE)
-                removed = False
-                continue
-            last = [container for container in own if container.role is NodeRole.CONTROL_PLANE]
-            for batch in ([container for container in own if container not in last], last):
-                await engine.remove([container.id for container in batch], [volume for one in batch for volume in one.volumes])
-            removed = True
+                settled = True
         raise Transient("DeleteFailed", f"Containers of {identity.cluster_name} keep appearing; it is tried again.")
 
     async def _start_own(self, engine: Engine, identity: Identity) -> None:
@@ -272,6 +275,12 @@ class KindRuntime:
             own: Sequence[Container] = containers_of(await engine.containers(), identity)
             return "\n".join([await engine.logs(one.id, BOOT_LOG_LINES) for one in own[:BOOT_LOG_NODES]])
         return ""
+
+
+async def _remove(engine: Engine, own: Sequence[Container]) -> None:
+    last = [container for container in own if container.role is NodeRole.CONTROL_PLANE]
+    for batch in ([container for container in own if container not in last], last):
+        await engine.remove([one.id for one in batch], [volume for one in batch for volume in one.volumes])
 
 
 async def _as_step(progress: Progress, name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -88,7 +88,7 @@ def may_finish(engine: str) -> Callable[[Sequence[str]], bool]:
     """Whether a process is an engine command that makes something: torn, its effect might show up only later."""
 
     def judge(argv: Sequence[str]) -> bool:
-        head = [Path(word).name for word in argv[:3]]
+        head = [Path(word).name for word in argv[:5]]  # the engine's command may be a script: sh, docker, run
         return any(program == engine and verb in MAKING_VERBS for program, verb in pairwise(head))
 
     return judge

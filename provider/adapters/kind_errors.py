@@ -192,7 +192,7 @@ def create_failure(output: str, node_logs: str = "") -> ProviderError:
         if match := rule.pattern.search(error) or (rule.reason in ("HostLimits", "DiskFull") and rule.pattern.search(node_logs)):
             groups = {name: value or "?" for name, value in match.groupdict().items()}
             return _verdict(rule, rule.says.format(**groups), _line_of(match))
-    if error and VALIDATED not in output:
+    if error and _before_any_work(output):
         return Terminal("ConfigRejected", _said("kind refuses the config.", error))
     return Transient("CreateFailed", _said("kind could not make the cluster.", error or output))
 
@@ -228,6 +228,11 @@ def _verdict(rule: Rule, says: str, line: str) -> ProviderError:
 def _said(says: str, output: str) -> str:
     excerpt = _excerpt(output)
     return f"{says} ({excerpt})" if excerpt else says
+
+
+def _before_any_work(output: str) -> bool:
+    """kind gave up by itself, before the first step and not because a command failed: then it is the config."""
+    return not (VALIDATED in output or "•" in output or LONG_COMMAND.search(output))
 
 
 def _error_part(output: str) -> str:
