@@ -1,0 +1,178 @@
+"""provider.settings: one source for flags, variables, defaults and their documentation."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from provider.settings import ENV_PREFIX, Address, Settings, SettingsError, flag_of, flags, load, parse_address, parse_duration
+
+BARE = {"HOME": "/nobody"}
+
+
+def test_defaults_follow_the_machine_and_its_user() -> None:
+    """State and tools live where the XDG rules say; half the CPUs create clusters."""
+    settings = load([], BARE)
+
+    assert settings.state_dir == Path("/nobody/.local/state/cluster-api-provider-kind")
+    assert settings.tools_dir == Path("/nobody/.cache/cluster-api-provider-kind/tools")
+    assert settings.create_slots == max(1, (os.cpu_count() or 1) // 2)
+    assert load([], BARE | {"XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "/c"}).state_dir == Path("/s/cluster-api-provider-kind")
+
+
+def test_a_flag_wins_over_its_variable_and_the_variable_over_the_default() -> None:
+    """The nearer to the command, the stronger."""
+    variable = BARE | {"CAPKIND_WORKERS": "3"}
+
+    assert load([], BARE).workers == 8
+    assert load([], variable).workers == 3
+    assert load(["--workers=5"], variable).workers == 5
+
+
+def test_kubeconfig_comes_from_the_usual_variable() -> None:
+    """KUBECONFIG is everybody's; ours is for us alone and wins."""
+    assert load([], BARE | {"KUBECONFIG": "/a"}).kubeconfig == "/a"
+    assert load([], BARE | {"KUBECONFIG": "/a", "CAPKIND_KUBECONFIG": "/b"}).kubeconfig == "/b"
+
+
+@pytest.mark.parametrize("name", list(flags()))
+def test_every_setting_has_a_flag_a_variable_and_a_text(name: str) -> None:
+    """Documented by construction."""
+    flag, _ = flags()[name]
+
+    assert len(flag.help) > 10
+    assert flag.help.endswith(".")
+    assert flag_of(name).startswith("--")
+    assert (ENV_PREFIX + name.upper()).isupper()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "attribute", "value"),
+    [
+        (["--leader-elect"], "leader_elect", True),
+        (["--leader-elect=false"], "leader_elect", False),
+        (["--leader-elect", "false"], "leader_elect", False),
+        (["--resync=90s"], "resync", timedelta(seconds=90)),
+        (["--create-timeout=1h30m"], "create_timeout", timedelta(minutes=90)),
+        (["--health-addr=0"], "health_addr", None),
+        (["--health-addr="], "health_addr", None),
+        (["--health-addr=:9440"], "health_addr", Address("0.0.0.0", 9440)),
+        (["--health-addr=[::1]:0"], "health_addr", Address("::1", 0)),
+        (["--namespace=team"], "namespace", "team"),
+        (["--namespace="], "namespace", None),
+        (["--runtime=local"], "runtime", "local"),
+    ],
+)
+def test_values_are_read_as_people_write_them(arguments: list[str], attribute: str, value: object) -> None:
+    """Go's durations, Kubernetes' addresses, booleans with and without a value."""
+    assert getattr(load(arguments, BARE), attribute) == value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "cure"),
+    [
+        (["--workers=0"], "--workers", "1 or more"),
+        (["--workers=many"], "--workers", "whole number"),
+        (["--resync=5"], "--resync", "5m"),
+        (["--resync=-5s"], "--resync", "5m"),
+        (["--health-addr=localhost"], "--health-addr", "HOST:PORT"),
+        (["--health-addr=localhost:99999"], "--health-addr", "HOST:PORT"),
+        (["--runtime=docker"], "--runtime", "auto, kind, local"),
+        (["--leader-elect=perhaps"], "--leader-elect", "true or false"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_cure(arguments: list[str], named: str, cure: str) -> None:
+    """Nobody should have to read the source to find the right notation."""
+    with pytest.raises(SettingsError) as caught:
+        load(arguments, BARE)
+
+    assert named in str(caught.value)
+    assert cure in str(caught.value)
+
+
+def test_a_bad_variable_is_named_as_a_variable() -> None:
+    """Not as a flag that nobody gave."""
+    with pytest.raises(SettingsError, match="CAPKIND_WORKERS"):
+        load([], BARE | {"CAPKIND_WORKERS": "x"})
+
+
+def test_the_environment_is_carried_and_never_shown() -> None:
+    """It may hold anything; a repr of the settings ends in logs."""
+    settings = load([], BARE | {"SECRET": "canary"})
+
+    assert settings.environment["SECRET"] == "canary"
+    assert "canary" not in repr(settings)
+    assert "environment" not in flags()
+
+
+@pytest.mark.parametrize(
+    ("environ", "visible"),
+    [
+        ({}, True),
+        ({"DOCKER_HOST": "unix:///run/docker.sock"}, True),
+        ({"DOCKER_HOST": "tcp://elsewhere:2376"}, False),
+        ({"CONTAINER_HOST": "ssh://elsewhere"}, False),
+        ({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, False),
+    ],
+)
+def test_the_engines_host_is_visible_unless_it_is_elsewhere(environ: dict[str, str], visible: bool) -> None:
+    """What files and ports of this machine say about the engine's machine."""
+    assert load([], BARE | environ).host_visible is visible
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes them under way."""
+    with pytest.raises(AttributeError):
+        Settings().workers = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("1m30s", 90)])
+def test_durations(text: str, seconds: float) -> None:
+    """Units add up."""
+    assert parse_duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "5x", "5m!", " 5m", "1.5h", "-1s"])
+def test_no_durations(text: str) -> None:
+    """Anything left over is an error, not ignored."""
+    with pytest.raises(ValueError):
+        parse_duration(text)
+
+
+def test_addresses_are_shown_as_they_are_written() -> None:
+    """IPv6 gets its brackets back."""
+    assert str(parse_address("[::1]:80")) == "[::1]:80"
+    assert str(parse_address("127.0.0.1:80")) == "127.0.0.1:80"
+
+
+def test_help_is_fast_and_imports_nothing_heavy() -> None:
+    """No kopf, no Kubernetes client, no aiohttp: a person is waiting."""
+    code = "import sys; sys.argv[1:] = ['--help']\ntry:\n import provider.__main__ as m; m.main()\nexcept SystemExit: pass\n"
+    code += "print(sorted({'kopf', 'kubernetes', 'aiohttp', 'pydantic'} & set(sys.modules)), file=sys.stderr)"
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+
+    assert "--create-slots" in done.stdout
+    assert done.stderr.strip() == "[]"
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_bad_flag_ends_with_two() -> None:
+    """And says where help is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "provider", "--workers=x"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert done.returncode == 2
+    assert "--workers" in done.stderr
+    assert "Traceback" not in done.stderr
