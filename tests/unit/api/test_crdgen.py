@@ -9,9 +9,10 @@ import pytest
 import yaml
 from pydantic import BaseModel, Field
 
-from provider.api import crdgen, v1alpha1
+from provider.api import crdgen
 from provider.api.crdgen import Unrepresentable, structural
 from provider.api.rules import RULES
+from provider.api.v1alpha1_status import KINDClusterStatus
 
 
 def described(annotation: Any, default: Any = None, **field: Any) -> type[BaseModel]:
@@ -101,7 +102,7 @@ def test_what_kubernetes_would_refuse_is_refused_here(model: type[BaseModel], co
 
 def test_a_list_type_can_be_chosen() -> None:
     """Conditions are a map by type."""
-    properties = structural(v1alpha1.KINDClusterStatus)["properties"]
+    properties = structural(KINDClusterStatus)["properties"]
     assert properties["conditions"]["x-kubernetes-list-type"] == "map"
     assert properties["conditions"]["x-kubernetes-list-map-keys"] == ["type"]
     assert properties["nodes"]["x-kubernetes-list-type"] == "atomic"

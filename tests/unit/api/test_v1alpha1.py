@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from provider.api import v1alpha1
 from provider.api.conditions import Phase
-from provider.api.v1alpha1 import KINDCluster, KINDClusterSpec, KINDClusterStatus
+from provider.api.v1alpha1 import KINDCluster, KINDClusterSpec
+from provider.api.v1alpha1_status import KINDClusterStatus
 
 KIND = {
     KINDClusterSpec: {
