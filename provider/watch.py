@@ -254,6 +254,7 @@ class Watch:
 
     async def _supervise(self) -> None:
         self._own, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._own.set_exception_handler(_note_loose_end)
         beating = asyncio.create_task(self._keep_beating(), name="watch beat")
         while not self._stopping.is_set():
             await self._watch_once()
@@ -299,3 +300,8 @@ class Watch:
         assert self._main is not None
         with contextlib.suppress(RuntimeError):  # the manager's loop has ended
             self._main.call_soon_threadsafe(function, *args)
+
+
+def _note_loose_end(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """kopf leaves failed tasks behind when it ends; asyncio would print each with its traceback when it is collected."""
+    log.debug("Loose end of watching", extra={"what": str(context.get("message")), "error": repr(context.get("exception"))})

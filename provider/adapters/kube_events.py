@@ -86,7 +86,7 @@ class EventRecorder:
 
     def _event(self, obj: JsonObject, note: EventNote, uid: str) -> JsonObject:
         meta, now = obj["metadata"], self._time()
-        digest = hashlib.sha256("\0".join([uid, note.type, note.reason, note.message]).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((uid, note.type, note.reason, note.message)).encode()).hexdigest()[:16]
         return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
