@@ -15,6 +15,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,7 @@ DELETE_SECONDS = 120.0
 COMPONENTS = 3
 """Processes of a management API: etcd, kube-apiserver, kube-controller-manager."""
 NODE_REPOSITORY = "kindest/node"
+RELEASE = re.compile(rf"{NODE_REPOSITORY}:v\d+\.\d+\.\d+")
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -199,8 +201,7 @@ def _local_node_image() -> str:
         found = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    images = [line for line in found.stdout.split() if not line.endswith(":<none>")]
-    return max(images, default="")
+    return max((image for image in found.stdout.split() if RELEASE.fullmatch(image)), default="")
 
 
 def _tell_steps(status: dict[str, Any], told: dict[str, str]) -> None:

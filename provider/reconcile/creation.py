@@ -19,6 +19,21 @@ from provider.reconcile.conditions import shorten, timestamp
 from provider.reconcile.plan import Attempts
 
 MAX_BACKOFF = timedelta(minutes=5)
+NOT_A_TRY = frozenset(
+    {
+        "EngineMissing",
+        "EngineUnreachable",
+        "EngineUnusable",
+        "KindMissing",
+        "KindTooOld",
+        "KindUnusable",
+        "NameConflict",
+        "NameLocked",
+        "ToolsMissing",
+    }
+)
+"""Reasons of a host that could not even begin: nothing was tried, so nothing is given up, and no edit of the spec would help."""
+HOST_RETRY = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +92,14 @@ def after_job(record: Record, job: JobStatus | None, *, config_hash: str, now: d
         return Record(_finished(last, job))
     if job.state is not JobState.FAILED:
         return Record(last, record.failure_reason, record.failure_message)
+    reason, message = describe(job.error)
     last.pop("nextAttemptAt", None)
-    if not isinstance(job.error, Terminal) and int(last.get("attempts", 1)) < limit:
+    if reason in NOT_A_TRY:
+        last["attempts"] = int(last.get("attempts", 1)) - 1
+        last["nextAttemptAt"] = timestamp(now + HOST_RETRY)
+    elif not isinstance(job.error, Terminal) and int(last.get("attempts", 1)) < limit:
         wait = min(base * 2 ** (int(last.get("attempts", 1)) - 1), MAX_BACKOFF)
         last["nextAttemptAt"] = timestamp(now + wait)
-    reason, message = describe(job.error)
     return Record(last, reason, shorten(message))
 
 

@@ -64,7 +64,7 @@ def _users_own_kubeconfig(home: Path) -> Path:
 def _columns_answer_the_first_question(manager: ManagerProcess) -> None:
     header, row = manager.api.kubectl("get", "kc").stdout.splitlines()
     assert header.split() == ["NAME", "CLUSTER", "PHASE", "READY", "VERSION", "NODES", "ENDPOINT", "AGE"]
-    assert row.split()[:6] == [NAME, NAME, "Ready", "true", "v1.34.4", "1/1"]
+    assert row.split()[:6] == [NAME, NAME, "Ready", "True", "v1.34.4", "1/1"]
 
 
 def _idle_writes_nothing(manager: ManagerProcess) -> None:

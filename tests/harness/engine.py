@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,8 @@ from typing import Any
 from tests.harness import tools
 
 NODE_REPOSITORY = "kindest/node"
+RELEASE = re.compile(rf"{NODE_REPOSITORY}:v\d+\.\d+\.\d+")
+"""Tags of releases; an engine may also hold the layers an image was built from."""
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 SOCKET = "/var/run/docker.sock"
 
@@ -28,7 +31,7 @@ def docker(*args: str, check: bool = True, timeout: float = 60.0) -> str:
 def node_image() -> str:
     """A node image the engine has; empty when there is none."""
     found = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NODE_REPOSITORY, check=False).split()
-    return max((image for image in found if not image.endswith(":<none>")), default="")
+    return max((image for image in found if RELEASE.fullmatch(image)), default="")
 
 
 def missing() -> str:

@@ -340,6 +340,21 @@ async def test_a_transient_failure_is_retried_with_backoff_and_then_given_up(wor
     assert world.runtime.clusters == {}
 
 
+async def test_a_host_that_cannot_begin_costs_no_try(world: World) -> None:
+    """A missing kind command is not the spec's fault: said, waited for, never given up."""
+    world.runtime.fail("create", Transient("KindMissing", "kind is not on PATH."), call=None)
+    world.apply(kindcluster())
+    await world.pass_time(600)
+
+    assert world.status()["phase"] != "Failed"
+    assert "kind is not on PATH" in world.condition("Ready")["message"]
+
+    world.runtime.heal()
+    await world.pass_time(20)
+    assert world.status()["ready"] is True
+    assert world.status()["lastCreate"]["attempts"] == 1
+
+
 async def test_a_terminal_failure_clears_with_the_next_generation(world: World) -> None:
     """One try is enough to know; correcting the spec is the cure."""
     world.runtime.fail("create", Terminal("BadPatch", "kubeadm refused a patch."))
