@@ -22,8 +22,8 @@ from provider.adapters.process import Command, CommandFailed, Completed, RunErro
 from provider.api import names
 from provider.errors import ProviderError, Transient
 
-QUICK, SLOW = 20.0, 90.0
-"""Seconds for reads, and for verbs that wait for containers to end or start."""
+SLOW = 90.0
+"""Seconds for verbs that wait for containers to end or start."""
 MAX_INSPECT = 64 << 20
 MAX_FILE = 1 << 20
 ATTEMPTS = 4
@@ -79,9 +79,11 @@ DIALECTS = {
 class Engine:
     """One engine's command line. Every method raises Transient(EngineUnreachable) or another Transient; never anything else."""
 
-    def __init__(self, dialect: Dialect, env: Mapping[str, str]) -> None:
+    def __init__(self, dialect: Dialect, env: Mapping[str, str], timeout: float) -> None:
+        """`timeout`: seconds that a question may take."""
         self.dialect = dialect
         self._env = env
+        self._timeout = timeout
         self._running: asyncio.Task[Listing] | None = None
         self._next: asyncio.Task[Listing] | None = None
 
@@ -132,7 +134,7 @@ class Engine:
 
     async def unpause(self, ids: Sequence[str]) -> None:
         if ids:
-            await self._run("unpause", *ids, timeout=QUICK)
+            await self._run("unpause", *ids)
 
     async def logs(self, container: str, lines: int) -> str:
         """The newest lines of a container's own output (both streams)."""
@@ -153,7 +155,7 @@ class Engine:
 
     async def events(self) -> AsyncGenerator[str | None, None]:
         """Cluster names of containers that changed; None: something changed. Raises Transient when the engine goes away."""
-        command = self._command(("events", *self.dialect.events), QUICK, process.MAX_OUTPUT)
+        command = self._command(("events", *self.dialect.events), self._timeout, process.MAX_OUTPUT)
         try:
             async with aclosing(process.stream(command)) as lines:
                 async for line in lines:
@@ -192,11 +194,9 @@ class Engine:
         present = set(done.stdout.split())
         return [one for one in ids if one in present]
 
-    async def _run(
-        self, *args: str, timeout: float = QUICK, max_output: int = process.MAX_OUTPUT, check: bool = True
-    ) -> Completed:
+    async def _run(self, *args: str, timeout: float = 0.0, max_output: int = process.MAX_OUTPUT, check: bool = True) -> Completed:
         try:
-            return await process.run(self._command(args, timeout, max_output), check=check)
+            return await process.run(self._command(args, timeout or self._timeout, max_output), check=check)
         except RunError as error:
             raise engine_failure(error, self.name) from error
 

@@ -54,12 +54,13 @@ def child_environment(base: Mapping[str, str], home: Path) -> dict[str, str]:
 class EngineChoice:
     """Finds the engine once and keeps it."""
 
-    def __init__(self, wanted: str, env: Mapping[str, str], record: Path) -> None:
+    def __init__(self, wanted: str, env: Mapping[str, str], record: Path, timeout: float) -> None:
         if wanted != "auto" and wanted not in DIALECTS:
             raise ValueError(f"no such engine: {wanted}")
         self._wanted = wanted
         self._env = env
         self._record = record
+        self._timeout = timeout
         self._chosen: Engine | None = None
         self._asking = asyncio.Lock()
 
@@ -80,10 +81,10 @@ class EngineChoice:
     async def _choose(self) -> Engine:
         name = self._wanted if self._wanted != "auto" else self._recorded()
         if name:
-            return Engine(DIALECTS[name], self._env)
+            return Engine(DIALECTS[name], self._env, self._timeout)
         problems: list[Transient] = []
         for candidate in AUTO_ORDER:
-            engine = Engine(DIALECTS[candidate], self._env)
+            engine = Engine(DIALECTS[candidate], self._env, self._timeout)
             try:
                 await engine.info()
             except Transient as error:

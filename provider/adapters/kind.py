@@ -42,8 +42,6 @@ from provider.ports import (
 REMOVING, STARTING = "Removing containers", "Starting containers"
 ADMIN_CONF = "/etc/kubernetes/admin.conf"
 """kubeadm's admin kubeconfig in every control-plane node; what `kind get kubeconfig` reads, too."""
-SETTLE = 0.3
-"""Seconds after which an empty listing is believed: the engine may still have been making a container."""
 TORN = 20.0
 """Seconds after an engine command was killed in the middle during which "nothing there" is not believed."""
 REMOVE_ROUNDS = 10
@@ -64,6 +62,12 @@ class KindOptions:
     kind_binary: str = "kind"
     host_visible: bool = True
     """The manager sees the engine host's files and ports: not in a container, engine not remote."""
+    engine_timeout: float = 20.0
+    """Seconds that a question to the engine may take; verbs that wait for containers get more."""
+    finish_timeout: float = 6.0
+    """Seconds that engine commands get to finish making a container after kind is gone: then what was observed stays true."""
+    settle: float = 0.3
+    """Seconds after a removal after which an empty listing is believed: the engine may still have been making a container."""
     log_dir: Path | None = None
     """Where logs of failed creates are kept, one folder per cluster name, before their containers go; None = they are not."""
 
@@ -74,8 +78,8 @@ class KindRuntime:
     def __init__(self, options: KindOptions) -> None:
         env = child_environment(options.environment, options.state_dir)
         self._options = options
-        self._engines = EngineChoice(options.engine, env, options.state_dir / "engine")
-        self._kind = KindCommand(options.kind_binary, env, options.state_dir / "scratch")
+        self._engines = EngineChoice(options.engine, env, options.state_dir / "engine", options.engine_timeout)
+        self._kind = KindCommand(options.kind_binary, env, options.state_dir / "scratch", options.finish_timeout)
         self._locks = NameLocks(options.state_dir / "locks")
         self._torn: dict[str, float] = {}
 
@@ -252,7 +256,7 @@ class KindRuntime:
                 await _remove(engine, own)
                 touched, settled = True, False
             else:
-                await asyncio.sleep(SETTLE)
+                await asyncio.sleep(self._options.settle)
                 settled = True
         raise Transient("DeleteFailed", f"Containers of {identity.cluster_name} keep appearing; it is tried again.")
 

@@ -31,8 +31,6 @@ OLDEST, NEWEST = (0, 30), (0, 33)
 """Versions the tests run with; newer ones are accepted and said to be so."""
 VERSION_TIMEOUT = 15.0
 LOGS_TIMEOUT = 60.0
-FINISH_TIMEOUT = 6.0
-"""Seconds that engine commands get to finish making a container after kind is gone: then what was observed stays true."""
 MAKING_VERBS = ("run", "create", "network", "volume")
 
 
@@ -97,10 +95,11 @@ def may_finish(engine: str) -> Callable[[Sequence[str]], bool]:
 class KindCommand:
     """The kind binary. `env` is the environment of every call."""
 
-    def __init__(self, binary: str, env: Mapping[str, str], scratch: Path) -> None:
+    def __init__(self, binary: str, env: Mapping[str, str], scratch: Path, finish_timeout: float) -> None:
         self._binary = binary
         self._env = env
         self._scratch = scratch
+        self._finish_timeout = finish_timeout
         self._version: tuple[tuple[str, int, int], KindVersion] | None = None
 
     async def version(self) -> KindVersion:
@@ -130,7 +129,7 @@ class KindCommand:
             name=held.job,
             pass_fds=(held.fd,) if engine.dialect.children_exit else (),
             may_finish=may_finish(engine.name),
-            finish_timeout=FINISH_TIMEOUT,
+            finish_timeout=self._finish_timeout,
         )
         try:
             return await process.run_job(command, job)

@@ -45,6 +45,8 @@ async def _connection(engine: Engine) -> AsyncGenerator[RuntimeEvent, None]:
         first = asyncio.ensure_future(anext(events))
         try:
             await asyncio.wait([first], timeout=OPENING)
+            if first.done() and (failure := first.exception()) is not None:
+                raise failure
             listing = await engine.containers()
             if listing.reason:
                 raise Transient(listing.reason, listing.detail)

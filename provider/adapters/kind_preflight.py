@@ -77,7 +77,7 @@ def _images(request: ClusterRequest) -> Iterator[Problem]:
 def _mark_mounts(config: Mapping[str, Any]) -> Iterator[Problem]:
     """Nobody may forge a mark: containers carrying it could be removed by the object it belongs to."""
     for path, mount in _mounts(config):
-        place = os.path.normpath("/" + str(mount.get("containerPath", "")).lstrip("/")) + "/"
+        place = os.path.normpath("/" + str(mount.get("containerPath", "")).lstrip("/")).rstrip("/") + "/"
         if place.startswith(names.OWNER_MOUNT) or names.OWNER_MOUNT.startswith(place):
             message = f"{path}.containerPath: {names.OWNER_MOUNT} is reserved for the mark of ownership. Choose another path."
             yield Problem("MountInvalid", message, terminal=True)

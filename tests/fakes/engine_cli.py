@@ -1,8 +1,8 @@
 """A container engine and a kind that are small scripts: enough of `docker` and `kind` to run the kind runtime against, with faults.
 
 `FakeBinaries(folder)` writes the two commands into `folder/bin`. They share `folder/state.json` (the containers) and obey
-`folder/faults.json`: for "docker ps", "kind create" and so on a list of faults, used up one by one. The same file is the script: run as
-`docker` or `kind` it plays that command. It must stay importable by `python -I -S`, so: standard library only.
+`folder/faults.json`: for "docker ps", "kind create" and so on a list of faults, used up one by one. The commands
+are two lines that import this module, so: standard library only, and little of it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ STEPS = (
 LAST_STEPS = ("Installing CNI 🔌", "Installing StorageClass 💾")
 ENGINE_INFO = {"ServerVersion": "99.1", "CgroupVersion": "2", "SecurityOptions": ["name=seccomp"], "DockerRootDir": "/"}
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+
 
 class FakeBinaries:
     """The test's side: install, look, and set faults."""
@@ -47,7 +49,8 @@ class FakeBinaries:
 
     def fault(self, verb: str, **how: Any) -> None:
         """The next call of "docker ps", "kind create"… : `hang`, `code`, `stdout`, `stderr`, or for create `made` (containers made),
-        `ignore` (do nothing and claim success), `spawn` (leave a child that makes a container after `spawn` seconds)."""
+        `ignore` (do nothing and claim success), `spawn` (start an engine command that makes a container after so many seconds),
+        `intruder` (role of a foreign container)."""
         with self._locked():
             faults = self._read("faults.json")
             faults.setdefault(verb, []).append(how)
@@ -87,7 +90,8 @@ class FakeBinaries:
 
     def _install(self, name: str) -> None:
         path = self.bin / name
-        path.write_text(f"#!{sys.executable} -IS\n" + Path(__file__).read_text())
+        imports = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.fakes import engine_cli\n"
+        path.write_text(f"#!{sys.executable} -IS\n{imports}engine_cli.main()\n")
         path.chmod(0o755)
 
     def _read(self, name: str) -> Any:
@@ -294,6 +298,8 @@ class Script:
         if roles.count("control-plane") > 1:
             env = [f"NO_PROXY={os.environ.get('NO_PROXY', '')}"]
             self._add(name, f"{name}-external-load-balancer", "external-load-balancer", env=env)
+        if intruder := fault.get("intruder"):
+            self._add(name, f"{name}-{intruder}", intruder)
         if fault.get("hang_after_nodes"):
             signal.pause()
         if "code" in fault and not fault.get("late"):
@@ -315,6 +321,6 @@ class Script:
             sys.stderr.flush()
 
 
-if __name__ == "__main__":
-    here = Path(sys.argv[0]).resolve()
+def main() -> None:
+    here = Path(sys.argv[0])
     sys.exit(Script(here.parent.parent, here.name, sys.argv[1:]).run())

@@ -8,13 +8,12 @@ import io
 import json
 import stat
 import tarfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from provider.adapters import kind as kind_module
 from provider.adapters import kubeconfig
 from provider.adapters.kind import KindRuntime
 from provider.errors import NotOurs, Terminal, Transient
@@ -37,10 +36,10 @@ def silent(_: Step) -> None: ...
 
 
 @contextlib.asynccontextmanager
-async def creating(runtime: KindRuntime, identity: Identity, request: ClusterRequest):  # type: ignore[no-untyped-def] # noqa: ANN201
+async def creating(runtime: KindRuntime, identity: Identity, request: ClusterRequest) -> AsyncIterator[None]:
     task = asyncio.create_task(runtime.create(identity, request, silent))
     try:
-        yield task
+        yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -275,10 +274,10 @@ async def test_an_engine_command_in_flight_finishes_before_a_cancelled_create_en
 
 
 async def test_an_engine_command_that_had_to_be_killed_puts_absence_in_doubt(
-    runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch
+    make_runtime: MakeRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
     """Its container may still appear: nobody may conclude that nothing is there."""
-    monkeypatch.setattr("provider.adapters.kind_cli.FINISH_TIMEOUT", 0.2)
+    runtime = make_runtime(finish_timeout=0.2)
     fake.fault("kind create", spawn=60, made=0, hang_after_nodes=True)
     async with creating(runtime, identity, request_for()):
         await until(lambda: bool(fake.calls("docker run")))
@@ -335,24 +334,11 @@ async def test_a_cluster_that_came_in_between_is_reported_and_left(
 ) -> None:
     """kind says that nodes exist; looking shows whose they are."""
     text = (Path(__file__).parent / "fixtures/kind/exists.txt").read_text()
-    fake.fault("kind create", made=0, code=1, stderr=text, hang_after_nodes=False)
-    real = kind_module.containers_of
-    calls = 0
+    fake.fault("kind create", made=0, intruder="worker", code=1, stderr=text)
 
-    def late(*args: object, **more: object) -> object:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            fake.add("demo")
-        return real(*args, **more)  # type: ignore[arg-type]
-
-    kind_module.containers_of = late  # type: ignore[assignment]
-    try:
-        with pytest.raises((NotOurs, Transient)):
-            await runtime.create(identity, request_for(), silent)
-    finally:
-        kind_module.containers_of = real
-    assert ["demo-control-plane"] == fake.names()
+    with pytest.raises(NotOurs):
+        await runtime.create(identity, request_for(), silent)
+    assert ["demo-worker"] == fake.names()
 
 
 async def test_a_name_locked_by_a_living_process_is_waited_for(
@@ -404,16 +390,12 @@ async def test_an_answer_that_cannot_be_read_is_unknown(
 
 
 async def test_a_hanging_engine_is_unknown_when_the_deadline_has_passed(
-    runtime: KindRuntime, fake: FakeBinaries, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    make_runtime: MakeRuntime, fake: FakeBinaries, identity: Identity
 ) -> None:
     """Every call has a deadline, and what hangs is killed."""
-    monkeypatch.setattr("provider.adapters.engine.Engine._list.__kwdefaults__", None, raising=False)
-    monkeypatch.setattr(
-        "provider.adapters.engine.Engine._run.__kwdefaults__", {"timeout": 0.3, "max_output": 1 << 20, "check": True}
-    )
     fake.fault("docker ps", hang=True)
 
-    assert Presence.UNKNOWN is (await runtime.observe(identity)).presence
+    assert Presence.UNKNOWN is (await make_runtime(engine_timeout=0.3).observe(identity)).presence
 
 
 async def test_one_clusters_odd_container_leaves_the_others_readable(
@@ -562,8 +544,9 @@ async def test_a_kubeconfig_that_is_not_there_yet_is_pending(
     """No file, no control plane, a link instead of a file: later, perhaps."""
     node = fake.add("demo", mounts=[f"/kind/owner/{identity.marker}"])
     reasons = []
-    for prepare in (lambda: None, lambda: put_admin_conf(fake, "", type=tarfile.SYMTYPE, linkname="/etc/shadow")):
-        prepare()
+    for link in (False, True):
+        if link:
+            put_admin_conf(fake, "", type=tarfile.SYMTYPE, linkname="/etc/shadow")
         with pytest.raises(Transient) as caught:
             await runtime.kubeconfig(identity)
         reasons.append(caught.value.reason)
