@@ -68,7 +68,7 @@ class ManagementAPI:
     def temporary(cls, *, controller_manager: bool = False) -> Iterator[Self]:
         """Started in a temporary folder, which is removed at the end. Folders of runs that were killed are removed first."""
         sweep()
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # short: a unix socket's path has at most 107 characters
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         with _held(folder):
             api = cls(folder, controller_manager=controller_manager)
             try:
@@ -224,7 +224,7 @@ class ManagementAPI:
         return "address already in use" in self._log_end("kube-apiserver")
 
     def _etcd_flags(self) -> list[str]:
-        endpoint = f"unix://{self.folder}/etcd.sock"
+        endpoint = "unix://etcd.sock"  # relative to the working directory: a socket's path has at most 107 characters
         return [
             f"--data-dir={self.folder}/etcd",
             f"--listen-client-urls={endpoint}",
@@ -239,7 +239,7 @@ class ManagementAPI:
     def _apiserver_flags(self, port: int) -> list[str]:
         folder = self.folder
         return [
-            f"--etcd-servers=unix://{folder}/etcd.sock",
+            "--etcd-servers=unix://etcd.sock",
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",
             f"--secure-port={port}",
