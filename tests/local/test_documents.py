@@ -61,6 +61,13 @@ def run(command: str, environ: dict[str, str], folder: Path) -> str:
     return done.stdout
 
 
+def in_background(command: str, environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """As in another terminal."""
+    with log.open("wb") as output:
+        argv = ["bash", "-c", f"cd {ROOT} && exec {command}"]
+        return subprocess.Popen(argv, env=environ, stdout=output, stderr=output, start_new_session=True)
+
+
 def test_the_demo_shows_the_main_job_and_leaves_nothing(environ: dict[str, str], tmp_path: Path) -> None:
     """Steps, the table, the nodes through the Secret, what next; then every process and file is gone."""
     assert commands(PAGES[0])[0] == ["make demo", "make demo-status", "make demo-down"]
@@ -105,9 +112,7 @@ def test_the_commands_of_the_readme_work_in_order(environ: dict[str, str], tmp_p
     try:
         for command in before:
             if command in IN_BACKGROUND:
-                log = (tmp_path / "manager.log").open("wb")
-                argv = ["bash", "-c", f"cd {ROOT} && exec {command}"]
-                running.append(subprocess.Popen(argv, env=environ, stdout=log, stderr=log, start_new_session=True))
+                running.append(in_background(command, environ, tmp_path / "manager.log"))
             else:
                 run(command, environ, ROOT)
         for command in after:
@@ -142,9 +147,7 @@ def test_the_remaining_commands_work(environ: dict[str, str], api: ManagementAPI
     run("make install", environ, ROOT)
     assert "clusterName" in run("kubectl explain kindcluster.spec", environ, ROOT)
     log = tmp_path / "debug.log"
-    with log.open("wb") as output:
-        argv = ["bash", "-c", f'cd {ROOT} && exec make run ARGS="--log-level=debug"']
-        manager = subprocess.Popen(argv, env=environ, stdout=output, stderr=output, start_new_session=True)
+    manager = in_background('make run ARGS="--log-level=debug"', environ, log)
     end = time.monotonic() + 60
     while "watch" not in log.read_text().lower():
         assert time.monotonic() < end, log.read_text()
