@@ -61,6 +61,18 @@ def run(command: str, environ: dict[str, str], folder: Path) -> str:
     return done.stdout
 
 
+def eventually(command: str, environ: dict[str, str], folder: Path, seconds: float = 20.0) -> str:
+    """As `run`, tried again for a while: the API server publishes the schema of a new CRD a moment after it serves it."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return run(command, environ, folder)
+        except AssertionError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
 def in_background(command: str, environ: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     """As in another terminal."""
     with log.open("wb") as output:
@@ -145,7 +157,7 @@ def test_the_remaining_commands_work(environ: dict[str, str], api: ManagementAPI
     environ = {**environ, "KUBECONFIG": str(api.kubeconfig)}
     assert "test-unit" in run("make", environ, ROOT)
     run("make install", environ, ROOT)
-    assert "clusterName" in run("kubectl explain kindcluster.spec", environ, ROOT)
+    assert "clusterName" in eventually("kubectl explain kindcluster.spec", environ, ROOT)
     log = tmp_path / "debug.log"
     manager = in_background('make run ARGS="--log-level=debug"', environ, log)
     end = time.monotonic() + 60
