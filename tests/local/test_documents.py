@@ -160,10 +160,12 @@ def test_the_remaining_commands_work(environ: dict[str, str], api: ManagementAPI
     assert "clusterName" in eventually("kubectl explain kindcluster.spec", environ, ROOT)
     log = tmp_path / "debug.log"
     manager = in_background('make run ARGS="--log-level=debug"', environ, log)
-    end = time.monotonic() + 60
-    while "watch" not in log.read_text().lower():
-        assert time.monotonic() < end, log.read_text()
-        assert manager.poll() is None, log.read_text()
-        time.sleep(0.1)
-    os.killpg(manager.pid, signal.SIGTERM)
-    manager.wait(15)
+    try:
+        end = time.monotonic() + 60
+        while "Working" not in log.read_text():
+            assert time.monotonic() < end, log.read_text()
+            assert manager.poll() is None, log.read_text()
+            time.sleep(0.1)
+    finally:
+        os.killpg(manager.pid, signal.SIGTERM)
+        manager.wait(15)
