@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from provider.adapters.local.state import State
+from provider.adapters.local.state import SOCKET, State
 
 ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER, KWOK = (
     "etcd",
@@ -18,8 +18,9 @@ ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER, KWOK = (
     "kube-scheduler",
     "kwok",
 )
-CONTROL_PLANE = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER)
-ALL = (*CONTROL_PLANE, KWOK)
+ALL = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER, KWOK)
+WITHOUT_NODES = (ETCD, API_SERVER, CONTROLLER_MANAGER)
+"""A cluster without nodes (somebody's management API) has nothing to schedule and no kubelets to play."""
 POD_SUBNET, SERVICE_SUBNET = "10.244.0.0/16", "10.96.0.0/16"
 LEASE_SECONDS = 40
 STAGES = Path(__file__).parent / "stages.yaml"
@@ -40,14 +41,23 @@ def argv(component: str, binary: str, folder: Path, state: State, *, fsync: bool
     return [binary, *flags]
 
 
-def subnet(state: State, field: str, default: str) -> str:
-    return str(state.networking.get(field) or default)
+def needed(state: State) -> tuple[str, ...]:
+    """The components of this cluster, in starting order."""
+    return ALL if state.nodes else WITHOUT_NODES
+
+
+def pod_subnet(state: State) -> str:
+    return str(state.networking.get("podSubnet") or POD_SUBNET)
+
+
+def service_subnet(state: State) -> str:
+    return str(state.networking.get("serviceSubnet") or SERVICE_SUBNET)
 
 
 def _etcd(folder: Path, state: State) -> list[str]:
     return [
         f"--data-dir={folder}/etcd",
-        f"--listen-client-urls=unix://{state.sockets}/etcd.sock",
+        f"--listen-client-urls=unix://{state.sockets}/{SOCKET}",
         "--advertise-client-urls=unix://client:1",  # never dialled; etcd insists on host:port here and below
         "--listen-peer-urls=unix://peer:1",
         "--initial-advertise-peer-urls=unix://peer:1",
@@ -58,18 +68,18 @@ def _etcd(folder: Path, state: State) -> list[str]:
 
 def _api_server(folder: Path, state: State) -> list[str]:
     return [
-        f"--etcd-servers=unix://{state.sockets}/etcd.sock",
+        f"--etcd-servers=unix://{state.sockets}/{SOCKET}",
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
         "--endpoint-reconciler-type=none",
         f"--secure-port={state.port}",
         f"--client-ca-file={folder}/ca.crt",
-        f"--tls-cert-file={folder}/apiserver.crt",
-        f"--tls-private-key-file={folder}/apiserver.key",
+        f"--tls-cert-file={folder}/kube-apiserver.crt",
+        f"--tls-private-key-file={folder}/kube-apiserver.key",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={folder}/sa.crt",
         f"--service-account-signing-key-file={folder}/sa.key",
-        f"--service-cluster-ip-range={subnet(state, 'serviceSubnet', SERVICE_SUBNET)}",
+        f"--service-cluster-ip-range={service_subnet(state)}",
         "--authorization-mode=Node,RBAC",
         "--allow-privileged=true",
         "--profiling=false",
@@ -90,8 +100,11 @@ def _controller_manager(folder: Path, state: State) -> list[str]:
         f"--cluster-signing-key-file={folder}/ca.key",
         "--use-service-account-credentials=true",
         "--allocate-node-cidrs=true",
-        f"--cluster-cidr={subnet(state, 'podSubnet', POD_SUBNET)}",
-        f"--service-cluster-ip-range={subnet(state, 'serviceSubnet', SERVICE_SUBNET)}",
+        f"--cluster-cidr={pod_subnet(state)}",
+        f"--service-cluster-ip-range={service_subnet(state)}",
+        # Its own default (20 a second) spreads the making of its controllers' ServiceAccounts, and so the user's, over four seconds.
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
         *_gates(state.feature_gates),
     ]
 

@@ -1,7 +1,7 @@
 """Processes that outlive the manager: started as children of nobody, found again by a mark in their environment, ended by pidfd.
 
-A process is identified by pid *and* start time, so a recycled pid is never taken for it; a zombie counts as dead. Linux only (/proc,
-pidfd). Children that must die with the manager are provider.adapters.process's business.
+A process is identified by pid, start time *and* mark, so a recycled pid is never taken for it, not even after a reboot; a zombie counts
+as dead. Linux only (/proc, pidfd). Children that must die with the manager are provider.adapters.process's business.
 """
 
 from __future__ import annotations
@@ -10,100 +10,86 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+from provider.adapters import process
+from provider.adapters.strays import start_time
+from provider.errors import Transient
 
 MARK = "CAPKIND_OWNER"
 """Environment variable: <marker>/<component>."""
 END_SECONDS = 10.0
 LAUNCH_SECONDS = 30.0
-
-# Forks, becomes a session leader, and is replaced by the program: the program's parent has ended, so nobody has to wait for it.
-_LAUNCH = """
-import os, sys
-pid = os.fork()
-if pid:
-    print(pid, flush=True)
-    os._exit(0)
-os.setsid()
-log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-os.dup2(log, 1)
-os.dup2(log, 2)
-os.closerange(3, 64)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
+LAUNCHER = Path(__file__).with_name("daemonize.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
+    """A process as it was started or found."""
+
     pid: int
-    started: str
-    """Clock ticks since boot, as /proc/<pid>/stat has it."""
+    started: int
+    """Clock ticks since boot (proc(5), field 22 of stat); 0 = it had ended before anyone could look."""
+    mark: str
+    """Value of CAPKIND_OWNER in its environment."""
+    at: str = ""
+    """RFC 3339; empty for one that was found."""
 
 
-def start(component: str, argv: Sequence[str], *, marker: str, folder: Path) -> Daemon:
-    """Output is appended to folder/<component>.log; the environment holds nothing of the manager's own."""
-    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8", MARK: f"{marker}/{component}"}
-    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCH, str(folder / f"{component}.log"), *argv]
-    done = subprocess.run(launcher, env=environ, cwd=folder, capture_output=True, timeout=LAUNCH_SECONDS, check=True)  # noqa: S603 - an argument list
+async def start(component: str, argv: Sequence[str], *, marker: str, folder: Path) -> Daemon:
+    """Output is appended to folder/<component>.log; the environment holds nothing of the manager's own. Raises RunError.
+
+    Cancelling kills the launcher; whether the program came to life then, `find` tells.
+    """
+    mark = f"{marker}/{component}"
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), MARK: mark}
+    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(folder), f"{component}.log", *argv]
+    done = await process.run(process.Command(argv=launcher, env=environ, timeout=LAUNCH_SECONDS))
     pid = int(done.stdout)
-    return Daemon(pid, start_time(pid) or "")
-
-
-def start_time(pid: int) -> str | None:
-    """None for a process that is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return None
-    return None if not fields or fields[0] == "Z" else fields[19]
+    return Daemon(pid, start_time(pid) or 0, mark, datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 def alive(daemon: Daemon | None) -> bool:
-    return daemon is not None and daemon.started != "" and start_time(daemon.pid) == daemon.started
+    """Whether this very process runs."""
+    if daemon is None or not daemon.started or start_time(daemon.pid) != daemon.started:
+        return False
+    return _mark(daemon.pid) == daemon.mark
 
 
 def find(marker: str) -> dict[str, list[Daemon]]:
     """Living processes of a marker by component, recorded or not: what a killed creator did not get to write down."""
-    prefix, found = f"{MARK}={marker}/".encode(), dict[str, list[Daemon]]()
+    found: dict[str, list[Daemon]] = {}
     for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
+        if not entry.name.isdigit() or not (mark := _mark(int(entry.name))).startswith(f"{marker}/"):
             continue
-        with contextlib.suppress(OSError):
-            for variable in Path(f"/proc/{entry.name}/environ").read_bytes().split(b"\0"):
-                started = start_time(int(entry.name)) if variable.startswith(prefix) else None
-                if started is not None:
-                    component = variable[len(prefix) :].decode(errors="replace")
-                    found.setdefault(component, []).append(Daemon(int(entry.name), started))
+        if started := start_time(int(entry.name)):
+            found.setdefault(mark.partition("/")[2], []).append(Daemon(int(entry.name), started, mark))
     return found
 
 
 def end(daemon: Daemon) -> None:
-    """SIGKILL and wait. The process that is checked is the process that is killed. Raises TimeoutError."""
-    try:
+    """SIGKILL and wait. The process that is checked is the process that is killed. Raises Transient."""
+    with contextlib.suppress(ProcessLookupError):
         fd = os.pidfd_open(daemon.pid)
-    except ProcessLookupError:
-        return
-    try:
-        if start_time(daemon.pid) != daemon.started:
-            return
-        signal.pidfd_send_signal(fd, signal.SIGKILL)
-        readable, _, _ = select.select([fd], [], [], END_SECONDS)
-        if not readable:
-            raise TimeoutError(f"process {daemon.pid} does not end")
-    except ProcessLookupError:
-        return
-    finally:
-        os.close(fd)
+        try:
+            if not alive(daemon):
+                return
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+            readable, _, _ = select.select([fd], [], [], END_SECONDS)
+            if not readable:
+                raise Transient("LocalRemovalFailed", f"Process {daemon.pid} ({daemon.mark}) does not end.")
+            reap(fd)
+        finally:
+            os.close(fd)
 
 
 def end_all(marker: str, recorded: Mapping[str, Daemon]) -> None:
-    """Until a search finds nothing: a process may be on its way from the creator's last breath. Raises TimeoutError."""
+    """Until a search finds nothing: a process may be on its way from the creator's last breath. Raises Transient."""
     for daemon in recorded.values():
         end(daemon)
     deadline = time.monotonic() + END_SECONDS
@@ -112,12 +98,20 @@ def end_all(marker: str, recorded: Mapping[str, Daemon]) -> None:
             for daemon in daemons:
                 end(daemon)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"processes of {marker} do not end: {sorted(found)}")
+            raise Transient("LocalRemovalFailed", f"Processes of {marker} come back: {', '.join(sorted(found))}.")
 
 
-def output(argv: Sequence[str], seconds: float = 10.0) -> str:
-    """What a short-lived command prints; empty when it fails."""
-    try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=True).stdout.strip()  # noqa: S603 - an argument list
-    except (OSError, subprocess.SubprocessError):
-        return ""
+def reap(fd: int) -> None:
+    """Bury an ended process that is our child: a manager that is a container's first process inherits all orphans."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
+
+
+def _mark(pid: int) -> str:
+    """Empty for a process without one, or one that is not ours to look into."""
+    with contextlib.suppress(OSError):
+        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            name, _, value = variable.partition(b"=")
+            if name == MARK.encode():
+                return value.decode(errors="replace")
+    return ""

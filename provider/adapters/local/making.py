@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from ipaddress import ip_network
 from pathlib import Path
 
-from provider.adapters.local import components, daemons, pki, state
-from provider.adapters.local.components import API_SERVER, KWOK, SERVICE_SUBNET
-from provider.adapters.local.nodes import Api
+from provider.adapters.local import certificates, components, daemons, logs, loopback, state
+from provider.adapters.local.components import API_SERVER, ETCD, KWOK
+from provider.adapters.local.nodes import Api, manifest
 from provider.adapters.local.state import State
+from provider.adapters.local.threads import to_end
 from provider.errors import Transient
 from provider.ports import Progress, Step, StepState
 
 READY_SECONDS = 60.0
+BOUND_SECONDS = 20.0
 PORT_TRIES = 5
 POLL = 0.05
-CLIENTS = {
-    "admin": ("kubernetes-admin", "system:masters"),
-    "kube-controller-manager": ("system:kube-controller-manager",),
-    "kube-scheduler": ("system:kube-scheduler",),
-    "kwok": ("kwok", "system:masters"),
-}
-"""File name to user and groups of the certificates that are made for it."""
-PORT_TAKEN = "address already in use"
+
+
+class Ended(Transient):
+    """A component ended while it was being started; the message has the end of its log."""
 
 
 @dataclass(slots=True)
@@ -42,19 +38,23 @@ class Maker:
     tell: Progress
 
     async def make(self, wanted: State) -> State:
-        """From a folder with nothing but state.json to a running control plane with registered nodes. Raises Transient."""
-        current = await self._step("Writing certificates", self._certificates, wanted)
-        current = await self._step("Starting etcd", self._etcd, current)
+        """From nothing to a running control plane with registered nodes. Raises Transient."""
+        current = await self._step("Writing certificates", self._prepare, wanted)
+        current = await self._step("Starting etcd", self._starter(ETCD), current)
         current = await self._step("Starting control-plane", self._control_plane, current)
-        return await self._step("Registering nodes", self._nodes, current)
+        current = await self._step("Registering nodes", self._nodes, current) if current.nodes else current
+        self._all_alive(current)
+        return current
 
     async def mend(self, current: State) -> State:
-        """Start what has ended, with its data, ports and keys. Raises Transient."""
-        current = await self._step("Renewing certificates", self._certificates, current)
-        for component in components.ALL:
+        """Start what has ended, with its data, port and keys; issue certificates that are due. Raises Transient."""
+        current = await self._step("Checking certificates", self._renew, current)
+        for component in components.needed(current):
             if not daemons.alive(current.daemons.get(component)):
                 current = await self._step(f"Starting {component}", self._starter(component), current)
         await self._wait_ready(current)
+        current = await self._register(current)
+        self._all_alive(current)
         return current
 
     async def _step(self, name: str, work: Callable[[State], Awaitable[State]], current: State) -> State:
@@ -68,120 +68,126 @@ class Maker:
         self.tell(Step(name, StepState.SUCCEEDED, time.monotonic() - began))
         return result
 
-    async def _certificates(self, current: State) -> State:
-        await asyncio.to_thread(write_certificates, self.folder, current)
-        return current
+    # --- steps --------------------------------------------------------------------------------------------------------------
 
-    async def _etcd(self, current: State) -> State:
-        return await self._start(components.ETCD, current)
+    async def _prepare(self, wanted: State) -> State:
+        def fill(fresh: Path) -> None:
+            certificates.ensure(fresh, wanted)
+
+        with _as_transient("The folder of the cluster cannot be made"):
+            await to_end(state.make, self.folder, wanted, fill)
+            await to_end(state.ensure_sockets, wanted)
+        return wanted
+
+    async def _renew(self, current: State) -> State:
+        """A component whose certificate was replaced is ended here, and so started again by what follows."""
+        with _as_transient("The certificates of the cluster cannot be renewed"):
+            await to_end(state.ensure_sockets, current)
+            for name in await to_end(certificates.ensure, self.folder, current):
+                if name in current.daemons:
+                    await to_end(daemons.end, current.daemons[name])
+        return current
 
     async def _control_plane(self, current: State) -> State:
-        current = await self._api_server(current)
-        await asyncio.to_thread(write_kubeconfigs, self.folder, current)
-        for component in (components.CONTROLLER_MANAGER, components.SCHEDULER):
-            current = await self._start(component, current)
+        for component in components.needed(current)[1:]:
+            if component != KWOK:
+                current = await self._starter(component)(current)
         return current
 
-    async def _api_server(self, current: State) -> State:
-        """A port that is free now may be taken a moment later: then another one is tried."""
-        fixed = int(current.networking.get("apiServerPort") or 0)
-        for attempt in range(1, PORT_TRIES + 1):
-            port = fixed if fixed > 0 else free_port()
-            current = await self._start(API_SERVER, replace(current, port=port))
-            try:
-                await self._wait_ready(current)
-            except Transient:
-                if attempt == PORT_TRIES or fixed > 0 or PORT_TAKEN not in self._log_end(API_SERVER):
-                    raise
-            else:
-                return current
-        raise AssertionError
-
     async def _nodes(self, current: State) -> State:
-        api = Api(self.folder, current.port)
-        for node in current.nodes:
-            try:
-                await api.register(node, self.version, alone=len(current.nodes) == 1)
-            except OSError as error:
-                raise Transient("LocalNodeFailed", str(error)) from error
-        return await self._start(KWOK, replace(current, kwok_port=free_port()))
+        current = await self._register(current)
+        return await self._kwok(current)
+
+    # --- parts --------------------------------------------------------------------------------------------------------------
 
     def _starter(self, component: str) -> Callable[[State], Awaitable[State]]:
         async def start(current: State) -> State:
             return await self._start(component, current)
 
-        return start
+        return {API_SERVER: self._api_server, KWOK: self._kwok}.get(component, start)
+
+    async def _api_server(self, current: State) -> State:
+        """At the cluster's port or the one the spec asks for; otherwise at a free one, and at another if somebody is quicker."""
+        if fixed := current.port or max(0, int(current.networking.get("apiServerPort") or 0)):
+            try:
+                return await self._serve(current, fixed)
+            except Ended as error:
+                if loopback.taken(fixed):
+                    raise Transient("PortInUse", f"Another program listens on {loopback.HOST}:{fixed}: end it.") from error
+                raise
+        return await self._at_free_port(lambda port: self._serve(current, port))
+
+    async def _serve(self, current: State, port: int) -> State:
+        current = await self._start(API_SERVER, replace(current, port=port))
+        await self._wait_ready(current)
+        await to_end(certificates.write_kubeconfigs, self.folder, current)
+        return current
+
+    async def _kwok(self, current: State) -> State:
+        async def start(port: int) -> State:
+            started = await self._start(KWOK, replace(current, kwok_port=port))
+            await self._wait(started, KWOK, BOUND_SECONDS, lambda: asyncio.to_thread(loopback.answers, port))
+            return started
+
+        return await self._at_free_port(start)
+
+    async def _at_free_port(self, start: Callable[[int], Awaitable[State]]) -> State:
+        for _ in range(PORT_TRIES):
+            with loopback.held() as port:
+                try:
+                    return await start(port)
+                except Ended:
+                    if not loopback.taken(port):
+                        raise
+        raise Transient("PortInUse", f"{PORT_TRIES} ports in a row were taken by other programs.")
 
     async def _start(self, component: str, current: State) -> State:
         """Ends strays of this component first: a killed creator may have started one without writing it down."""
         marker = current.marker
-        for stray in (await asyncio.to_thread(daemons.find, marker)).get(component, []):
-            await asyncio.to_thread(daemons.end, stray)
+        for stray in (await to_end(daemons.find, marker)).get(component, []):
+            await to_end(daemons.end, stray)
         argv = components.argv(component, self.binaries[component], self.folder, current, fsync=self.fsync)
-        daemon = await asyncio.to_thread(daemons.start, component, argv, marker=marker, folder=self.folder)
+        daemon = await daemons.start(component, argv, marker=marker, folder=self.folder)
         current = current.with_daemon(component, daemon)
-        await asyncio.to_thread(state.write, self.folder, current)
+        with _as_transient("The state of the cluster cannot be written"):
+            await to_end(state.write, self.folder, current)
+        return current
+
+    async def _register(self, current: State) -> State:
+        async with Api(self.folder, current.port) as api:
+            for node in current.nodes:
+                await api.register(manifest(node, self.folder.name, self.version, alone=len(current.nodes) == 1))
         return current
 
     async def _wait_ready(self, current: State) -> None:
-        api, end = Api(self.folder, current.port), time.monotonic() + READY_SECONDS
-        while not await api.ready():
-            for component in (components.ETCD, API_SERVER):
-                if not daemons.alive(current.daemons.get(component)):
-                    raise Transient("LocalComponentFailed", f"{component} ended while starting: {self._log_end(component)}")
+        async with Api(self.folder, current.port) as api:
+            await self._wait(current, API_SERVER, READY_SECONDS, api.ready)
+
+    async def _wait(self, current: State, component: str, seconds: float, done: Callable[[], Awaitable[bool]]) -> None:
+        """Raises Ended at once when the component, or etcd below it, ends; Transient when it takes too long."""
+        end = time.monotonic() + seconds
+        while not await done():
+            for needed in {ETCD, API_SERVER, component} & current.daemons.keys():
+                self._is_alive(current, needed)
             if time.monotonic() > end:
-                raise Transient("LocalComponentFailed", f"The API server is not ready after {READY_SECONDS:.0f} s.")
+                said = logs.last_words(self.folder, component)
+                raise Transient("LocalComponentFailed", f"{component} is not ready after {seconds:.0f} s.{said}")
             await asyncio.sleep(POLL)
 
-    def _log_end(self, component: str) -> str:
-        path = self.folder / f"{component}.log"
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        return " ".join(lines[-3:])[-600:]
+    def _all_alive(self, current: State) -> None:
+        for component in components.needed(current):
+            self._is_alive(current, component)
+
+    def _is_alive(self, current: State, component: str) -> None:
+        if not daemons.alive(current.daemons.get(component)):
+            said = logs.last_words(self.folder, component)
+            raise Ended("LocalComponentFailed", f"{component} ended while starting.{said}")
 
 
-def write_certificates(folder: Path, current: State) -> None:
-    """What is missing or expires soon; the authority and the key of ServiceAccount tokens are never replaced."""
-    ca, now = _ensure_authority(folder, "ca"), datetime.now(UTC)
-    _ensure_authority(folder, "sa")
-    service = str(ip_network(components.subnet(current, "serviceSubnet", SERVICE_SUBNET).split(",")[0], strict=False)[1])
-    if _due(folder, "apiserver", now):
-        _write_pair(folder, "apiserver", pki.serving(ca, service))
-    for name, (user, *groups) in CLIENTS.items():
-        if _due(folder, name, now):
-            _write_pair(folder, name, pki.client(ca, user, *groups))
-    if current.port:
-        write_kubeconfigs(folder, current)
-
-
-def write_kubeconfigs(folder: Path, current: State) -> None:
-    for name in CLIENTS:
-        pki.write(folder / f"{name}.kubeconfig", kubeconfig(folder, current, name, name))
-
-
-def kubeconfig(folder: Path, current: State, client: str, name: str) -> bytes:
-    return pki.kubeconfig(f"https://127.0.0.1:{current.port}", _load(folder, "ca"), _load(folder, client), name)
-
-
-def _ensure_authority(folder: Path, name: str) -> pki.KeyPair:
-    if not (folder / f"{name}.crt").exists():
-        _write_pair(folder, name, pki.authority())
-    return _load(folder, name)
-
-
-def _due(folder: Path, name: str, now: datetime) -> bool:
-    return not (folder / f"{name}.crt").exists() or pki.expires_soon(_load(folder, name), now)
-
-
-def _load(folder: Path, name: str) -> pki.KeyPair:
-    return pki.load((folder / f"{name}.key").read_bytes(), (folder / f"{name}.crt").read_bytes())
-
-
-def _write_pair(folder: Path, name: str, pair: pki.KeyPair) -> None:
-    pki.write(folder / f"{name}.key", pair.key_pem)
-    pki.write(folder / f"{name}.crt", pair.certificate_pem)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextlib.contextmanager
+def _as_transient(what: str) -> Iterator[None]:
+    """A full disk, a folder that may not be written: the host's trouble, not the spec's."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise Transient("LocalFolderFailed", f"{what}: {error}.") from error

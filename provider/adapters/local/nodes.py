@@ -5,85 +5,109 @@ A handful of requests with the cluster's own admin certificate; everything else 
 
 from __future__ import annotations
 
-import asyncio
-import http.client
-import json
+import platform
 import ssl
+from collections import Counter
+from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+import aiohttp
+
+from provider.adapters.local.loopback import HOST
 from provider.adapters.local.state import NodeSpec
+from provider.errors import Transient
 
 REQUEST_SECONDS = 5.0
 CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}
+CONTROL_PLANE = "control-plane"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+NO_BALANCER_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""uname(2)'s names to Go's, where they differ."""
 
 
 class Api:
-    """https://127.0.0.1:port with the admin certificate of `folder`."""
+    """https://127.0.0.1:port with the admin certificate of `folder`: `async with Api(folder, port) as api`."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        self._port = port
-        self._context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
-        self._context.load_cert_chain(folder / "admin.crt", folder / "admin.key")
+        self._url, self._folder = f"https://{HOST}:{port}", folder
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        context = ssl.create_default_context(cafile=str(self._folder / "ca.crt"))
+        context.load_cert_chain(self._folder / "admin.crt", self._folder / "admin.key")
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context), timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        )
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._session is not None
+        await self._session.close()
 
     async def ready(self) -> bool:
         try:
             status, _ = await self._request("GET", "/readyz")
-        except (OSError, http.client.HTTPException):
+        except (OSError, aiohttp.ClientError):
             return False
-        return status == http.client.OK
+        return status == HTTPStatus.OK
 
-    async def register(self, node: NodeSpec, version: str, *, alone: bool) -> None:
-        """Make the Node as its kubelet would. It may exist already. Raises OSError when the API server does not answer."""
-        status, answer = await self._request("POST", "/api/v1/nodes", manifest(node, version, alone=alone))
-        if status not in (http.client.CREATED, http.client.CONFLICT):
-            raise OSError(f"Node {node.name} was refused: {answer.get('message', status)}")
+    async def register(self, node: dict[str, Any]) -> None:
+        """Make a Node as its kubelet would; it may exist already. Raises Transient when it is refused or nobody answers."""
+        name = node["metadata"]["name"]
+        try:
+            status, answer = await self._request("POST", "/api/v1/nodes", node)
+        except (OSError, aiohttp.ClientError) as error:
+            raise Transient("LocalNodeFailed", f"Node {name} could not be registered: {error}") from error
+        if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
+            raise Transient("LocalNodeFailed", f"Node {name} was refused: {answer.get('message', status)}")
 
     async def _request(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
-        return await asyncio.to_thread(self._exchange, method, path, body)
-
-    def _exchange(self, method: str, path: str, body: Any) -> tuple[int, dict[str, Any]]:
-        connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=REQUEST_SECONDS, context=self._context)
-        try:
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            text = response.read()
-            return response.status, json.loads(text) if text[:1] == b"{" else {}
-        finally:
-            connection.close()
+        assert self._session is not None
+        async with self._session.request(method, self._url + path, json=body) as response:
+            return response.status, await response.json() if response.content_type == "application/json" else {}
 
 
-def manifest(node: NodeSpec, version: str, *, alone: bool) -> dict[str, Any]:
-    """A Node with the labels, taints and capacity that kind's nodes have. A single node takes workloads, as with kind."""
-    control_plane = node.role == "control-plane"
-    labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64", **node.labels}
-    spec: dict[str, Any] = {"providerID": f"local://{node.name}"}
-    if control_plane:
+def specs(config: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
+    """The nodes of a kind document with the names kind would give them (kind pkg/cluster/internal/providers/common/namer.go)."""
+    counts: Counter[str] = Counter()
+    found = []
+    for node in config["nodes"]:
+        role = str(node.get("role") or CONTROL_PLANE)
+        counts[role] += 1
+        number = "" if counts[role] == 1 else str(counts[role])
+        found.append(NodeSpec(f"{config['name']}-{role}{number}", role, dict(node.get("labels") or {})))
+    return tuple(found)
+
+
+def manifest(node: NodeSpec, cluster_name: str, version: str, *, alone: bool) -> dict[str, Any]:
+    """A Node with the labels, taints and capacity that kind's nodes have. A single node takes workloads and may be balanced to, as
+    with kind (kind pkg/cluster/internal/create/actions/kubeadminit)."""
+    architecture = ARCHITECTURES.get(platform.machine(), platform.machine())
+    labels = {"kubernetes.io/hostname": node.name}
+    for prefix in ("", "beta."):
+        labels |= {f"{prefix}kubernetes.io/arch": architecture, f"{prefix}kubernetes.io/os": "linux"}
+    spec: dict[str, Any] = {"providerID": f"kind://local/{cluster_name}/{node.name}"}
+    if node.role == CONTROL_PLANE:
         labels[CONTROL_PLANE_LABEL] = ""
-    if control_plane and not alone:
-        labels["node.kubernetes.io/exclude-from-external-load-balancers"] = ""
-        spec["taints"] = [{"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": node.name, "labels": labels},
-        "spec": spec,
-        "status": {
-            "capacity": CAPACITY,
-            "allocatable": CAPACITY,
-            "nodeInfo": {
-                "kubeletVersion": version,
-                "containerRuntimeVersion": "simulated://kwok",
-                "osImage": "simulated",
-                "kernelVersion": "",
-                "operatingSystem": "linux",
-                "architecture": "amd64",
-                "machineID": "",
-                "systemUUID": "",
-                "bootID": "",
-                "kubeProxyVersion": "",
-            },
-        },
+        if not alone:
+            labels[NO_BALANCER_LABEL] = ""
+            spec["taints"] = [{"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}]
+    metadata = {"name": node.name, "labels": labels | node.labels}
+    status = {"capacity": CAPACITY, "allocatable": CAPACITY, "nodeInfo": _info(version, architecture)}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec, "status": status}
+
+
+def _info(version: str, architecture: str) -> dict[str, str]:
+    """status.nodeInfo; every field of it is required."""
+    nothing = dict.fromkeys(("kernelVersion", "machineID", "systemUUID", "bootID", "kubeProxyVersion"), "")
+    return nothing | {
+        "kubeletVersion": version,
+        "containerRuntimeVersion": "simulated://kwok",
+        "osImage": "simulated",
+        "operatingSystem": "linux",
+        "architecture": architecture,
     }

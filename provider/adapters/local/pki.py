@@ -16,8 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=365)
+AUTHORITY_LIFETIME = timedelta(days=3650)
+"""As kubeadm has it: a year for what can be issued anew, ten for what cannot."""
 RENEW_BEFORE = timedelta(days=30)
 """A certificate with less than this left is issued anew when its cluster is started."""
+OVERDUE = timedelta(days=7)
+"""A cluster that has a certificate with less than this left is started again for it."""
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 SERVER_ADDRESSES = ("127.0.0.1", "::1", "10.96.0.1")
 
@@ -28,6 +32,11 @@ class KeyPair:
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
+
+    @property
+    def matches(self) -> bool:
+        """Whether the certificate is for this key."""
+        return self.certificate.public_key() == self.key.public_key()
 
     @property
     def key_pem(self) -> bytes:
@@ -44,7 +53,9 @@ def _subject(user: str, groups: tuple[str, ...] = ()) -> x509.Name:
     return x509.Name(attributes)
 
 
-def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.Name) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.Name, lifetime: timedelta = LIFETIME
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -53,14 +64,16 @@ def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.N
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + LIFETIME)
+        .not_valid_after(now + lifetime)
     )
 
 
 def authority(name: str = "kubernetes") -> KeyPair:
     """A certificate authority."""
     key, subject = ec.generate_private_key(ec.SECP256R1()), _subject(name)
-    builder = _builder(subject, key, subject).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = _builder(subject, key, subject, AUTHORITY_LIFETIME).add_extension(
+        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    )
     return KeyPair(key, builder.sign(key, hashes.SHA256()))
 
 
@@ -121,11 +134,13 @@ def kubeconfig(server: str, ca: KeyPair, user: KeyPair, name: str = "management"
 
 
 def load(key_pem: bytes, certificate_pem: bytes) -> KeyPair:
-    """Read back what `write` stored."""
+    """Read a pair back. Raises ValueError for what is none."""
     key = serialization.load_pem_private_key(key_pem, password=None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("not an EC key")  # noqa: TRY004 - the file's fault, not the caller's
     return KeyPair(key, x509.load_pem_x509_certificate(certificate_pem))
 
 
-def expires_soon(pair: KeyPair, now: datetime) -> bool:
-    return pair.certificate.not_valid_after_utc - now < RENEW_BEFORE
+def end(certificate_pem: bytes) -> datetime:
+    """When a certificate ends. Raises ValueError for what is none."""
+    return x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc

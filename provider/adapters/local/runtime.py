@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
-from provider.adapters.local import components, daemons, state
-from provider.adapters.local.making import Maker, kubeconfig
-from provider.adapters.local.state import NodeSpec, State, Unreadable
+from provider.adapters import process
+from provider.adapters.local import certificates, components, daemons, logs, loopback, nodes, preflight, state, view
+from provider.adapters.local.lock import locked
+from provider.adapters.local.making import Maker
+from provider.adapters.local.state import State, Unreadable
+from provider.adapters.local.threads import to_end
 from provider.adapters.local.watching import Watcher
-from provider.errors import NotOurs, Terminal, Transient
+from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports import (
     ClusterRequest,
-    Endpoint,
     Identity,
-    NodeObservation,
-    NodeRole,
-    NodeRunState,
     Ownership,
     Presence,
     Problem,
@@ -35,27 +33,24 @@ from provider.ports import (
 )
 
 RESCAN_SECONDS = 30.0
-"""How often the events stream looks for clusters that another manager of this host has made or mended."""
-LOG_LIMIT = 16 * 1024 * 1024
-"""Bytes after which a component's log is cut when its cluster is started."""
-UNSUPPORTED_NODE_FIELDS = ("extraMounts", "extraPortMappings", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902", "image")
-UNSUPPORTED_FIELDS = (
-    "kubeadmConfigPatches",
-    "kubeadmConfigPatchesJSON6902",
-    "containerdConfigPatches",
-    "containerdConfigPatchesJSON6902",
-)
+"""How often the events stream looks for clusters that another manager of this host has made or mended, and bounds the logs."""
+VERSION_SECONDS = 10.0
 
 FindTool = Callable[[str], str | None]
 
 
 class LocalRuntime:
-    """One folder per cluster below `root` (0700). `find_tool` gives the path of a binary, or None."""
+    """One folder per cluster below `root` (0700). `find_tool` gives the path of a binary, or None.
 
-    def __init__(self, root: Path, find_tool: FindTool, *, fsync: bool = True) -> None:
+    `fsync` False loses data when the machine (not when a process) ends: for tests. `short_root`: an existing folder with a short path,
+    for the sockets of clusters whose own path is too long for one.
+    """
+
+    def __init__(self, root: Path, find_tool: FindTool, *, fsync: bool = True, short_root: Path | None = None) -> None:
         self._root, self._find_tool, self._fsync = root, find_tool, fsync
-        self._version = ""
-        self._changed = asyncio.Event()
+        self._short_root = short_root or Path(tempfile.gettempdir())
+        self._versions: dict[tuple[str, int], str] = {}
+        self._watchers: set[Watcher] = set()
 
     @property
     def name(self) -> str:
@@ -65,89 +60,87 @@ class LocalRuntime:
     def simulated(self) -> bool:
         return True
 
+    # --- reading ------------------------------------------------------------------------------------------------------------
+
     async def health(self) -> RuntimeHealth:
-        missing = [tool for tool in components.ALL if self._find_tool(tool) is None]
-        if missing:
-            detail = f"The local runtime needs {', '.join(missing)}: run `make tools`, or put them on the manager's PATH."
-            return RuntimeHealth(False, "ToolsMissing", detail)
-        version = await asyncio.to_thread(self._kubernetes_version)
-        if not version:
-            return RuntimeHealth(
-                False, "ToolsMissing", "kube-apiserver does not run on this machine: `kube-apiserver --version` fails."
-            )
+        if not (sys.platform == "linux" and hasattr(os, "pidfd_open")):
+            return RuntimeHealth(False, "NotSupported", "The local runtime needs Linux 5.3 or newer; use spec.runtime: kind.")
+        try:
+            version = await self._version(self._binaries())
+        except Transient as error:
+            return RuntimeHealth(False, error.reason, error.message)
         return RuntimeHealth(True, description=f"local processes, Kubernetes {version}, nodes simulated by kwok")
 
     async def observe(self, identity: Identity) -> RuntimeObservation:
         return await asyncio.to_thread(self._observe, identity)
 
-    async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:  # noqa: ARG002 - the port's
-        problems = [Problem("NotSupported", _unsupported(field), terminal=True) for field in _unsupported_fields(request)]
-        if request.version is not None and request.version != (version := await asyncio.to_thread(self._kubernetes_version)):
-            cure = f"set spec.version: {version}, leave it out, or use spec.runtime: kind."
-            message = f"spec.version: {request.version} is not available on the local runtime: {cure}"
-            problems.append(Problem("VersionNotAvailable", message, terminal=True))
-        return problems
+    async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
+        try:
+            found = preflight.problems(request, await self._version(self._binaries()))
+        except Transient as error:
+            return [Problem(error.reason, error.message, terminal=False)]
+        port = preflight.wanted_port(request)
+        if port and loopback.taken(port) and port != view.port_in_use(await asyncio.to_thread(self._own, identity)):
+            message = (
+                f"spec.networking.apiServerPort: another program listens on {loopback.HOST}:{port}: end it, or choose another."
+            )
+            found.append(Problem("PortInUse", message, terminal=False))
+        return found
+
+    async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:  # noqa: ARG002 - one address serves both
+        return await asyncio.to_thread(self._kubeconfig, identity)
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        watcher = Watcher()
+        self._watchers.add(watcher)
+        try:
+            await asyncio.to_thread(self._sweep)
+            while True:
+                watcher.watch({name: current.daemons.values() for name, current in await asyncio.to_thread(self._all)})
+                if (name := await watcher.next(RESCAN_SECONDS)) is not None:
+                    yield RuntimeEvent(name)
+        finally:
+            self._watchers.discard(watcher)
+            watcher.close()
+
+    async def collect_logs(self, identity: Identity, directory: Path) -> None:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(logs.collect, self._folder(identity), directory)
+
+    # --- changing -----------------------------------------------------------------------------------------------------------
 
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
+        maker = await self._maker(identity, progress)
+        if (problem := preflight.version_problem(request, maker.version)) is not None:
+            raise Terminal(problem.reason, problem.message)
         with self._locked(identity):
-            await asyncio.to_thread(self._remove_own, identity)
-            folder = self._folder(identity)
-            wanted = self._wanted(identity, request, folder)
-            await asyncio.to_thread(state.make, folder, wanted)
+            await to_end(self._remove_own, identity)
             try:
                 async with asyncio.timeout(request.timeout):
-                    await self._maker(folder, progress).make(wanted)
+                    await maker.make(self._wanted(identity, request))
             except TimeoutError as error:
                 await self._give_up(identity, request)
-                raise Transient("CreateTimeout", f"Not finished after {request.timeout:.0f} s.") from error
-            except (Transient, Terminal):
+                raise Transient("CreateTimeout", f"The cluster was not finished after {request.timeout:.0f} s.") from error
+            except ProviderError:
                 await self._give_up(identity, request)
                 raise
-        self._changed.set()
+        self._wake()
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
         with self._locked(identity):
             progress(Step("Ending processes", StepState.STARTED))
-            await asyncio.to_thread(self._remove_own, identity)
+            await to_end(self._remove_own, identity)
             progress(Step("Ending processes", StepState.SUCCEEDED))
+        self._wake()
 
     async def start(self, identity: Identity, progress: Progress) -> None:
+        maker = await self._maker(identity, progress)
         with self._locked(identity):
-            folder = self._folder(identity)
-            current = await asyncio.to_thread(self._own, identity)
-            if current is None:
+            if (current := await to_end(self._own, identity)) is None:
                 raise Transient("NotCreated", f"There is no local cluster {identity.cluster_name}.")
-            await asyncio.to_thread(_cut_logs, folder)
-            await self._maker(folder, progress).mend(current)
-        self._changed.set()
-
-    async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:  # noqa: ARG002 - one address serves both
-        current = await asyncio.to_thread(self._own, identity)
-        if current is None or not current.port:
-            raise Transient("KubeconfigPending", "The control plane is not running yet.")
-        return kubeconfig(self._folder(identity), current, "admin", f"kind-{identity.cluster_name}").decode()
-
-    async def events(self) -> AsyncIterator[RuntimeEvent]:
-        watcher = Watcher()
-        try:
-            while True:
-                for name, current in await asyncio.to_thread(self._all):
-                    watcher.watch(name, current.daemons.values())
-                self._changed.clear()
-                ended = asyncio.ensure_future(watcher.ended.get())
-                changed = asyncio.ensure_future(self._changed.wait())
-                try:
-                    await asyncio.wait({ended, changed}, timeout=RESCAN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                    if ended.done():
-                        yield RuntimeEvent(ended.result())
-                finally:
-                    ended.cancel()
-                    changed.cancel()
-        finally:
-            watcher.close()
-
-    async def collect_logs(self, identity: Identity, directory: Path) -> None:
-        await asyncio.to_thread(_copy_logs, self._folder(identity), directory)
+            await to_end(logs.bound, maker.folder)
+            await maker.mend(current)
+        self._wake()
 
     # --- inside -------------------------------------------------------------------------------------------------------------
 
@@ -159,142 +152,120 @@ class LocalRuntime:
         try:
             current = state.read(folder)
         except Unreadable as error:
-            return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, reason="NameConflict", detail=str(error))
+            return view.foreign(f"{error}; move it away.")
+        except OSError as error:
+            return RuntimeObservation(Presence.UNKNOWN, Ownership.NONE, detail=f"{folder} cannot be read: {error}.")
         if current is None:
-            return RuntimeObservation(Presence.ABSENT)
-        if current.marker != identity.marker:
-            return RuntimeObservation(
-                Presence.PRESENT, Ownership.FOREIGN, reason="NameConflict", detail=_foreign(identity, current)
-            )
-        endpoint = Endpoint("127.0.0.1", current.port) if current.port else None
-        nodes = tuple(_node(identity, node, current) for node in current.nodes)
-        return RuntimeObservation(Presence.PRESENT, Ownership.OURS, nodes, endpoint, endpoint)
+            return view.strays(identity, self._root)
+        if other := view.belongs_to_another(identity, current):
+            return view.foreign(other)
+        return view.cluster(identity, folder, current)
 
     def _own(self, identity: Identity) -> State | None:
-        """Raises NotOurs."""
+        """Raises NotOurs; Transient when nobody can tell."""
+        folder = self._folder(identity)
         try:
-            current = state.read(self._folder(identity))
+            current = state.read(folder)
         except Unreadable as error:
-            raise NotOurs("NameConflict", str(error)) from error
-        if current is not None and current.marker != identity.marker:
-            raise NotOurs("NameConflict", _foreign(identity, current))
+            raise NotOurs("NameConflict", f"{error}; move it away.") from error
+        except OSError as error:
+            raise Transient("LocalFolderFailed", f"{folder} cannot be read: {error}.") from error
+        if current is not None and (other := view.belongs_to_another(identity, current)):
+            raise NotOurs("NameConflict", other)
         return current
 
     def _remove_own(self, identity: Identity) -> None:
-        current = self._own(identity)
+        """Raises NotOurs, Transient. The name is free only after the last process has ended."""
+        current, folder = self._own(identity), self._folder(identity)
+        daemons.end_all(identity.marker, current.daemons if current else {})
         try:
-            daemons.end_all(identity.marker, current.daemons if current else {})
-            state.remove(self._folder(identity), current)
-        except (TimeoutError, OSError) as error:
-            raise Transient(
-                "LocalRemovalFailed", f"Not everything of {identity.cluster_name} could be removed: {error}"
-            ) from error
+            if current is not None:
+                state.remove(folder, current)
+            state.clean(folder)
+        except OSError as error:
+            message = f"Not everything of {identity.cluster_name} could be removed: {error}."
+            raise Transient("LocalRemovalFailed", message) from error
 
     async def _give_up(self, identity: Identity, request: ClusterRequest) -> None:
         if not request.retain_on_failure:
-            await asyncio.to_thread(self._remove_own, identity)
+            await to_end(self._remove_own, identity)
 
-    def _wanted(self, identity: Identity, request: ClusterRequest, folder: Path) -> State:
-        names = components_of(request)
-        try:
-            sockets = state.socket_folder(folder, identity.marker, Path(tempfile.gettempdir()))
-        except Unreadable as error:
-            raise Transient("LocalFolderFailed", str(error)) from error
+    def _wanted(self, identity: Identity, request: ClusterRequest) -> State:
+        folder = self._folder(identity)
         return State(
             marker=identity.marker,
             holder=identity.holder,
-            nodes=names,
+            nodes=nodes.specs(request.config),
             networking=dict(request.config.get("networking") or {}),
             feature_gates=dict(request.config.get("featureGates") or {}),
             runtime_config=dict(request.config.get("runtimeConfig") or {}),
-            sockets=str(sockets),
+            sockets=str(state.socket_folder(folder, identity.marker, self._short_root)),
         )
 
-    def _maker(self, folder: Path, progress: Progress) -> Maker:
-        binaries = {tool: self._find_tool(tool) or "" for tool in components.ALL}
-        if missing := [tool for tool, path in binaries.items() if not path]:
-            raise Transient("ToolsMissing", f"The local runtime needs {', '.join(missing)}: run `make tools`.")
-        return Maker(folder, binaries, self._kubernetes_version(), self._fsync, progress)
+    def _kubeconfig(self, identity: Identity) -> str:
+        current = self._own(identity)
+        if current is None or not current.port:
+            raise Transient("KubeconfigPending", "The control plane is not running yet.")
+        try:
+            context = f"kind-{identity.cluster_name}"
+            return certificates.kubeconfig(self._folder(identity), current, certificates.ADMIN, context).decode()
+        except (OSError, ValueError) as error:
+            raise Transient("KubeconfigPending", f"The cluster's certificates cannot be read: {error}.") from error
 
-    def _kubernetes_version(self) -> str:
-        """ "v1.34.4", asked once."""
-        if not self._version and (binary := self._find_tool(components.API_SERVER)):
-            self._version = daemons.output([binary, "--version"]).rpartition(" ")[2]
-        return self._version
+    async def _maker(self, identity: Identity, progress: Progress) -> Maker:
+        binaries = self._binaries()
+        return Maker(self._folder(identity), binaries, await self._version(binaries), self._fsync, progress)
+
+    def _binaries(self) -> dict[str, str]:
+        """Component to path. Raises Transient(ToolsMissing)."""
+        found = {tool: self._find_tool(tool) for tool in components.ALL}
+        if missing := [tool for tool, path in found.items() if path is None]:
+            cure = "run `make tools`, or put them on the manager's PATH."
+            raise Transient("ToolsMissing", f"The local runtime needs {', '.join(missing)}: {cure}")
+        return {tool: path for tool, path in found.items() if path is not None}
+
+    async def _version(self, binaries: dict[str, str]) -> str:
+        """ "v1.34.4", asked once for each binary. Raises Transient(ToolsMissing) when it does not run."""
+        path = binaries[components.API_SERVER]
+        try:
+            key = (path, (await asyncio.to_thread(os.stat, path)).st_mtime_ns)
+            if key not in self._versions:
+                command = process.Command(argv=[path, "--version"], env={"PATH": os.defpath}, timeout=VERSION_SECONDS)
+                self._versions[key] = (await process.run(command)).stdout.strip().rpartition(" ")[2]
+        except (OSError, process.RunError) as error:
+            raise Transient("ToolsMissing", f"{path} cannot be run on this machine: {error}.") from error
+        return self._versions[key]
 
     def _all(self) -> list[tuple[str, State]]:
+        """Every cluster below the root, whoever's; their logs are bounded on the way."""
         found = []
-        for folder in sorted(self._root.iterdir()) if self._root.exists() else ():
-            with contextlib.suppress(Unreadable):
+        for folder in state.clusters(self._root):
+            with contextlib.suppress(Unreadable, OSError):
                 if (current := state.read(folder)) is not None:
                     found.append((folder.name, current))
+                    logs.bound(folder)
         return found
 
+    def _sweep(self) -> None:
+        """What killed creators and removers left. A name somebody works on is left to him."""
+        for name in state.names_of_leftovers(self._root):
+            with contextlib.suppress(Transient, OSError), self._locked_name(name):
+                state.clean(self._root / name)
+
+    def _wake(self) -> None:
+        for watcher in self._watchers:
+            watcher.wake()
+
+    def _locked(self, identity: Identity) -> contextlib.AbstractContextManager[None]:
+        """Raises Transient(NameLocked)."""
+        return self._locked_name(identity.cluster_name)
+
     @contextlib.contextmanager
-    def _locked(self, identity: Identity) -> Iterator[None]:
-        """Raises Transient(NameLocked). Python's descriptors are not inherited, so the lock ends with the manager."""
-        self._root.mkdir(mode=state.MODE_DIRECTORY, parents=True, exist_ok=True)
-        fd = os.open(self._root / f".{identity.cluster_name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    def _locked_name(self, name: str) -> Iterator[None]:
+        folder = self._root / name
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                message = f"Another process on this host works on the local cluster {identity.cluster_name}."
-                raise Transient("NameLocked", message) from error
+            self._root.mkdir(mode=state.MODE_DIRECTORY, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Transient("LocalFolderFailed", f"{self._root} cannot be made: {error}.") from error
+        with locked(self._root, name, keep=lambda: bool(os.path.lexists(folder) or state.leftovers(folder))):
             yield
-        finally:
-            os.close(fd)
-
-
-def components_of(request: ClusterRequest) -> tuple[NodeSpec, ...]:
-    """Nodes with the names kind would give them (kind providers/common/namer.go)."""
-    counts: dict[str, int] = {}
-    nodes = []
-    for node in request.config["nodes"]:
-        role = str(node.get("role", NodeRole.CONTROL_PLANE))
-        counts[role] = counts.get(role, 0) + 1
-        number = "" if counts[role] == 1 else str(counts[role])
-        nodes.append(NodeSpec(f"{request.config['name']}-{role}{number}", role, dict(node.get("labels") or {})))
-    return tuple(nodes)
-
-
-def _node(identity: Identity, node: NodeSpec, current: State) -> NodeObservation:
-    """Simulated nodes run while what stands in for them runs: the control plane's processes, and kwok for all kubelets."""
-    needed = components.ALL if node.role == NodeRole.CONTROL_PLANE else (components.KWOK,)
-    running = all(daemons.alive(current.daemons.get(component)) for component in needed)
-    server = current.daemons.get(components.API_SERVER)
-    return NodeObservation(
-        name=node.name,
-        role=NodeRole(node.role),
-        id=f"{identity.marker[:12]}-{node.name}",
-        state=NodeRunState.RUNNING if running else NodeRunState.STOPPED,
-        started_at=server.started if server else "",
-    )
-
-
-def _foreign(identity: Identity, current: State) -> str:
-    return f"The local cluster {identity.cluster_name} belongs to KINDCluster {current.holder}."
-
-
-def _unsupported_fields(request: ClusterRequest) -> Iterator[str]:
-    for index, node in enumerate(request.config["nodes"]):
-        yield from (f"spec.nodes[{index}].{field}" for field in UNSUPPORTED_NODE_FIELDS if node.get(field))
-    yield from (f"spec.{field}" for field in UNSUPPORTED_FIELDS if request.config.get(field))
-    if (family := (request.config.get("networking") or {}).get("ipFamily", "ipv4")) != "ipv4":
-        yield f"spec.networking.ipFamily: {family}"
-
-
-def _unsupported(field: str) -> str:
-    return f"{field} is not supported by the local runtime, which has no containers: remove it, or use spec.runtime: kind."
-
-
-def _cut_logs(folder: Path) -> None:
-    for path in folder.glob("*.log"):
-        if path.stat().st_size > LOG_LIMIT:
-            os.truncate(path, 0)
-
-
-def _copy_logs(folder: Path, directory: Path) -> None:
-    directory.mkdir(mode=state.MODE_DIRECTORY, parents=True, exist_ok=True)
-    for path in folder.glob("*.log") if folder.exists() else ():
-        shutil.copyfile(path, directory / path.name)

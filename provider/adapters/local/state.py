@@ -1,7 +1,8 @@
-"""The folder of one local cluster and what is remembered in it. Files are private; state.json is replaced atomically.
+"""The folder of one local cluster and what is remembered in it. Folders are private (0700); state.json is replaced atomically.
 
-state.json is the ownership mark: written first, before any process starts, and removed last, after every process has ended. So a
-creator or a remover that is killed at any moment leaves either nothing or a folder that names its owner.
+state.json is the ownership mark. A folder is made as NAME.new, complete with its mark, and renamed before any process starts; it is
+renamed to NAME.del after the last process has ended, and then removed. So a creator or a remover that is killed at any moment leaves
+a folder that names its owner, or remains that have no processes (`leftovers`) and may be removed by whoever holds the name's lock.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,16 @@ from provider.adapters.local.daemons import Daemon
 
 STATE = "state.json"
 MODE_DIRECTORY = 0o700
-MAX_SOCKET_PATH = 100
-"""A unix socket's path has at most 107 characters (sun_path)."""
+NEW, DELETED = ".new", ".del"
+"""Endings of folders; a cluster name has no dot."""
+SOCKET = "etcd.sock"
+MAX_SOCKET_PATH = 107
+"""Bytes of a unix socket's path (unix(7): sun_path has 108 with its end mark)."""
+SHORT_PREFIX, SHORT_MARKER = "capkind-", 16
 
 
 class Unreadable(Exception):
-    """state.json exists and does not say whose the cluster is."""
+    """There is something under the name, and it does not say whose cluster it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class State:
     feature_gates: dict[str, bool] = field(default_factory=dict)
     runtime_config: dict[str, str] = field(default_factory=dict)
     port: int = 0
-    """The API server's, on 127.0.0.1; 0 until it is known."""
+    """The API server's, on 127.0.0.1; 0 until it is known, then for ever the same."""
     kwok_port: int = 0
     sockets: str = ""
     """Folder of etcd's unix socket: the cluster's own, or a short one where that path is too long."""
@@ -53,58 +60,108 @@ class State:
         return replace(self, daemons={**self.daemons, component: daemon})
 
 
-def make(folder: Path, state: State) -> None:
-    folder.mkdir(mode=MODE_DIRECTORY, parents=True, exist_ok=True)
-    write(folder, state)
+def make(folder: Path, state: State, fill: Callable[[Path], None]) -> None:
+    """The folder with its mark and whatever `fill` puts into it, all at once. There must be none."""
+    fresh = folder.with_name(folder.name + NEW)
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=MODE_DIRECTORY, parents=True)
+    write(fresh, state)
+    fill(fresh)
+    fresh.rename(folder)
 
 
 def write(folder: Path, state: State) -> None:
-    fresh = folder / f"{STATE}.new"
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(asdict(state), file)
+    replace_file(folder / STATE, json.dumps(asdict(state)).encode())
+
+
+def replace_file(path: Path, content: bytes) -> Path:
+    """A private file (0600), whole or not at all, whenever the writer or the machine ends."""
+    fresh = path.with_name(path.name + NEW)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(folder / STATE)
+    return fresh.replace(path)
 
 
 def read(folder: Path) -> State | None:
-    """None when there is no cluster here (a folder without state.json has never had a process). Raises Unreadable."""
+    """None when there is no cluster here. Raises Unreadable for something that is no cluster, OSError when nobody can tell."""
+    content = _content(folder)
+    if content is None and os.path.lexists(folder):
+        content = _content(folder)  # it may have been renamed into place between the two looks
+        if content is None and os.path.lexists(folder):
+            raise Unreadable(f"{folder} exists and is no local cluster of this provider")
+    return None if content is None else _decode(folder, content)
+
+
+def _content(folder: Path) -> bytes | None:
     try:
-        raw = json.loads((folder / STATE).read_text())
+        return (folder / STATE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
-        raise Unreadable(f"{folder / STATE} cannot be read: {error}") from error
+
+
+def _decode(folder: Path, content: bytes) -> State:
     try:
+        raw = json.loads(content)
         nodes = tuple(NodeSpec(**node) for node in raw.pop("nodes"))
         daemons = {name: Daemon(**daemon) for name, daemon in raw.pop("daemons").items()}
         return State(nodes=nodes, daemons=daemons, **raw)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Unreadable(f"{folder / STATE} is not what this version writes: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"{folder / STATE} is not what this version writes") from error
 
 
-def remove(folder: Path, state: State | None) -> None:
-    """Everything but the mark, then the mark, then the folder."""
-    if state is not None and state.sockets and Path(state.sockets) != folder:
-        shutil.rmtree(state.sockets, ignore_errors=True)
-    for entry in folder.iterdir() if folder.exists() else ():
-        if entry.name == STATE:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink(missing_ok=True)
-    (folder / STATE).unlink(missing_ok=True)
-    if folder.exists():
-        folder.rmdir()
+def remove(folder: Path, state: State) -> None:
+    """The caller has ended the processes. After the rename the cluster is gone; a failure from then on leaves files only."""
+    if (sockets := _short(state)) is not None:
+        shutil.rmtree(sockets, ignore_errors=True)
+    remains = folder.with_name(folder.name + DELETED)
+    shutil.rmtree(remains, ignore_errors=True)
+    folder.rename(remains)
+    shutil.rmtree(remains)
 
 
-def socket_folder(folder: Path, marker: str, temporary: Path) -> Path:
-    """Where etcd's socket goes: beside its data, or in a private short folder made for it."""
-    if len(str(folder / "etcd.sock")) <= MAX_SOCKET_PATH:
+def clean(folder: Path) -> None:
+    """What a killed creator or remover left. The caller holds the name's lock."""
+    for remains in leftovers(folder):
+        shutil.rmtree(remains)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    found = (folder.with_name(folder.name + ending) for ending in (NEW, DELETED))
+    return [remains for remains in found if remains.is_dir()]
+
+
+def clusters(root: Path) -> Iterator[Path]:
+    """The folders below `root` that hold, or may hold, a cluster."""
+    for folder in sorted(root.iterdir()) if root.exists() else ():
+        if folder.is_dir() and "." not in folder.name:
+            yield folder
+
+
+def names_of_leftovers(root: Path) -> set[str]:
+    endings = (NEW, DELETED)
+    return {folder.stem for folder in root.iterdir() if folder.suffix in endings} if root.exists() else set()
+
+
+def socket_folder(folder: Path, marker: str, short_root: Path) -> Path:
+    """Where etcd's socket goes: beside its data, or, where that path would be too long, in a short folder (`ensure_sockets`)."""
+    if len(os.fsencode(folder / SOCKET)) <= MAX_SOCKET_PATH:
         return folder
-    short = temporary / f"capkind-{marker[:16]}"
-    short.mkdir(mode=MODE_DIRECTORY, exist_ok=True)
-    if short.stat().st_uid != os.getuid() or short.is_symlink():
-        raise Unreadable(f"{short} belongs to somebody else; remove it")
-    return short
+    return short_root / f"{SHORT_PREFIX}{marker[:SHORT_MARKER]}"
+
+
+def ensure_sockets(state: State) -> None:
+    """Make the short folder, again after a reboot has emptied the place. Raises OSError when somebody else has made it."""
+    if (sockets := _short(state)) is None:
+        return
+    sockets.mkdir(mode=MODE_DIRECTORY, exist_ok=True)
+    found = sockets.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{sockets} was made by somebody else; remove it")
+
+
+def _short(state: State) -> Path | None:
+    """The cluster's short folder, if it has one; never anything that we did not name."""
+    path = Path(state.sockets)
+    return path if path.is_absolute() and path.name == f"{SHORT_PREFIX}{state.marker[:SHORT_MARKER]}" else None

@@ -1,0 +1,89 @@
+"""The files of a cluster's certificates: which there are, when they are due, and the kubeconfigs made of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+
+from provider.adapters.local import components, pki
+from provider.adapters.local.loopback import HOST
+from provider.adapters.local.state import State, replace_file
+
+AUTHORITY, ACCOUNTS, ADMIN = "ca", "sa", "admin"
+CLIENTS = {
+    ADMIN: ("kubernetes-admin", "system:masters"),
+    components.CONTROLLER_MANAGER: ("system:kube-controller-manager",),
+    components.SCHEDULER: ("system:kube-scheduler",),
+    components.KWOK: ("kwok", "system:masters"),
+}
+"""File name to user and groups of the certificates that are made for it."""
+
+
+def ensure(folder: Path, state: State) -> frozenset[str]:
+    """Make what is missing, torn or due; returns the names of what was made, which are those of the components that use it.
+
+    The authority and the key of ServiceAccount tokens are never replaced: everything a user holds hangs on them.
+    """
+    authority, now, made = _ensure_authority(folder, AUTHORITY), datetime.now(UTC), set[str]()
+    _ensure_authority(folder, ACCOUNTS)
+    if _due(folder, components.API_SERVER, now):
+        _write(folder, components.API_SERVER, pki.serving(authority, _first_service_address(state)))
+        made.add(components.API_SERVER)
+    for name, (user, *groups) in CLIENTS.items():
+        if _due(folder, name, now):
+            _write(folder, name, pki.client(authority, user, *groups))
+            made.add(name)
+    if state.port:
+        write_kubeconfigs(folder, state)
+    return frozenset(made)
+
+
+def overdue(folder: Path) -> bool:
+    """Whether a certificate ends so soon, or is missing, that the cluster should be started again for it."""
+    latest = datetime.now(UTC) + pki.OVERDUE
+    try:
+        return any(pki.end((folder / f"{name}.crt").read_bytes()) < latest for name in (components.API_SERVER, *CLIENTS))
+    except (OSError, ValueError):
+        return True
+
+
+def write_kubeconfigs(folder: Path, state: State) -> None:
+    """One for each client, with the port the API server has."""
+    for name in CLIENTS:
+        replace_file(folder / f"{name}.kubeconfig", kubeconfig(folder, state, name, name))
+
+
+def kubeconfig(folder: Path, state: State, client: str, name: str) -> bytes:
+    """Raises OSError or ValueError when there are no certificates."""
+    return pki.kubeconfig(f"https://{HOST}:{state.port}", _load(folder, AUTHORITY), _load(folder, client), name)
+
+
+def _first_service_address(state: State) -> str:
+    """What `kubernetes.default` resolves to."""
+    return str(ip_network(components.service_subnet(state), strict=False)[1])
+
+
+def _ensure_authority(folder: Path, name: str) -> pki.KeyPair:
+    """The key is written first: where the certificate is, both are."""
+    if not (folder / f"{name}.crt").exists():
+        _write(folder, name, pki.authority())
+    return _load(folder, name)
+
+
+def _due(folder: Path, name: str, now: datetime) -> bool:
+    """Also for a pair that is missing or torn: key and certificate are two files, and a writer may end between them."""
+    try:
+        pair = _load(folder, name)
+    except (OSError, ValueError):
+        return True
+    return not pair.matches or pair.certificate.not_valid_after_utc - now < pki.RENEW_BEFORE
+
+
+def _load(folder: Path, name: str) -> pki.KeyPair:
+    return pki.load((folder / f"{name}.key").read_bytes(), (folder / f"{name}.crt").read_bytes())
+
+
+def _write(folder: Path, name: str, pair: pki.KeyPair) -> None:
+    replace_file(folder / f"{name}.key", pair.key_pem)
+    replace_file(folder / f"{name}.crt", pair.certificate_pem)

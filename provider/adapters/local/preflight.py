@@ -1,0 +1,78 @@
+"""What a spec asks of the local runtime that it cannot give, found before anything is made. Reads nothing but its arguments."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from provider.adapters.local.loopback import HOST
+from provider.ports import ClusterRequest, Problem
+
+NODE_FIELDS = ("extraMounts", "extraPortMappings", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902", "image")
+CLUSTER_FIELDS = (
+    "kubeadmConfigPatches",
+    "kubeadmConfigPatchesJSON6902",
+    "containerdConfigPatches",
+    "containerdConfigPatchesJSON6902",
+)
+IPV4 = 4
+CURE = "or use spec.runtime: kind."
+
+
+def problems(request: ClusterRequest, available: str) -> list[Problem]:
+    """`available`: the version of the binaries, "v1.34.4"."""
+    networking = request.config.get("networking") or {}
+    found = [*_containers(request.config), *_addresses(networking), *_subnets(networking)]
+    if (problem := version_problem(request, available)) is not None:
+        found.append(problem)
+    return found
+
+
+def version_problem(request: ClusterRequest, available: str) -> Problem | None:
+    if request.version in (None, available):
+        return None
+    message = (
+        f"spec.version: {request.version} is not available on the local runtime, which has {available}: "
+        f"set spec.version: {available}, leave it out, {CURE}"
+    )
+    return Problem("VersionNotAvailable", message, terminal=True)
+
+
+def wanted_port(request: ClusterRequest) -> int:
+    """The API server's port that the spec asks for; 0 = any."""
+    return max(0, int((request.config.get("networking") or {}).get("apiServerPort") or 0))
+
+
+def _containers(config: Mapping[str, Any]) -> Iterator[Problem]:
+    named = [f"spec.{field}" for field in CLUSTER_FIELDS if config.get(field)]
+    for index, node in enumerate(config["nodes"]):
+        named += [f"spec.nodes[{index}].{field}" for field in NODE_FIELDS if node.get(field)]
+    for field in named:
+        message = f"{field} is not supported by the local runtime, which has no containers: remove it, {CURE}"
+        yield Problem("NotSupported", message, terminal=True)
+
+
+def _addresses(networking: Mapping[str, Any]) -> Iterator[Problem]:
+    address, family = networking.get("apiServerAddress") or HOST, networking.get("ipFamily") or "ipv4"
+    if address != HOST:
+        message = f"spec.networking.apiServerAddress: {address}: the local runtime listens on {HOST} only: remove it, {CURE}"
+        yield Problem("NotSupported", message, terminal=True)
+    if family != "ipv4":
+        message = f"spec.networking.ipFamily: {family}: the local runtime has ipv4 only: remove it, {CURE}"
+        yield Problem("NotSupported", message, terminal=True)
+
+
+def _subnets(networking: Mapping[str, Any]) -> Iterator[Problem]:
+    for field in ("podSubnet", "serviceSubnet"):
+        subnet = networking.get(field)
+        if subnet and not _is_ipv4(str(subnet)):
+            message = f"spec.networking.{field}: {subnet}: the local runtime takes one IPv4 subnet: change it, {CURE}"
+            yield Problem("NotSupported", message, terminal=True)
+
+
+def _is_ipv4(subnet: str) -> bool:
+    try:
+        return ipaddress.ip_network(subnet, strict=False).version == IPV4
+    except ValueError:
+        return False

@@ -1,0 +1,69 @@
+"""What is remembered of a local cluster, and which of its processes live, as the port's observation. Reads /proc, changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from provider.adapters.local import certificates, components, daemons
+from provider.adapters.local.loopback import HOST
+from provider.adapters.local.state import NodeSpec, State
+from provider.ports import Endpoint, Identity, NodeObservation, NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation
+
+ID_LENGTH = 12
+"""Letters of the marker in a node's id."""
+
+
+def cluster(identity: Identity, folder: Path, current: State) -> RuntimeObservation:
+    """The identity's own cluster. A dead process is drift like a stopped container, and so is a certificate about to end."""
+    endpoint = Endpoint(HOST, current.port) if current.port else None
+    overdue = certificates.overdue(folder)
+    nodes = tuple(_node(identity, node, current, overdue=overdue) for node in current.nodes)
+    return RuntimeObservation(Presence.PRESENT, Ownership.OURS, nodes, endpoint, endpoint)
+
+
+def strays(identity: Identity, root: Path) -> RuntimeObservation:
+    """Processes that carry the identity's mark and have no folder any more: somebody removed it."""
+    if not (found := daemons.find(identity.marker)):
+        return RuntimeObservation(Presence.ABSENT)
+    detail = f"The folder of {identity.cluster_name} below {root} is gone; {', '.join(sorted(found))} still run."
+    return RuntimeObservation(Presence.PRESENT, Ownership.OURS, reason="FolderMissing", detail=detail)
+
+
+def foreign(detail: str) -> RuntimeObservation:
+    return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, reason="NameConflict", detail=detail)
+
+
+def belongs_to_another(identity: Identity, current: State) -> str:
+    """Why the cluster under this name is not the identity's; empty when it is."""
+    if current.marker == identity.marker:
+        return ""
+    return f"The local cluster {identity.cluster_name} belongs to KINDCluster {current.holder}."
+
+
+def port_in_use(current: State | None) -> int:
+    """The port that the cluster's own API server listens on; 0 while it does not run."""
+    return current.port if current is not None and daemons.alive(current.daemons.get(components.API_SERVER)) else 0
+
+
+def _node(identity: Identity, node: NodeSpec, current: State, *, overdue: bool) -> NodeObservation:
+    """A simulated node runs while what stands in for it does: the control plane's processes, and kwok for every kubelet."""
+    control_plane = node.role == NodeRole.CONTROL_PLANE
+    parts = [current.daemons.get(name) for name in (components.ALL if control_plane else (components.KWOK,))]
+    state = _state(parts)
+    if control_plane and overdue and state is NodeRunState.RUNNING:
+        state = NodeRunState.STOPPED
+    first = current.daemons.get(components.API_SERVER if control_plane else components.KWOK)
+    return NodeObservation(
+        name=node.name,
+        role=NodeRole(node.role),
+        id=f"{identity.marker[:ID_LENGTH]}-{node.name}",
+        state=state,
+        addresses=(HOST,),
+        started_at=first.at if first else "",
+    )
+
+
+def _state(parts: list[daemons.Daemon | None]) -> NodeRunState:
+    if None in parts:
+        return NodeRunState.CREATED
+    return NodeRunState.RUNNING if all(daemons.alive(part) for part in parts) else NodeRunState.STOPPED
