@@ -1,0 +1,180 @@
+"""What every Runtime promises (ports.Runtime), held against each implementation: the fake in memory, and kind on a real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from provider.errors import NotOurs, Terminal, Transient
+from provider.ports import NodeRole, NodeRunState, Ownership, Presence, Step, StepState
+from tests.harness.runtimes import FakeSubject, KindSubject, Subject, identity
+
+
+def silent(_: Step) -> None: ...
+
+
+@pytest.fixture(params=["fake", "kind"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    if request.param == "kind" and (reason := KindSubject.missing()):
+        pytest.skip(reason)
+    subject: Subject = KindSubject(tmp_path) if request.param == "kind" else FakeSubject()
+    yield subject
+    subject.clean()
+
+
+@pytest.fixture
+def name() -> str:
+    return f"c-contract-{secrets.token_hex(3)}"
+
+
+async def refusals(subject: Subject, name: str) -> set[type[object]]:
+    """What the changing methods raise for an identity that owns nothing under the name."""
+    runtime, stranger = subject.runtime, identity(name)
+    found: set[type[object]] = set()
+    for verb in (
+        lambda: runtime.delete(stranger, silent),
+        lambda: runtime.start(stranger, silent),
+        lambda: runtime.kubeconfig(stranger),
+        lambda: runtime.create(stranger, subject.request(name), silent),
+    ):
+        results = await asyncio.gather(verb(), return_exceptions=True)
+        found.add(type(results[0]))
+    return found
+
+
+async def test_a_healthy_runtime_says_what_it_is(subject: Subject) -> None:
+    """Available, with a description for bug reports and no complaint."""
+    health = await subject.runtime.health()
+
+    assert (True, "") == (health.available, health.detail)
+    assert health.description
+
+
+async def test_nothing_is_absent_and_deleting_it_succeeds(subject: Subject, name: str) -> None:
+    """Absent is a fact, not an error; what needs a cluster says Transient."""
+    who = identity(name)
+    seen = await subject.runtime.observe(who)
+    await subject.runtime.delete(who, silent)
+
+    assert (Presence.ABSENT, Ownership.NONE, ()) == (seen.presence, seen.ownership, seen.nodes)
+    with pytest.raises(Transient):
+        await subject.runtime.kubeconfig(who)
+
+
+@pytest.mark.slow
+async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> None:
+    """Create, observe, kubeconfig, somebody else's identity, a stopped node, start, delete: one life."""
+    runtime, who, steps = subject.runtime, identity(name), list[Step]()
+    assert not await runtime.preflight(who, subject.request(name))
+    await runtime.create(who, subject.request(name, workers=1), steps.append)
+    assert {StepState.SUCCEEDED} == set({step.name: step.state for step in steps}.values())
+    assert all(step.seconds is not None for step in steps if step.state is StepState.SUCCEEDED)
+
+    seen = await runtime.observe(who)
+    assert (Presence.PRESENT, Ownership.OURS) == (seen.presence, seen.ownership)
+    assert {NodeRole.CONTROL_PLANE, NodeRole.WORKER} == {node.role for node in seen.nodes}
+    assert {NodeRunState.RUNNING} == {node.state for node in seen.nodes}
+    assert seen.endpoint is not None
+    assert seen.internal_endpoint is not None
+
+    for internal, endpoint in ((False, seen.endpoint), (True, seen.internal_endpoint)):
+        text = yaml.safe_load(await runtime.kubeconfig(who, internal=internal))
+        assert [endpoint.url] == [cluster["cluster"]["server"] for cluster in text["clusters"]]
+
+    before = subject.fingerprint(name)
+    assert {NotOurs} == await refusals(subject, name)
+    assert Ownership.FOREIGN is (await runtime.observe(identity(name))).ownership
+    assert before == subject.fingerprint(name)
+
+    head = next(node for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE)
+    subject.stop(head.name)
+    stopped = await runtime.observe(who)
+    assert NodeRunState.STOPPED is next(node for node in stopped.nodes if node.name == head.name).state
+    assert None is stopped.endpoint
+    await runtime.start(who, silent)
+    again = await runtime.observe(who)
+    assert {NodeRunState.RUNNING} == {node.state for node in again.nodes}
+    assert head.started_at != next(node for node in again.nodes if node.name == head.name).started_at
+    assert None is not again.endpoint
+
+    await runtime.delete(who, silent)
+    assert Presence.ABSENT is (await runtime.observe(who)).presence
+    assert not subject.fingerprint(name)
+
+
+async def test_somebody_elses_cluster_is_never_touched(subject: Subject, name: str) -> None:
+    """Same name, no marker: seen as foreign without nodes of ours, every change refused, nothing different afterwards."""
+    subject.add_foreign(name)
+    before = subject.fingerprint(name)
+    seen = await subject.runtime.observe(identity(name))
+
+    assert (Presence.PRESENT, Ownership.FOREIGN, ()) == (seen.presence, seen.ownership, seen.nodes)
+    assert name in seen.detail
+    assert {NotOurs} == await refusals(subject, name)
+    assert before == subject.fingerprint(name)
+
+
+@pytest.mark.slow
+async def test_a_cancelled_create_can_be_deleted_at_once(subject: Subject, name: str) -> None:
+    """Whatever the engine had made by then is observed as ours, or not there; afterwards nothing is left and nothing appears."""
+    runtime, who, begun = subject.runtime, identity(name), asyncio.Event()
+
+    def tell(step: Step) -> None:
+        if step.name == "Preparing nodes":
+            begun.set()
+
+    task = asyncio.create_task(runtime.create(who, subject.request(name), tell))
+    waiting = asyncio.create_task(begun.wait())
+    await asyncio.wait([task, waiting], timeout=60, return_when=asyncio.FIRST_COMPLETED)
+    assert not task.done(), task.exception()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    seen = await runtime.observe(who)
+    await runtime.delete(who, silent)
+
+    assert Presence.UNKNOWN is not seen.presence
+    assert Presence.ABSENT is (await runtime.observe(who)).presence
+    assert not subject.fingerprint(name)
+
+
+async def test_a_name_somebody_works_on_is_waited_for(subject: Subject, name: str) -> None:
+    """Transient(NameLocked) from everything that changes; free again afterwards."""
+    who = identity(name)
+    async with subject.lock(name):
+        for verb in (subject.runtime.delete(who, silent), subject.runtime.create(who, subject.request(name), silent)):
+            with pytest.raises(Transient) as caught:
+                await verb
+            assert "NameLocked" == caught.value.reason
+    await subject.runtime.delete(who, silent)
+
+
+async def test_changes_are_noticed(subject: Subject, name: str) -> None:
+    """By name, or as "look at everything"; the stream goes on."""
+    events = subject.runtime.events()
+    listening = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    if subject.announces:
+        assert None is (await asyncio.wait_for(listening, 20)).cluster_name
+        listening = asyncio.ensure_future(anext(events))
+    subject.add_foreign(name)
+
+    assert name == (await asyncio.wait_for(listening, 10)).cluster_name
+
+
+async def test_logs_of_nothing_are_no_error(subject: Subject, name: str, tmp_path: Path) -> None:
+    """Best effort, whatever there is."""
+    await subject.runtime.collect_logs(identity(name), tmp_path / "logs")
+
+
+async def test_only_known_errors_are_raised(subject: Subject, name: str) -> None:
+    """Whatever is wrong with a request becomes one of the errors a reconciler knows, and leaves nothing."""
+    with pytest.raises(Terminal) as caught:
+        await subject.runtime.create(identity(name), subject.refused_request(name), silent)
+    assert "ConfigRejected" == caught.value.reason
+    assert not subject.fingerprint(name)
