@@ -33,6 +33,12 @@ demo-status: venv ## Show what the demo runs and how to talk to it
 demo-down: venv ## End every process of the demo and remove every file
 	@$(PY) -m hack.demo down
 
+.PHONY: capi-up capi-down
+capi-up: tools-capi ## Play with Cluster API itself: its core, clusterctl, our CRDs and manager as local processes
+	@$(PY) -m hack.capi up
+capi-down: venv ## End every process of it and remove every file
+	@$(PY) -m hack.capi down
+
 ## Use it, against the cluster of the current kubeconfig
 
 .PHONY: install uninstall run
@@ -46,7 +52,7 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 
 ## Test it
 
-.PHONY: test test-unit test-contract test-api test-local test-e2e
+.PHONY: test test-unit test-contract test-api test-local test-capi test-e2e
 test: venv ## All that needs no container engine: unit, static checks, generated files, contract, api, local
 	@$(PY) -m hack.tiers unit static generated contract api local coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
@@ -57,6 +63,8 @@ test-api: venv ## API tier: against a real etcd and kube-apiserver
 	@$(PY) -m hack.tiers api -- $(ARGS)
 test-local: venv ## Local tier: the embedded runtime with its real processes
 	@$(PY) -m hack.tiers local -- $(ARGS)
+test-capi: venv ## Cluster API tier: its real core manager and clusterctl (compiled on first use: 4 minutes)
+	@$(PY) -m hack.tiers capi -- $(ARGS)
 test-e2e: venv ## End to end: real engine, real kind (tools on PATH or in E2E_BIN)
 	@$(PY) -m hack.tiers e2e -- $(ARGS)
 
@@ -75,11 +83,13 @@ benchmark: tools ## Overhead over plain kind: apply to Ready against `kind creat
 
 ## Work on it
 
-.PHONY: venv tools manifests format lock image clean
+.PHONY: venv tools tools-capi manifests format lock image release-artifacts clean
 venv: ## Make or refresh .venv from the hashed lock
 	@hack/venv.sh
 tools: venv ## Get kubectl, etcd, the Kubernetes servers, kind and kwok: from PATH, cache, download or source
 	@$(PY) -m hack.tools
+tools-capi: venv ## The same, and what `capi` targets need: Cluster API's core manager, its manifests, clusterctl
+	@$(PY) -m hack.tools --capi --quiet
 tool-%: venv
 	@$(PY) -m hack.tools --quiet --only $*
 manifests: venv ## Write what is generated: config/crd from the models, docs/reference from the code
@@ -90,6 +100,8 @@ lock: ## Lock the dependencies again (hashes for every platform; names no host)
 	@hack/lock.sh $(ARGS)
 image: venv ## Build the container image: IMAGE, BASE_IMAGE, ENGINE, DOCKER_CLI
 	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) ENGINE=$(ENGINE) hack/image.sh
+release-artifacts: tool-kubectl ## Write out/release: a local repository for clusterctl, and the clusterctl.yaml that names it
+	@$(PY) -m hack.release
 clean: ## Remove what was made in this checkout (not the caches of the user)
 	rm -rf .venv .venv.* build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

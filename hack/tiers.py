@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hack.tools import acquire, cache
+from hack.tools import acquire, cache, components
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out"
@@ -51,6 +51,8 @@ class Tier:
     folders: tuple[str, ...] = ()
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs_tools: bool = False
+    sets: tuple[str, ...] = ("basic",)
+    """Which sets of tools (hack/tools/pins.py)."""
 
 
 TIERS = {
@@ -72,6 +74,7 @@ TIERS = {
     "contract": Tier(folders=("contract",), needs_tools=True),
     "api": Tier(folders=("api",), needs_tools=True),
     "local": Tier(folders=("local",), needs_tools=True),
+    "capi": Tier(folders=("capi",), needs_tools=True, sets=("basic", "capi")),
     "e2e": Tier(folders=("e2e",), needs_tools=True),
     "coverage": Tier(),
 }
@@ -86,16 +89,16 @@ def main(arguments: Sequence[str]) -> int:
     if "coverage" in names:
         subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=False)
     results: list[Result] = []
-    missing: str | None = None
+    missing: dict[tuple[str, ...], str] = {}
     for name in names:
         tier = TIERS[name]
         if tier.needs_tools and any(result.bad for result in results if result.tier == "unit"):
             results.append(Result(name, "not run", reasons=collections.Counter(["the unit tier failed"])))
             continue
-        if tier.needs_tools and missing is None:
-            missing = _tools()
+        if tier.needs_tools and tier.sets not in missing:
+            missing[tier.sets] = _tools(tier.sets)
         results += _run(name, tier, extra, measured="coverage" in names, earlier=results)
-    print(_summary(results, missing or ""))
+    print(_summary(results, "; ".join(dict.fromkeys(filter(None, missing.values())))))
     return 1 if any(result.bad for result in results) else 0
 
 
@@ -104,13 +107,18 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(arguments[:at]), list(arguments[at + 1 :])
 
 
-def _tools() -> str:
-    """Get all tools; what could not be had, in words. PATH gets their folder (and $E2E_BIN before it), so that children find them."""
+def _tools(sets: tuple[str, ...]) -> str:
+    """Get all tools of these sets; what could not be had, in words.
+
+    PATH gets their folder (and $E2E_BIN before it), so that children find them.
+    """
     given = os.environ.get("E2E_BIN")
     os.environ["PATH"] = os.pathsep.join([*([given] if given else []), os.environ["PATH"]])
-    problem = acquire.all_tools()
+    problems = [acquire.all_of(*sets)]
+    if "capi" in sets:
+        problems.append(components.acquire(acquire.Means.of_this_machine()))
     os.environ["PATH"] = os.pathsep.join([*([given] if given else []), str(cache.bin_folder()), os.environ["PATH"]])
-    return problem
+    return "; ".join(filter(None, problems))
 
 
 def _run(name: str, tier: Tier, extra: Sequence[str], *, measured: bool, earlier: Sequence[Result]) -> list[Result]:

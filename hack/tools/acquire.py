@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hack.tools import build, cache, fitting
 from hack.tools.download import DownloadFailed, Downloads
-from hack.tools.pins import TOOLS, Tool
+from hack.tools.pins import Tool, in_sets
 
 HAVE_GO = "install Go (https://go.dev/doc/install), so that it can be built from source"
 
@@ -44,9 +44,9 @@ class Acquired:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def all_tools() -> str:
-    """Get every tool. Returns what could not be had, in words; empty when all is there."""
-    problems = acquire(list(TOOLS.values()), Means.of_this_machine()).problems
+def all_of(*sets: str) -> str:
+    """Get every tool of these sets. Returns what could not be had, in words; empty when all is there."""
+    problems = acquire(in_sets(*sets), Means.of_this_machine()).problems
     return "; ".join(f"{name}: {problem}" for name, problem in problems.items())
 
 
@@ -84,6 +84,8 @@ def _at_hand(tool: Tool, means: Means, result: Acquired) -> bool:
 
 def _download(tool: Tool, means: Means, result: Acquired) -> str:
     """Empty when the tool was downloaded, else why not."""
+    if not tool.url:
+        return "its project publishes no executable"
     if means.downloads.closed:
         return means.downloads.closed
     means.say(f"{tool.name} {tool.version}: not here yet, trying the official download")

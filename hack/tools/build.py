@@ -49,7 +49,7 @@ def build(
     if code != 0:
         said = log.read_text(errors="replace").splitlines()[-LAST_LINES:]
         raise BuildFailed(f"go build in hack/tools/{family} ended with {code}:\n" + "\n".join(f"    {line}" for line in said))
-    return {tool.name: output if len(tools) == 1 else output / tool.name for tool in tools}
+    return {tool.name: output if len(tools) == 1 else output / tool.executable for tool in tools}
 
 
 def _wait(process: subprocess.Popen[bytes], tell: Callable[[float], None], tick: float) -> int:

@@ -33,7 +33,7 @@ def version_of(tool: Tool, executable: Path) -> tuple[int, int] | None:
 
 def fits(tool: Tool, executable: Path) -> bool:
     """The same major version, and a minor version within the tool's tolerance."""
-    claimed = version_of(tool, executable)
+    claimed = version_of(tool, executable) if tool.probe else None
     major, minor = (int(part) for part in tool.version.lstrip("v").split(".")[:2])
     return claimed is not None and claimed[0] == major and minor - tool.older <= claimed[1] <= minor + tool.newer
 

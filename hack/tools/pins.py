@@ -12,6 +12,7 @@ KUBERNETES = "v1.34.4"
 ETCD = "v3.6.5"
 KIND = "v0.30.0"
 KWOK = "v0.8.0"
+CLUSTER_API = "v1.14.0"
 
 KUBERNETES_STAMP = " ".join(
     [
@@ -24,6 +25,15 @@ KUBERNETES_STAMP = " ".join(
 )
 """Kubernetes takes its version from the linker; without it the API server calls itself v0.0.0 and refuses to start."""
 
+CLUSTER_API_STAMP = " ".join(
+    f"-X sigs.k8s.io/cluster-api/version.git{name}={value}"
+    for name, value in (
+        ("Version", CLUSTER_API),
+        *zip(("Major", "Minor"), CLUSTER_API.lstrip("v").split(".")[:2], strict=True),
+        ("TreeState", "clean"),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -35,10 +45,11 @@ class Tool:
     """Folder beside this file with the Go module that pins it."""
     package: str
     url: str
+    """Empty: there is no official download of it."""
     checksum_url: str
     """A file of lines "SHA256 [*]FILE", a single SHA256, or a GitHub release as JSON, whose assets carry digests."""
     probe: tuple[str, ...]
-    """Arguments that make it print its version."""
+    """Arguments that make it print its version; none: it cannot, so only what was built here is used."""
     pattern: str
     """Finds major and minor version in what the probe prints."""
     minutes: float
@@ -49,6 +60,13 @@ class Tool:
     older: int = 0
     """How many minor versions an installed one may be behind the pinned version."""
     newer: int = 0
+    sets: tuple[str, ...] = ("basic",)
+    """Who needs it: `basic` is everybody's, `capi` what only tests with Cluster API itself use."""
+
+    @property
+    def executable(self) -> str:
+        """What `go build` calls it."""
+        return self.package.rsplit("/", 1)[1]
 
 
 def _kubernetes(
@@ -64,6 +82,21 @@ def _kubernetes(
 _ETCD_RELEASE = "https://github.com/etcd-io/etcd/releases/download/{version}/"
 _KIND_RELEASE = "https://github.com/kubernetes-sigs/kind/releases/download/{version}/kind-{os}-{arch}"
 _KWOK = "kubernetes-sigs/kwok/releases"
+_CLUSTER_API = "kubernetes-sigs/cluster-api/releases"
+
+
+def _cluster_api(name: str, package: str, asset: str, probe: tuple[str, ...]) -> Tool:
+    url = f"https://github.com/{_CLUSTER_API}/download/{{version}}/{asset}" if asset else ""
+    checksums = f"https://api.github.com/repos/{_CLUSTER_API}/tags/{{version}}" if asset else ""
+    return Tool(
+        name, CLUSTER_API, "capi", f"sigs.k8s.io/cluster-api/{package}", url, checksums, probe, r"v(\d+)\.(\d+)\.", minutes=4,
+        link_flags=CLUSTER_API_STAMP, sets=("capi",),
+    )  # fmt: skip
+
+
+CORE_COMPONENTS, CORE_METADATA = (_cluster_api(name, "", name, ()) for name in ("core-components.yaml", "metadata.yaml"))
+"""Not executables: what `clusterctl init` installs of Cluster API itself (hack/tools/components.py)."""
+
 
 _ALL = (
     _kubernetes("kube-apiserver"),
@@ -85,6 +118,12 @@ _ALL = (
         f"https://github.com/{_KWOK}/download/{{version}}/kwok-{{os}}-{{arch}}", f"https://api.github.com/repos/{_KWOK}/tags/{{version}}",
         ("--version",), r"kwok version v?(\d+)\.(\d+)\.", minutes=2, link_flags=f"-X sigs.k8s.io/kwok/pkg/consts.Version={KWOK}",
     ),
+    _cluster_api("cluster-api-manager", "core", "", ()),  # published inside a container image only
+    _cluster_api("clusterctl", "cmd/clusterctl", "clusterctl-{os}-{arch}", ("version", "-o", "short")),
 )  # fmt: skip
 
 TOOLS = {tool.name: tool for tool in _ALL}
+
+
+def in_sets(*names: str) -> list[Tool]:
+    return [tool for tool in _ALL if set(names) & set(tool.sets)]
