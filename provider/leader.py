@@ -31,6 +31,8 @@ LEASE_SECONDS = 15
 RENEW_DEADLINE = 10.0
 """Seconds after the last renewal when the holder stops working: well before anybody else may take over."""
 RETRY_SECONDS = 2.0
+RELEASE_SECONDS = 1.0
+"""What an orderly end may spend on saving the successor the wait."""
 MICRO_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -99,15 +101,16 @@ class Elector:
                 return
 
     async def release(self) -> None:
-        """Give the Lease up, so that the next manager need not wait. Best effort."""
+        """Give the Lease up, so that the next manager need not wait. Best effort; `keep` must have ended before."""
         if not self.leading:
             return
         self.leading = False
-        with contextlib.suppress(ProviderError):
-            lease = await self._kube.get(LEASES, self._key)
-            if lease is not None and lease["spec"].get("holderIdentity") == self._identity:
-                patch = {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._time()}}
-                await self._kube.patch(LEASES, self._key, patch, version=lease["metadata"]["resourceVersion"])
+        with contextlib.suppress(ProviderError, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                lease = await self._kube.get(LEASES, self._key)
+                if lease is not None and lease["spec"].get("holderIdentity") == self._identity:
+                    patch = {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._time()}}
+                    await self._kube.patch(LEASES, self._key, patch, version=lease["metadata"]["resourceVersion"])
 
     # --- one try ---------------------------------------------------------------------------------------------------------------
 

@@ -167,11 +167,11 @@ class Manager:
         log.info("Ending", extra={"jobs": sum(count for (_, state), count in self.jobs.counts().items() if state == "running")})
         self.queue.close()
         left, _ = await asyncio.gather(self._end_work(), self.watch.stop() if self._started else asyncio.sleep(0))
+        await _end(self._tasks)
         if left:
             log.error("Operations did not end in time", extra={"objects": ", ".join(map(str, left))})
         elif self.parts.elector is not None:
             await self.parts.elector.release()
-        await _end(self._tasks)
         for server in self.servers:
             await server.stop()
 

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from provider.ports import Runtime
 from provider.settings import Settings
 
 log = logging.getLogger(__name__)
+
+LAST_RESORT = 9.5
+"""Seconds after a signal when the process ends whatever still runs: a thread that hangs would keep it for ever."""
 
 
 def run(settings: Settings) -> int:
@@ -57,12 +61,15 @@ async def _run(settings: Settings) -> int:
 
 
 def _obey_signals(manager: Manager) -> None:
-    """The first SIGTERM or SIGINT ends in order, the second at once (children die with this process)."""
+    """The first SIGTERM or SIGINT ends in order, the second or nine seconds at once (children die with this process)."""
 
     def obey(number: signal.Signals) -> None:
         if manager.ending:
             os._exit(128 + number)
         log.info("Received signal", extra={"signal": number.name})
+        last_resort = threading.Timer(LAST_RESORT, os._exit, [128 + number])
+        last_resort.daemon = True
+        last_resort.start()
         manager.end(0)
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -46,6 +46,7 @@ async def login(kubeconfig: str, context: str, scratch: Path) -> Login:
     folder where the loader may put decoded keys; the caller empties it.
     """
     # Imported here because it takes half a second that --help does not need.
+    import yaml
     from kubernetes.aio.client.api_client import ApiClient
     from kubernetes.aio.config.config_exception import ConfigException
 
@@ -55,7 +56,7 @@ async def login(kubeconfig: str, context: str, scratch: Path) -> Login:
         client = ApiClient(configuration)
     except TimeoutError as error:
         raise Transient("LoginTimeout", f"Credentials were not ready within {LOGIN_DEADLINE:.0f} s.") from error
-    except (ConfigException, OSError, ValueError, TypeError, KeyError, binascii.Error) as error:
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, binascii.Error, yaml.YAMLError) as error:
         # The loader's own text may quote parts of the file; only its kind and a path are passed on.
         message = f"The management cluster's kubeconfig {kubeconfig or '(default)'} cannot be used ({type(error).__name__})."
         raise Terminal("KubeconfigUnusable", message + _cure(kubeconfig, context)) from error

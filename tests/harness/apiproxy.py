@@ -15,6 +15,8 @@ import contextlib
 import json
 import ssl
 import threading
+import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,8 @@ import aiohttp
 from aiohttp import web
 
 from tests.harness.controlplane import ManagementAPI
+
+HANG = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class APIProxy:
         self.kubeconfig: Path = api.folder / "proxy.kubeconfig"
         self._status: int | None = None
         self._only = ""
+        self._headers: Mapping[str, str] = {}
         self._open: dict[int, web.Request] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -64,9 +69,13 @@ class APIProxy:
 
     # --- faults ----------------------------------------------------------------------------------------------------------------
 
-    def answer(self, status: int | None, only: str = "") -> None:
+    def answer(self, status: int | None, only: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         """Answer new requests (whose path contains `only`) with this status instead of asking; None: be transparent again."""
-        self._status, self._only = status, only
+        self._status, self._only, self._headers = status, only, headers or {}
+
+    def hang(self, only: str = "") -> None:
+        """Never answer new requests whose path contains `only`, until `answer(None)` (for later ones)."""
+        self.answer(HANG, only)
 
     def cut(self) -> None:
         """Close every open connection without a word."""
@@ -77,6 +86,13 @@ class APIProxy:
                     request.transport.abort()
 
         self._call(close()).result(10)
+
+    def wait_for_requests(self, count: int) -> None:
+        """Return when so many requests were seen. Raises AssertionError after ten seconds."""
+        until = time.monotonic() + 10
+        while len(self.seen) < count:
+            assert time.monotonic() < until, f"only {len(self.seen)} requests of {count}"
+            time.sleep(0.01)
 
     def paths(self, method: str, containing: str) -> list[str]:
         return [seen.path for seen in list(self.seen) if seen.method == method and containing in seen.path]
@@ -123,11 +139,13 @@ class APIProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(Seen(request.method, request.raw_path, request.headers.get("User-Agent", "")))
-        if self._status is not None and self._only in request.raw_path:
+        if self._status not in (None, HANG) and self._only in request.raw_path:
             status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self._status, "message": "by the test"}
-            return web.json_response(status, status=self._status)
+            return web.json_response(status, status=self._status, headers=self._headers)
         self._open[id(request)] = request
         try:
+            if self._status == HANG and self._only in request.raw_path:
+                await asyncio.sleep(3600)
             return await self._forward(request)
         finally:
             del self._open[id(request)]

@@ -5,6 +5,7 @@ It runs with an environment of its own (a private HOME and state folder), so tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -58,7 +59,8 @@ class ManagerProcess:
     def kill(self) -> None:
         """SIGKILL to the whole process group, as an out-of-memory killer or a power cut would."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
