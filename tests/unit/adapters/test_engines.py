@@ -20,7 +20,7 @@ from tests.fakes.engine_cli import FakeBinaries
 PODMAN_INFO = {
     "host": {"cgroupVersion": "v2", "security": {"rootless": True}},
     "version": {"Version": "4.3.1"},
-    "store": {"graphRoot": "/home/u/.local/share/containers/storage"},
+    "store": {"graphRoot": "/somebody/.local/share/containers/storage"},
 }
 
 

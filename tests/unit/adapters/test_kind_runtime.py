@@ -108,7 +108,7 @@ async def test_children_see_only_what_they_need_of_the_environment(
 ) -> None:
     """KUBECONFIG, tokens and other secrets of the manager stay with it; the engine's own variables and proxies are passed on."""
     secret = {
-        "KUBECONFIG": "/root/.kube/config",
+        "KUBECONFIG": "/nobodys/.kube/config",
         "TOKEN": "s",
         "KIND_CLUSTER_NAME": "other",
         "KIND_EXPERIMENTAL_PROVIDER": "podman",
