@@ -7,6 +7,7 @@ kernel hands the port to nobody, another holder is refused, and the program it i
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import socket
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ HOST = "127.0.0.1"
 FIRST, LAST = 20000, 29999
 """Below Linux's usual range for outgoing connections: a port must still be free when its cluster is started again next week."""
 PICKS = 50
-CONNECT_SECONDS = 1.0
+NET_TCP = Path("/proc/net/tcp")
+LOCAL, STATE, INODE = 1, 3, 9
+LISTEN = "0A"
 EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -44,11 +47,28 @@ def taken(port: int) -> bool:
     return False
 
 
-def answers(port: int) -> bool:
-    """Whether a program accepts connections."""
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), CONNECT_SECONDS):
-        return True
-    return False
+def listens(pid: int, port: int) -> bool:
+    """Whether this very process listens on the port; that somebody answers there proves nothing (proc(5): net/tcp, fd)."""
+    sockets = {f"socket:[{inode}]" for inode in _listeners(port)}
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        return bool(sockets) and any(_target(folder / name) in sockets for name in os.listdir(folder))  # noqa: PTH208 - closed at once
+    except OSError:
+        return False
+
+
+def _target(entry: Path) -> str:
+    with contextlib.suppress(OSError):
+        return str(entry.readlink())
+    return ""
+
+
+def _listeners(port: int) -> Iterator[str]:
+    """Inodes of sockets that listen on the port of any IPv4 address."""
+    for line in NET_TCP.read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[STATE] == LISTEN and int(fields[LOCAL].rpartition(":")[2], 16) == port:
+            yield fields[INODE]
 
 
 def _hold() -> socket.socket:

@@ -126,7 +126,8 @@ class Maker:
     async def _kwok(self, current: State) -> State:
         async def start(port: int) -> State:
             started = await self._start(KWOK, replace(current, kwok_port=port))
-            await self._wait(started, KWOK, BOUND_SECONDS, lambda: asyncio.to_thread(loopback.answers, port))
+            pid = started.daemons[KWOK].pid
+            await self._wait(started, KWOK, BOUND_SECONDS, lambda: asyncio.to_thread(loopback.listens, pid, port))
             return started
 
         return await self._at_free_port(start)

@@ -21,6 +21,8 @@ from provider.adapters.local.state import NodeSpec
 from provider.errors import Transient
 
 REQUEST_SECONDS = 5.0
+PROBE_SECONDS = 1.0
+"""Short: whoever listens there may be somebody else, who never answers."""
 CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}
 CONTROL_PLANE = "control-plane"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
@@ -39,9 +41,7 @@ class Api:
     async def __aenter__(self) -> Self:
         context = ssl.create_default_context(cafile=str(self._folder / "ca.crt"))
         context.load_cert_chain(self._folder / "admin.crt", self._folder / "admin.key")
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context), timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        )
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -50,7 +50,7 @@ class Api:
 
     async def ready(self) -> bool:
         try:
-            status, _ = await self._request("GET", "/readyz")
+            status, _ = await self._request("GET", "/readyz", timeout=PROBE_SECONDS)
         except (OSError, aiohttp.ClientError):
             return False
         return status == HTTPStatus.OK
@@ -65,9 +65,12 @@ class Api:
         if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
             raise Transient("LocalNodeFailed", f"Node {name} was refused: {answer.get('message', status)}")
 
-    async def _request(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+    async def _request(
+        self, method: str, path: str, body: Any = None, timeout: float = REQUEST_SECONDS
+    ) -> tuple[int, dict[str, Any]]:
         assert self._session is not None
-        async with self._session.request(method, self._url + path, json=body) as response:
+        deadline = aiohttp.ClientTimeout(total=timeout)
+        async with self._session.request(method, self._url + path, json=body, timeout=deadline) as response:
             return response.status, await response.json() if response.content_type == "application/json" else {}
 
 
