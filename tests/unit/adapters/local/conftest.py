@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ def identity(tmp_path: Path) -> Identity:
 def stranger(tmp_path: Path) -> Identity:
     """Another KINDCluster that wants the same cluster name."""
     return Identity("one", MARKERS["two"] + _own(tmp_path), "other/one")
+
+
+async def until(done: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return as soon as it is so. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not done():  # noqa: ASYNC110 - what is waited for happens in other processes
+            await asyncio.sleep(0.01)
 
 
 def _own(folder: Path) -> str:

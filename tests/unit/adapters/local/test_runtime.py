@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from provider.adapters.local.runtime import LocalRuntime
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports import ClusterRequest, Identity, NodeRunState, Ownership, Presence, Step, StepState
 from tests.fakes.local_components import VERSION, FakeComponents
+from tests.unit.adapters.local.conftest import until
 
 
 def request(
@@ -35,10 +35,9 @@ def running(identity: Identity) -> dict[str, list[int]]:
     return {component: [daemon.pid for daemon in found] for component, found in daemons.find(identity.marker).items()}
 
 
-async def until(done: Callable[[], bool], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not done():
-            await asyncio.sleep(0.01)
+def shown(pid: int) -> str:
+    """What every process of the host may see of a process, and what its user may."""
+    return Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
 
 
 def nothing_left(identity: Identity, root: Path) -> bool:
@@ -216,7 +215,7 @@ async def test_another_owners_cluster_is_not_touched(
     changes = [runtime.create(stranger, request(), quiet), runtime.start(stranger, quiet), runtime.delete(stranger, quiet)]
     for change in [*changes, runtime.kubeconfig(stranger)]:
         with pytest.raises(NotOurs):
-            await change  # type: ignore[misc]
+            await change
     assert running(identity) == before
     await runtime.delete(identity, quiet)
 
@@ -429,7 +428,7 @@ async def test_another_version_is_refused_with_the_one_there_is(runtime: LocalRu
     with pytest.raises(Terminal, match=VERSION):
         await runtime.create(identity, wanted, quiet)
     assert await runtime.preflight(identity, replace(wanted, version=VERSION)) == []
-    assert not root.exists()
+    assert running(identity) == {}
 
 
 async def test_a_preflight_without_binaries_can_be_tried_again(
@@ -451,7 +450,7 @@ async def test_what_is_private_stays_private(runtime: LocalRuntime, identity: Id
     keys = [path.read_text().splitlines()[1] for path in folder.glob("*.key")]
     public = (folder / state.STATE).read_text()
     for pids in running(identity).values():
-        public += Path(f"/proc/{pids[0]}/cmdline").read_text() + Path(f"/proc/{pids[0]}/environ").read_text()
+        public += shown(pids[0])
     assert [key for key in keys if key in public] == []
     assert json.loads((folder / state.STATE).read_text())["marker"] == identity.marker
     await runtime.delete(identity, quiet)
