@@ -39,7 +39,7 @@ QUIET = {
     "aiohttp.access": logging.WARNING,
     "asyncio": logging.WARNING,
 }
-"""Libraries that talk too much, unless everything is wanted (debug)."""
+"""Libraries that talk too much: least level by logger. At debug their warnings are shown, never their dumps of whole objects."""
 
 
 def redact(text: str) -> str:
@@ -100,5 +100,5 @@ def set_up(log_format: str, level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for name, least in QUIET.items():
-        logging.getLogger(name).setLevel(least if level != "debug" else logging.INFO)
+        logging.getLogger(name).setLevel(least if level != "debug" else logging.WARNING)
     logging.captureWarnings(capture=True)
