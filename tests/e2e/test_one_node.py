@@ -29,7 +29,7 @@ def kubectl(manager: ManagerProcess, *args: str) -> str:
 
 def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProcess) -> None:
     """Apply, Ready, Secret, stop, kill, pause, lost Secret, delete: the whole life of a laptop cluster."""
-    volumes, networks = engine.volumes(), engine.networks() | {"kind"}
+    volumes, networks = engine.leaked_volumes(), engine.networks() | {"kind"}
     mine = _users_own_kubeconfig(manager.home)
 
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
@@ -47,7 +47,7 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
 
     assert engine.containers(NAME) == []
-    assert engine.volumes() <= volumes
+    assert engine.leaked_volumes() <= volumes
     assert engine.networks() <= networks
     assert "NotFound" in manager.api.kubectl("get", "secret", f"{NAME}-config", check=False).stderr
     assert [mine] == [path for path in manager.home.rglob("*") if path.is_file()]

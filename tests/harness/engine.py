@@ -58,8 +58,9 @@ def inspect(*names: str) -> list[dict[str, Any]]:
     return found
 
 
-def volumes() -> set[str]:
-    return set(docker("volume", "ls", "-q").split())
+def leaked_volumes() -> set[str]:
+    """Volumes that no container uses (any more)."""
+    return set(docker("volume", "ls", "-q", "--filter", "dangling=true").split())
 
 
 def networks() -> set[str]:
