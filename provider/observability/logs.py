@@ -29,6 +29,7 @@ SECRETS = [
     re.compile(r"(?i)(?P<kept>\bbearer\s+)[A-Za-z0-9._~+/-]{8,}=*"),
     # A JSON Web Token, and base64 of a PEM block or of a kubeconfig ("apiVersion:", '{"apiVersion') as Secrets hold them.
     re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"),
+    re.compile(r"[A-Za-z0-9+/]{160,}={0,2}"),  # no name, path or digest is that long without a break
     re.compile(r"\b(?:LS0tLS1CRUdJTi|YXBpVmVyc2lvbj|eyJhcGlWZXJzaW9u|ewogICJhcGlWZXJzaW9u)[A-Za-z0-9+/]{8,}={0,2}"),
 ]
 MAX_VALUE = 4000
