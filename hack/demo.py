@@ -144,14 +144,15 @@ class Demo:
             status = self._object().get("status") or {}
             _tell_steps(status, told)
             if status.get("ready"):
-                out.print("[green]✓[/] Ready")
+                out.print(f"[green]✓[/] Ready, on runtime {status.get('runtime')}")
+                out.print(_condition_message(status, "NodesSimulated"))
                 return
             if status.get("phase") == "Failed":
                 raise DemoFailed(f"{status.get('failureReason')}: {status.get('failureMessage')}")
             if not self._manager_runs():
                 raise DemoFailed(f"The manager ended; its log {self._log} ends with:\n{_tail(self._log)}")
             time.sleep(0.3)
-        raise DemoFailed(f"Not Ready after {READY_SECONDS:.0f} s. {_ready_message(self._object())}")
+        raise DemoFailed(f"Not Ready after {READY_SECONDS:.0f} s. {_condition_message(self._object()['status'], 'Ready')}")
 
     def _show(self) -> None:
         out.print("\n[bold]$ kubectl get kindclusters[/]")
@@ -166,7 +167,7 @@ class Demo:
         out.print(self.api.kubectl("--kubeconfig", str(self.kubeconfig), "get", "nodes").stdout)
 
     def _next_steps(self) -> None:
-        kubectl = tools.find("kubectl")
+        kubectl = cache.bin_folder() / "kubectl"
         out.print("[bold]What next[/]")
         out.print(f"  the new cluster:      {kubectl} --kubeconfig {self.kubeconfig} get pods -A")
         out.print(f"  the KINDClusters:     {kubectl} --kubeconfig {self.api.kubeconfig} describe kindcluster {CLUSTER}")
@@ -187,7 +188,8 @@ class Demo:
             timeout=DELETE_SECONDS + 10,
         )
         if done.returncode != 0:
-            raise DemoFailed(f"A cluster could not be deleted; nothing else was removed. {_ready_message(self._object())}")
+            told = _condition_message(self._object().get("status") or {}, "Ready")
+            raise DemoFailed(f"A cluster could not be deleted; nothing else was removed. {told}")
         out.print("[green]✓[/] clusters deleted")
 
 
@@ -216,9 +218,9 @@ def _tell_steps(status: dict[str, Any], told: dict[str, str]) -> None:
         told[name] = step_state
 
 
-def _ready_message(obj: dict[str, Any]) -> str:
-    conditions = (obj.get("status") or {}).get("conditions") or []
-    return next((f"{entry['reason']}: {entry['message']}" for entry in conditions if entry["type"] == "Ready"), "")
+def _condition_message(status: dict[str, Any], kind: str) -> str:
+    conditions = status.get("conditions") or []
+    return next((f"{entry['reason']}: {entry['message']}" for entry in conditions if entry["type"] == kind), "")
 
 
 def _tail(path: Path, lines: int = 15) -> str:
