@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +118,25 @@ def parse(text: str) -> Listing:
 def ids(text: str) -> set[str]:
     """Just the container ids of an `inspect` output."""
     return {_text(entry, "Id") for entry in json.loads(text)}
+
+
+def unready(text: str, wanted: AbstractSet[str]) -> dict[str, str]:
+    """Clusters of containers that `ps --format {{json .}}` still lists, of those wanted: name → what to say about it.
+
+    docker and nerdctl write labels as "a=b,c=d", podman as an object. Raises UnknownShape.
+    """
+    try:
+        entries = [json.loads(line) for line in text.splitlines() if line.strip()]
+        listed = {entry.get("ID") or entry["Id"]: _labels(entry["Labels"]) for entry in entries}
+        clusters = {labels[names.KIND_CLUSTER_LABEL] for one, labels in listed.items() if one in wanted}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnknownShape("a listed container without id or labels") from error
+    return dict.fromkeys(clusters, "one of them is being made or removed right now")
+
+
+def _labels(labels: Any) -> dict[str, str]:
+    pairs = labels.items() if isinstance(labels, dict) else (pair.partition("=")[::2] for pair in labels.split(","))
+    return {str(key): str(value) for key, value in pairs}
 
 
 def _cluster(entry: Any) -> str:

@@ -12,7 +12,7 @@ import json
 import tarfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from provider.adapters import containers, process
@@ -27,7 +27,7 @@ SLOW = 90.0
 MAX_INSPECT = 64 << 20
 MAX_FILE = 1 << 20
 ATTEMPTS = 4
-"""Listing or removing again when containers come and go meanwhile."""
+"""Removing again when containers are removed by somebody else meanwhile."""
 PAUSE = 0.2
 GONE = ("no such container", "no such object", "no container with name or id", "removal of container", "already in progress")
 """Said by `inspect` and `rm` about containers that somebody else removes at the same time (moby errors, podman, nerdctl)."""
@@ -173,25 +173,34 @@ class Engine:
 
     async def _list(self) -> Listing:
         try:
-            for _ in range(ATTEMPTS):
-                found = (await self._run("ps", "-a", "-q", "--no-trunc", "--filter", f"label={names.KIND_CLUSTER_LABEL}")).stdout
-                if not found.split():
-                    return Listing()
-                done = await self._run("inspect", "--type", "container", *found.split(), max_output=MAX_INSPECT, check=False)
-                if done.returncode == 0:
-                    return containers.parse(done.stdout)
-                if not any(word in done.stderr.lower() for word in GONE):
-                    raise engine_failure(_failed(done), self.name)
-                await asyncio.sleep(PAUSE)
+            found = (await self._ps("-q")).split()
+            if not found:
+                return Listing()
+            done = await self._run("inspect", "--type", "container", *found, max_output=MAX_INSPECT, check=False)
+            if done.returncode == 0:
+                return containers.parse(done.stdout)
+            if not any(word in done.stderr.lower() for word in GONE):
+                raise engine_failure(_failed(done), self.name)
+            return await self._list_partly(found, done.stdout)
         except UnknownShape as error:
             return Listing(reason="EngineUnreachable", detail=f"{self.name} inspect gave an answer that cannot be read: {error}.")
         except ProviderError as error:
             return Listing(reason=error.reason, detail=error.message)
-        return Listing(reason="EngineUnreachable", detail=f"{self.name}'s containers change faster than they can be listed.")
+
+    async def _list_partly(self, listed: Sequence[str], inspected: str) -> Listing:
+        """Some listed containers could not be inspected. Either they are gone by now, or they are still being made: docker lists a
+        container for seconds (while it fills the volumes) before it can be inspected. Only their clusters are unreadable then."""
+        listing = containers.parse(inspected)
+        missing = set(listed) - containers.ids(inspected)
+        unready = containers.unready(await self._ps("--format", "{{json .}}"), missing)
+        return replace(listing, unreadable={**listing.unreadable, **unready})
+
+    async def _ps(self, *options: str) -> str:
+        done = await self._run("ps", "-a", "--no-trunc", *options, "--filter", f"label={names.KIND_CLUSTER_LABEL}")
+        return done.stdout
 
     async def _existing(self, ids: Sequence[str]) -> list[str]:
-        done = await self._run("ps", "-a", "-q", "--no-trunc", "--filter", f"label={names.KIND_CLUSTER_LABEL}")
-        present = set(done.stdout.split())
+        present = set((await self._ps("-q")).split())
         return [one for one in ids if one in present]
 
     async def _run(self, *args: str, timeout: float = 0.0, max_output: int = process.MAX_OUTPUT, check: bool = True) -> Completed:

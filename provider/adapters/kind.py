@@ -44,7 +44,8 @@ ADMIN_CONF = "/etc/kubernetes/admin.conf"
 """kubeadm's admin kubeconfig in every control-plane node; what `kind get kubeconfig` reads, too."""
 TORN = 20.0
 """Seconds after an engine command was killed in the middle during which "nothing there" is not believed."""
-REMOVE_ROUNDS = 10
+REMOVE_TIMEOUT = 30.0
+"""Seconds in which nothing of ours may be left."""
 BOOT_LOG_LINES, BOOT_LOG_NODES = 80, 3
 HELPFUL_LOGS = 90.0
 """Seconds that collecting logs of a failed create may take."""
@@ -243,9 +244,14 @@ class KindRuntime:
     async def _remove_own(self, engine: Engine, identity: Identity, *, mixed: bool) -> None:
         """Until nothing of ours is left: workers first, so that the control planes, by which a person recognises the cluster, go last."""
         touched = settled = False
-        for _ in range(REMOVE_ROUNDS):
+        deadline = asyncio.get_running_loop().time() + REMOVE_TIMEOUT
+        while asyncio.get_running_loop().time() < deadline:
+            listing = await engine.containers()
+            if identity.cluster_name in listing.unreadable:
+                await asyncio.sleep(self._options.settle)
+                continue
             try:
-                own = containers_of(await engine.containers(), identity, mixed=mixed)
+                own = containers_of(listing, identity, mixed=mixed)
             except NotOurs:
                 if mixed and touched:
                     return
@@ -258,7 +264,7 @@ class KindRuntime:
             else:
                 await asyncio.sleep(self._options.settle)
                 settled = True
-        raise Transient("DeleteFailed", f"Containers of {identity.cluster_name} keep appearing; it is tried again.")
+        raise Transient("DeleteFailed", f"Containers of {identity.cluster_name} keep changing; it is tried again.")
 
     async def _start_own(self, engine: Engine, identity: Identity) -> None:
         own = containers_of(await engine.containers(), identity)

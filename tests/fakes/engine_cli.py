@@ -84,6 +84,14 @@ class FakeBinaries:
                     set_status(container, status)
             self._write("state.json", state)
 
+    def make_ready(self) -> None:
+        """Containers made with `unready=True` (listed, but not to be inspected yet) become ordinary."""
+        with self._locked():
+            state = self._read("state.json")
+            for container in state["containers"]:
+                container["unready"] = False
+            self._write("state.json", state)
+
     def edit(self, **values: Any) -> None:
         with self._locked():
             self._write("state.json", self._read("state.json") | values)
@@ -125,6 +133,7 @@ def new_container(state: dict[str, Any], cluster: str, name: str, role: str, **m
     container: dict[str, Any] = {
         "Id": f"{number:064x}",
         "Name": f"/{name}",
+        "unready": more.get("unready", False),
         "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:00Z", "ExitCode": 0},
         "Config": {
             "Labels": {CLUSTER: cluster, ROLE: role},
@@ -198,13 +207,22 @@ class Script:
     def do_info(self, _: list[str]) -> None:
         self.say(json.dumps(self.state()["info"]))
 
-    def do_ps(self, _: list[str]) -> None:
+    def do_ps(self, args: list[str]) -> None:
         with Locked(self.folder):
-            self.say("\n".join(container["Id"] for container in self.state()["containers"]))
+            found = self.state()["containers"]
+        if "-q" in args:
+            return self.say("\n".join(container["Id"] for container in found))
+        for one in found:
+            labels = ",".join(f"{key}={value}" for key, value in one["Config"]["Labels"].items())
+            self.say(json.dumps({"ID": one["Id"], "Labels": labels}))
+        return None
 
     def do_inspect(self, args: list[str]) -> int:
         with Locked(self.folder):
-            wanted, present = args[2:], {container["Id"]: container for container in self.state()["containers"]}
+            wanted, present = (
+                args[2:],
+                {container["Id"]: container for container in self.state()["containers"] if not container["unready"]},
+            )
         self.say(json.dumps([present[one] for one in wanted if one in present]))
         for missing in [one for one in wanted if one not in present]:
             sys.stderr.write(f"Error: No such object: {missing}\n")

@@ -135,6 +135,26 @@ def test_an_odd_answer_is_no_listing(text: str) -> None:
         containers.parse(text)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"ID": "1", "Labels": "a=b,io.x-k8s.kind.cluster=demo,io.x-k8s.kind.role=worker"}',
+        '{"Id": "1", "Labels": {"io.x-k8s.kind.cluster": "demo"}}',
+    ],
+)
+def test_a_container_that_cannot_be_inspected_yet_names_its_cluster(line: str) -> None:
+    """docker and nerdctl in one way, podman in another; containers that are gone are nothing."""
+    assert {"demo"} == set(containers.unready(line + "\n", {"1"}))
+    assert {} == containers.unready(line + "\n", {"2"})
+
+
+@pytest.mark.parametrize("line", ["x", "[]", "{}", '{"ID": "1"}', '{"ID": "1", "Labels": "a=b"}'])
+def test_a_listing_that_cannot_be_read_is_refused(line: str) -> None:
+    """Then nothing can be said about any cluster."""
+    with pytest.raises(UnknownShape):
+        containers.unready(line, {"1"})
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -368,7 +368,6 @@ async def test_a_name_locked_by_a_living_process_is_waited_for(
         ("docker inspect", {"stdout": "not json"}),
         ("docker inspect", {"stdout": "{}"}),
         ("docker inspect", {"stdout": '[{"Id": "x"}]'}),
-        ("docker inspect", {"stdout": '[{"Id": "x", "Config": {"Labels": {"io.x-k8s.kind.cluster": "demo"}}}]'}),
         ("docker inspect", {"code": 1, "stderr": DOWN}),
     ],
 )
@@ -407,6 +406,30 @@ async def test_one_clusters_odd_container_leaves_the_others_readable(
 
     assert Presence.PRESENT is (await runtime.observe(identity)).presence
     assert Presence.UNKNOWN is (await runtime.observe(Identity("odd", "c" * 32, "x/odd"))).presence
+
+
+async def test_a_container_in_the_making_concerns_its_own_cluster_only(
+    runtime: KindRuntime, fake: FakeBinaries, identity: Identity
+) -> None:
+    """docker lists a container seconds before it can be inspected: its cluster is unknown, never absent, and others are seen."""
+    fake.add("demo", mounts=[f"/kind/owner/{identity.marker}"])
+    fake.add("other", unready=True)
+
+    assert Ownership.OURS is (await runtime.observe(identity)).ownership
+    assert Presence.UNKNOWN is (await runtime.observe(Identity("other", "c" * 32, "x/other"))).presence
+
+
+async def test_deleting_waits_for_a_container_in_the_making(
+    make_runtime: MakeRuntime, fake: FakeBinaries, identity: Identity
+) -> None:
+    """It can be removed as soon as its mark can be read."""
+    fake.add("demo", mounts=[f"/kind/owner/{identity.marker}"], unready=True)
+    task = asyncio.create_task(make_runtime().delete(identity, silent))
+    await until(lambda: len(fake.calls("docker inspect")) > 1)
+    fake.make_ready()
+    await task
+
+    assert [] == fake.names()
 
 
 async def test_many_observers_share_few_listings(runtime: KindRuntime, fake: FakeBinaries, identity: Identity) -> None:
