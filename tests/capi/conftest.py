@@ -13,6 +13,7 @@ from hack import release
 from provider.adapters.local import components as local
 from tests.harness import capi, tools
 from tests.harness.controlplane import REQUIRED, ManagementAPI
+from tests.harness.managed import Managed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,3 +40,10 @@ def bare() -> Iterator[ManagementAPI]:
 def clusterctl(bare: ManagementAPI, artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> capi.Clusterctl:
     """As a user has it who copied the entry of our clusterctl.yaml."""
     return capi.Clusterctl(tmp_path_factory.mktemp("clusterctl"), bare, infrastructure=artifacts / release.COMPONENTS)
+
+
+@pytest.fixture(scope="module")
+def managed(artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Managed]:
+    """A management cluster that `clusterctl init` has made, core and our manager at work."""
+    with Managed.running(tmp_path_factory.mktemp("managed"), artifacts) as managed:
+        yield managed

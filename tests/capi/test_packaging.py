@@ -134,13 +134,15 @@ def test_metadata_covers_the_release(artifacts: Path) -> None:
     assert {"major": major, "minor": minor, "contract": "v1beta2"} in metadata["releaseSeries"]
 
 
-@pytest.mark.parametrize("name", ["cluster-template", "cluster-template-development", "cluster-template-ha"])
+@pytest.mark.parametrize(
+    "name", ["cluster-template", "cluster-template-development", "cluster-template-ha", "cluster-template-local"]
+)
 def test_templates_put_the_kindcluster_first_and_use_our_prefix(artifacts: Path, name: str) -> None:
     """Core looks for a missing object again only after 30 s; variables that are not clusterctl's own have our prefix and a default."""
     text = (artifacts / f"{name}.yaml").read_text()
     kinds = re.findall(r"^kind: (\w+)$", text, re.MULTILINE)
     own = {"CLUSTER_NAME", "NAMESPACE", "KUBERNETES_VERSION", "CONTROL_PLANE_MACHINE_COUNT", "WORKER_MACHINE_COUNT"}
-    variables = re.findall(r"\$\{(\w+)(:=[^}]+)?\}", text)
+    variables = re.findall(r"\$\{(\w+)(:=[^{}]+|(?=:=))?", text)
 
     assert ["KINDCluster", "Cluster"] == kinds
     assert text.count("${") == len(variables)

@@ -18,8 +18,6 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +47,7 @@ FLAGS = (
     "--feature-gates=ClusterTopology=true,ReconcilerRateLimiting=false",
 )
 CERT_MANAGER_KINDS = ("Issuer", "Certificate")
+CERT_MANAGER_TEST = "/api/v1/namespaces/cert-manager-test"
 
 Json = dict[str, Any]
 
@@ -80,11 +79,12 @@ class CoreManager:
         for attempt in range(1, START_TRIES + 1):
             try:
                 self._start()
-                return
             except StartFailed as error:
                 if attempt == START_TRIES or "address already in use" not in str(error):
                     raise
                 self._webhook_port = 0
+            else:
+                return
 
     def stop(self) -> None:
         """SIGTERM, so that it finishes what it writes."""
@@ -121,7 +121,7 @@ class CoreManager:
         began = len(self.log)
         self._process = processes.start(MANAGER, argv, self.api.folder, detached=self._detached)
         until = time.monotonic() + READY_SECONDS
-        while not _ok(f"http://127.0.0.1:{health}/readyz"):
+        while not _ready(health):
             if self._process.poll() is not None or time.monotonic() > until:
                 self.kill()
                 raise StartFailed(f"{MANAGER} is not ready: {self.log[began:][-2000:]}")
@@ -199,6 +199,8 @@ class Clusterctl:
     def init(self) -> subprocess.CompletedProcess[str]:
         """Install Cluster API and our provider, as a user does; no bootstrap and no other control-plane provider."""
         install_cert_manager_kinds(self.api)
+        # It tries cert-manager in this namespace; while the one of an earlier run is still going, it would download cert-manager.
+        until(lambda: self.api.request("GET", CERT_MANAGER_TEST)[0] == http.client.NOT_FOUND, 60, f"{CERT_MANAGER_TEST} gone")
         return self.run("init", "--infrastructure", "kind", "--bootstrap", "-", "--control-plane", "-")
 
 
@@ -209,7 +211,7 @@ def core_documents(*kinds: str) -> Iterator[Json]:
     """Objects of these kinds of Cluster API's release."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a megabyte: 20 times faster where libyaml is
     with (components.folder() / "core-components.yaml").open() as file:
-        yield from (document for document in yaml.load_all(file, Loader=loader) if document["kind"] in kinds)  # noqa: S506
+        yield from (document for document in yaml.load_all(file, Loader=loader) if document["kind"] in kinds)
 
 
 def put(api: ManagementAPI, wanted: Json) -> None:
@@ -242,9 +244,7 @@ def install_cert_manager_kinds(api: ManagementAPI) -> None:
         versions = [{"name": "v1", "served": True, "storage": True, "schema": schema}]
         spec = {"group": "cert-manager.io", "names": names, "scope": "Namespaced", "versions": versions}
         meta = {"name": f"{plural}.cert-manager.io"}
-        put(
-            api, {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": meta, "spec": spec}
-        )
+        put(api, {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": meta, "spec": spec})
     wait_established(api, [f"{plural}.cert-manager.io" for plural in plurals])
 
 
@@ -257,12 +257,15 @@ def until(done: Callable[[], object], seconds: float, what: str) -> float:
     return time.monotonic() - began
 
 
-def _ok(url: str) -> bool:
+def _ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == http.client.OK)
-    except (OSError, urllib.error.URLError, http.client.HTTPException):
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
 
 
 def _free_port() -> int:

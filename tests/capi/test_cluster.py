@@ -1,0 +1,230 @@
+"""A Cluster with a KINDCluster in both references, under the real core manager with its webhooks on: what users and core see of it."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from tests.harness.managed import KUBERNETES, Managed
+
+GREEN = "green"
+FINALIZER = "kindcluster.infrastructure.cluster.x-k8s.io"
+CLUSTER_LABEL = "cluster.x-k8s.io/cluster-name"
+PAUSED = "cluster.x-k8s.io/paused"
+NEGATIVE = {"Paused", "Deleting", "RollingOut", "ScalingUp", "ScalingDown", "Updating", "Remediating"}
+"""Conditions that are good when False (clusterctl's internal/util/tree)."""
+ROW = re.compile(r"─(\w+)\s+(True|False|Unknown)\b")
+STABLE_SECONDS = 15.0
+
+
+@pytest.fixture(scope="module")
+def green(managed: Managed) -> Managed:
+    """Its cluster `green` has become Available once; tests leave it as they found it."""
+    managed.create(GREEN, "--worker-machine-count", "1")
+    return managed
+
+
+def test_core_runs_with_its_webhooks_and_conversion(green: Managed) -> None:
+    """What is shown here is shown with admission on: a Cluster that refers to nothing is refused; v1beta1 is served by conversion."""
+    empty = '{"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "metadata": {"name": "empty"}, "spec": {}}'
+    refused = green.api.kubectl("apply", "-f", "-", stdin=empty, check=False)
+    old = green.api.kubectl(
+        "get", "clusters.v1beta1.cluster.x-k8s.io", GREEN, "-o", "jsonpath={.spec.infrastructureRef.namespace}"
+    )
+
+    assert refused.returncode != 0 and "admission webhook" in refused.stderr
+    assert "default" == old.stdout
+
+
+def test_a_cluster_becomes_available_with_nothing_to_say(green: Managed) -> None:
+    """Available=True with an empty message, phase Provisioned, both initialization marks, the endpoint copied."""
+    cluster, kindcluster = green.cluster(GREEN), green.kindcluster(GREEN)
+
+    assert green.available(GREEN)
+    assert "Provisioned" == cluster["status"]["phase"]
+    assert {"infrastructureProvisioned": True, "controlPlaneInitialized": True} == cluster["status"]["initialization"]
+    assert kindcluster["spec"]["controlPlaneEndpoint"] == cluster["spec"]["controlPlaneEndpoint"]
+    assert kindcluster["status"]["ready"] is kindcluster["status"]["initialization"]["provisioned"] is True
+
+
+def test_describe_shows_nothing_that_is_not_good(green: Managed) -> None:
+    """Every row that `clusterctl describe` has of it is True, or a False that is good."""
+    said = green.clusterctl.run("describe", "cluster", GREEN, "--show-conditions", "all").stdout
+    rows = ROW.findall(said)
+
+    assert {"Available", "InfrastructureReady", "ControlPlaneAvailable", "Ready", "KubeconfigPublished"} <= {
+        name for name, _ in rows
+    }
+    assert [] == [row for row in rows if row[1] != ("False" if row[0] in NEGATIVE else "True")], said
+    assert f"KINDCluster default/{GREEN}, {KUBERNETES}" in said
+
+
+def test_get_kubeconfig_prints_one_that_works(green: Managed) -> None:
+    """The Secret has the contract's name, type, label and owner, and leads to the cluster."""
+    secret = green.secret(f"{GREEN}-kubeconfig")
+    printed = green.clusterctl.run("get", "kubeconfig", GREEN).stdout
+
+    assert (
+        [f"{GREEN}-control-plane", f"{GREEN}-worker"] == green.nodes(printed) == green.secret_nodes(f"{GREEN}-config", "config")
+    )
+    assert "cluster.x-k8s.io/secret" == secret["type"]
+    assert GREEN == secret["metadata"]["labels"][CLUSTER_LABEL]
+    assert ["KINDCluster"] == [owner["kind"] for owner in secret["metadata"]["ownerReferences"]]
+
+
+def test_nothing_is_written_while_nothing_changes(green: Managed) -> None:
+    """Resource versions stand still: no heartbeats in status, and core finds nothing of ours to correct."""
+
+    def versions() -> list[str]:
+        found = [
+            green.kindcluster(GREEN),
+            green.cluster(GREEN),
+            green.secret(f"{GREEN}-kubeconfig"),
+            green.secret(f"{GREEN}-config"),
+        ]
+        return [one["metadata"]["resourceVersion"] for one in found]
+
+    before, end = versions(), time.monotonic() + STABLE_SECONDS
+    while time.monotonic() < end:
+        assert before == versions()
+        time.sleep(0.5)
+
+
+def test_stripped_owner_references_and_finalizers_come_back(green: Managed) -> None:
+    """What was stripped while paused (a restore does that) is healed by core and us after the pause; the cluster is not touched."""
+    before = green.processes(GREEN)
+    green.pause_cluster(GREEN, True)
+    green.wait_paused(GREEN)
+    green.patch(green.path(GREEN), {"metadata": {"ownerReferences": None, "finalizers": None}})
+    secret = f"/api/v1/namespaces/default/secrets/{GREEN}-kubeconfig"
+    green.patch(secret, {"metadata": {"ownerReferences": None}})
+
+    green.pause_cluster(GREEN, False)
+
+    def healed() -> bool:
+        meta = green.kindcluster(GREEN)["metadata"]
+        owners = [(owner["kind"], owner["name"]) for owner in meta.get("ownerReferences", [])]
+        secret_owners = green.secret(f"{GREEN}-kubeconfig")["metadata"].get("ownerReferences")
+        return owners == [("Cluster", GREEN)] and FINALIZER in meta.get("finalizers", []) and bool(secret_owners)
+
+    green.manager.wait(60, healed, "owner references and finalizers")
+    green.wait_available(GREEN)
+    assert before == green.processes(GREEN)
+
+
+@pytest.mark.parametrize(("by_cluster", "by_annotation"), [(True, False), (False, True), (True, True)])
+def test_a_pause_of_a_ready_cluster_is_said_and_obeyed(green: Managed, by_cluster: bool, by_annotation: bool) -> None:
+    """Paused by the Cluster, by the annotation (whatever its value), or both: a condition says by what; nothing else changes."""
+    before, ready = green.processes(GREEN), green.manager.condition(GREEN, "Ready")
+    if by_cluster:
+        green.pause_cluster(GREEN, True)
+    if by_annotation:
+        green.annotate(GREEN, PAUSED, "false")
+
+    def reasons() -> tuple[bool, bool]:
+        message = green.manager.condition(GREEN, "Paused")["message"]
+        return "Cluster spec.paused is set to true" in message, f"the {PAUSED} annotation" in message
+
+    green.manager.wait(30, lambda: reasons() == (by_cluster, by_annotation), "the reasons of the pause")
+    assert ready == green.manager.condition(GREEN, "Ready")
+
+    green.annotate(GREEN, PAUSED, None)
+    green.pause_cluster(GREEN, False)
+    green.manager.wait_reason(GREEN, "Paused", "NotPaused")
+    green.wait_available(GREEN)
+    assert before == green.processes(GREEN)
+
+
+@pytest.mark.parametrize(("by_cluster", "by_annotation"), [(True, False), (False, True), (True, True)])
+def test_nothing_is_made_while_paused(managed: Managed, by_cluster: bool, by_annotation: bool) -> None:
+    """A cluster that is paused when it is applied is made as soon as it is not paused any more."""
+    name = f"later-{by_cluster:d}{by_annotation:d}"
+    text = managed.generate(name, "--flavor", "local")
+    if by_cluster:
+        text = text.replace("  clusterNetwork:", "  paused: true\n  clusterNetwork:")
+    if by_annotation:
+        text = text.replace("metadata:\n", f'metadata:\n  annotations:\n    {PAUSED}: ""\n', 1)
+
+    managed.apply(text)
+
+    managed.manager.wait(30, lambda: managed.condition(name, "Paused"), "core has seen it")
+    if by_annotation and not by_cluster:
+        managed.wait_paused(name)
+    time.sleep(2)
+    assert not (managed.local / name).exists()
+
+    managed.annotate(name, PAUSED, None)
+    managed.pause_cluster(name, False)
+    managed.wait_available(name)
+    managed.delete(name)
+    managed.wait_gone(name)
+
+
+def test_a_deletion_waits_for_the_end_of_a_pause(managed: Managed) -> None:
+    """A KINDCluster that is deleted while it is paused keeps its finalizer and its cluster, and says so."""
+    name = "held"
+    managed.create(name)
+    before = managed.processes(name)
+    managed.annotate(name, PAUSED, "")
+    managed.wait_paused(name)
+
+    managed.delete(name)
+
+    managed.manager.wait(30, lambda: "deletionTimestamp" in managed.kindcluster(name)["metadata"], "core deletes the KINDCluster")
+    time.sleep(2)
+    assert FINALIZER in managed.kindcluster(name)["metadata"]["finalizers"]
+    assert "Paused" == managed.manager.condition(name, "Paused")["reason"]
+    assert before == managed.processes(name)
+
+    managed.annotate(name, PAUSED, None)
+    managed.wait_gone(name)
+    assert not (managed.local / name).exists()
+
+
+def test_deleting_a_cluster_leaves_nothing(managed: Managed) -> None:
+    """`kubectl delete cluster`: the objects, both Secrets, every process and file are gone when it returns."""
+    name = "gone"
+    managed.create(name, "--worker-machine-count", "2")
+    assert managed.processes(name)
+    made = managed.processes(name)
+
+    managed.api.kubectl("delete", "cluster", name, "--timeout=60s", timeout=70)
+
+    assert {} == managed.cluster(name) == managed.kindcluster(name)
+    managed.manager.wait(
+        10, lambda: not managed.secret(f"{name}-kubeconfig") and not managed.secret(f"{name}-config"), "Secrets gone"
+    )
+    assert not (managed.local / name).exists()
+    assert made and not managed.processes(name)
+
+
+def test_a_cluster_with_the_infrastructure_reference_alone_is_provisioned(managed: Managed) -> None:
+    """As other people's templates have it: core calls it Provisioned and connects, and cannot tell whether a control plane is available.
+    Naming the KINDCluster as the control plane later turns it green.
+    """
+    name = "half"
+    text = re.sub(r"  controlPlaneRef:\n(    .*\n)+", "", managed.generate(name, "--flavor", "local"))
+    managed.apply(text)
+
+    managed.manager.wait(60, lambda: managed.condition(name, "RemoteConnectionProbe").get("status") == "True", "connected")
+    assert "Provisioned" == managed.cluster(name)["status"]["phase"]
+    assert "Unknown" == managed.condition(name, "ControlPlaneAvailable")["status"]
+
+    reference = managed.cluster(name)["spec"]["infrastructureRef"]
+    managed.patch(f"/apis/cluster.x-k8s.io/v1beta2/namespaces/default/clusters/{name}", {"spec": {"controlPlaneRef": reference}})
+    managed.wait_available(name)
+    managed.delete(name)
+    managed.wait_gone(name)
+
+
+def test_an_object_that_no_cluster_references_makes_nothing(managed: Managed) -> None:
+    """A KINDCluster waits for a Cluster that names it as infrastructure (ClusterClass makes the object first)."""
+    name = "waiting"
+    managed.apply(managed.generate(name, "--flavor", "local").partition("---")[0])
+
+    managed.manager.wait_reason(name, "Ready", "WaitingForOwner")
+    assert not (managed.local / name).exists()
+
+    managed.api.kubectl("delete", "kindcluster", name, "--timeout=30s")

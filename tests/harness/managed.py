@@ -1,0 +1,153 @@
+"""A management cluster with Cluster API's core manager and our manager at work, and what a user of it does and sees."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hack import release
+from hack.tools import cache
+from provider.adapters.local import daemons, state
+from tests.harness import capi
+from tests.harness.controlplane import ManagementAPI
+from tests.harness.manager import ManagerProcess
+
+KUBERNETES = "v1.34.4"
+AVAILABLE_SECONDS = 90.0
+CLUSTERS = "/apis/cluster.x-k8s.io/v1beta2"
+KINDCLUSTERS = "/apis/infrastructure.cluster.x-k8s.io/v1alpha1"
+MERGE = "application/merge-patch+json"
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Managed:
+    """Clusters are made by the embedded runtime in the namespace `default`."""
+
+    api: ManagementAPI
+    core: capi.CoreManager
+    manager: ManagerProcess
+    clusterctl: capi.Clusterctl
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, folder: Path, artifacts: Path, *, local: Path | None = None) -> Iterator[Managed]:
+        """Installed by `clusterctl init` from the artifacts. `local`: where the embedded runtime keeps clusters, if shared."""
+        folder.mkdir(exist_ok=True)
+        if local is not None:
+            (folder / "state").mkdir()
+            (folder / "state" / "local").symlink_to(local)
+        with ManagementAPI.temporary(controller_manager=True) as api:
+            clusterctl = capi.Clusterctl(folder, api, infrastructure=artifacts / release.COMPONENTS)
+            clusterctl.init()
+            core = capi.CoreManager(api)
+            core.start()
+            path = os.pathsep.join([str(cache.bin_folder()), os.environ["PATH"]])
+            manager = ManagerProcess(api, folder, "--runtime=local", "--log-level=debug", environ={"PATH": path})
+            manager.start()
+            managed = cls(api, core, manager, clusterctl)
+            try:
+                yield managed
+            finally:
+                managed._end()
+
+    def _end(self) -> None:
+        """Clusters outlive their manager: whatever a failed test has left is deleted through it, else by mark."""
+        self.manager.kill()
+        self.core.kill()
+        for folder in state.clusters(self.local):
+            with contextlib.suppress(state.Unreadable):
+                if known := state.read(folder):
+                    daemons.end_all(known.marker, known.daemons)
+
+    @property
+    def local(self) -> Path:
+        return self.manager.folder / "state" / "local"
+
+    # --- what a user does -------------------------------------------------------------------------------------------------------
+
+    def generate(self, name: str, *flags: str) -> str:
+        return self.clusterctl.run("generate", "cluster", name, "--kubernetes-version", KUBERNETES, *flags).stdout
+
+    def apply(self, text: str) -> None:
+        self.api.kubectl("apply", "-f", "-", stdin=text)
+
+    def create(self, name: str, *flags: str) -> float:
+        """Generate, apply, wait; returns the seconds from apply to Available."""
+        text = self.generate(name, "--flavor", "local", *flags)
+        self.apply(text)
+        return self.wait_available(name)
+
+    def patch(self, path: str, body: Json) -> None:
+        status, answer = self.api.request("PATCH", path, body, content_type=MERGE)
+        assert status == 200, answer
+
+    def pause_cluster(self, name: str, paused: bool) -> None:
+        self.patch(f"{CLUSTERS}/namespaces/default/clusters/{name}", {"spec": {"paused": paused}})
+
+    def annotate(self, name: str, annotation: str, value: str | None) -> None:
+        """On the KINDCluster; None removes it."""
+        self.patch(self.path(name), {"metadata": {"annotations": {annotation: value}}})
+
+    def delete(self, name: str) -> None:
+        self.api.kubectl("delete", "cluster", name, "--wait=false")
+
+    # --- what a user sees -------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def path(name: str) -> str:
+        return f"{KINDCLUSTERS}/namespaces/default/kindclusters/{name}"
+
+    def cluster(self, name: str) -> Json:
+        """The Cluster, or {}."""
+        status, found = self.api.request("GET", f"{CLUSTERS}/namespaces/default/clusters/{name}")
+        return found if status == 200 else {}
+
+    def kindcluster(self, name: str) -> Json:
+        return self.manager.get(name)
+
+    def condition(self, name: str, kind: str) -> Json:
+        """Of the Cluster."""
+        conditions = (self.cluster(name).get("status") or {}).get("conditions") or []
+        return next((one for one in conditions if one["type"] == kind), {})
+
+    def available(self, name: str) -> bool:
+        found = self.condition(name, "Available")
+        return found.get("status") == "True" and not found.get("message")
+
+    def wait_available(self, name: str, seconds: float = AVAILABLE_SECONDS) -> float:
+        return self.manager.wait(seconds, lambda: self.available(name), f"Cluster {name} Available")
+
+    def wait_gone(self, name: str, seconds: float = 60.0) -> float:
+        return self.manager.wait(seconds, lambda: not self.cluster(name) and not self.kindcluster(name), f"{name} gone")
+
+    def wait_paused(self, name: str) -> Json:
+        return self.manager.wait_reason(name, "Paused", "Paused")
+
+    def secret(self, name: str) -> Json:
+        status, found = self.api.request("GET", f"/api/v1/namespaces/default/secrets/{name}")
+        return found if status == 200 else {}
+
+    def nodes(self, kubeconfig: str) -> list[str]:
+        """Names of the nodes of the cluster that a kubeconfig leads to."""
+        path = self.manager.folder / "workload.kubeconfig"
+        path.write_text(kubeconfig)
+        path.chmod(0o600)
+        said = self.api.kubectl("--kubeconfig", str(path), "get", "nodes", "-o", "name").stdout
+        return sorted(line.removeprefix("node/") for line in said.split())
+
+    def secret_nodes(self, name: str, key: str = "value") -> list[str]:
+        """Names of the nodes that the kubeconfig in a Secret shows."""
+        return self.nodes(base64.b64decode(self.secret(name)["data"][key]).decode())
+
+    def processes(self, name: str) -> set[tuple[str, int, int]]:
+        """(component, pid, start time) of everything that runs for a cluster; equal sets: nobody touched it."""
+        known = state.read(self.local / name)
+        found = daemons.find(known.marker) if known else {}
+        return {(component, one.pid, one.started) for component, many in found.items() for one in many}
