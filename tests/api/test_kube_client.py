@@ -168,6 +168,20 @@ async def test_long_lists_come_in_pages(apiserver: ManagementAPI, connect: Conne
     assert sorted(item["metadata"]["name"] for item in found) == [f"page-{number}" for number in range(10)]
 
 
+async def test_a_page_that_has_expired_costs_a_new_list(
+    apiserver: ManagementAPI, proxy: APIProxy, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """410 while paging: what was read so far is out of date."""
+    monkeypatch.setattr(kube_adapter, "PAGE", 1)
+    client = connect(proxy.kubeconfig)
+    expected = sorted(item["metadata"]["name"] for item in await connect(apiserver.kubeconfig).list(NAMESPACES))
+    proxy.answer(410, "continue=")
+    found = await client.list(NAMESPACES)
+
+    assert sorted(item["metadata"]["name"] for item in found) == expected
+    assert {(item["apiVersion"], item["kind"]) for item in found} == {("v1", "Namespace")}
+
+
 async def test_a_version_that_is_no_longer_served_is_discovered_anew(apiserver: ManagementAPI, connect: Connect) -> None:
     """An upgrade of Cluster API changes what its group prefers, under a running manager."""
     crd = "gadgets.edge.test"
@@ -261,6 +275,39 @@ async def test_exec_plugins_of_the_users_own_kubeconfig_work(apiserver: Manageme
     config.write_text(json.dumps(admin))
 
     assert await connect(config).get(NAMESPACES, ObjectKey("", "default")) is not None
+
+
+async def test_in_a_pod_the_service_account_is_used(
+    apiserver: ManagementAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Token and authority from where the kubelet puts them, re-read by the package's loader."""
+    from kubernetes.aio.config import incluster_config
+
+    meta = {"name": "manager", "namespace": "default"}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
+    await asyncio.to_thread(apiserver.request, "POST", "/api/v1/namespaces/default/serviceaccounts", account)
+    path = "/api/v1/namespaces/default/serviceaccounts/manager/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    _, answer = await asyncio.to_thread(apiserver.request, "POST", path, request)
+    token, authority = tmp_path / "token", apiserver.folder / "ca.crt"
+    token.write_text(answer["status"]["token"])
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    host, _, port = apiserver.url.removeprefix("https://").rpartition(":")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+
+    async def enter() -> Login:
+        return await login("", "", tmp_path)
+
+    client = KubeClient(enter)
+    try:
+        error = await failure(client.get(SECRETS, KEY))
+    finally:
+        await client.close()
+
+    assert error.reason == "Forbidden"
+    assert "system:serviceaccount:default:manager" in error.message
 
 
 async def test_the_kubeconfig_is_read_and_never_written(apiserver: ManagementAPI, connect: Connect) -> None:

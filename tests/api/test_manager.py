@@ -77,6 +77,11 @@ def ready(manager: ManagerProcess) -> bool:
     return get(address(manager, "/readyz"))[0] == 200
 
 
+def works(manager: ManagerProcess) -> bool:
+    """It holds the Lease (a manager that stands by is ready, too) and hears of everything."""
+    return leads(manager) and ready(manager)
+
+
 def leads(manager: ManagerProcess) -> bool:
     return "capkind_leader 1.0" in get(address(manager, "/metrics"))[1]
 
@@ -85,7 +90,7 @@ def test_a_manager_gets_ready_and_shows_its_state(make: Make) -> None:
     """Health, readiness and metrics; its state folder is private."""
     manager = make()
     manager.start()
-    until(lambda: ready(manager), what=manager.log)
+    until(lambda: works(manager), what=manager.log)
 
     assert get(address(manager, "/healthz")) == (200, "[+] watch\n[+] reconcile\n")
     status, metrics = get(address(manager, "/metrics"))
@@ -100,7 +105,7 @@ def test_a_signal_ends_it_in_order_and_in_time(make: Make, number: signal.Signal
     """Exit code 0, no child left, the Lease given back, nothing left in its scratch folder."""
     manager = make()
     manager.start()
-    until(lambda: ready(manager))
+    until(lambda: works(manager))
     process = manager._process
     assert process is not None
     os.kill(process.pid, number)
@@ -116,7 +121,7 @@ def test_an_api_server_that_hangs_does_not_delay_the_end(make: Make, management:
     with APIProxy(management) as proxy:
         manager = make(f"--kubeconfig={proxy.kubeconfig}")
         manager.start()
-        until(lambda: ready(manager), what=manager.log)
+        until(lambda: works(manager), what=manager.log)
         proxy.hang()
 
         assert manager.stop() < 10
@@ -126,7 +131,7 @@ def test_a_second_manager_on_one_state_folder_says_who_is_in_its_way(make: Make)
     """And ends at once with an error."""
     first, second = make(), make()
     first.start()
-    until(lambda: ready(first))
+    until(lambda: works(first))
     pid = first.pid
     second.flags = (*second.flags, "--leader-elect=false")
     second.start()
@@ -230,7 +235,7 @@ def test_without_objects_and_lease_nothing_is_written(make: Make, management: Ma
     with APIProxy(management) as proxy:
         manager = make(f"--kubeconfig={proxy.kubeconfig}", "--leader-elect=false")
         manager.start()
-        until(lambda: ready(manager), what=manager.log)
+        until(lambda: works(manager), what=manager.log)
         proxy.wait_for_requests(len(proxy.seen))
         manager.stop()
 
@@ -241,7 +246,7 @@ def test_the_users_own_kubeconfig_is_not_touched(make: Make) -> None:
     """Its home is left as it was."""
     manager = make()
     manager.start()
-    until(lambda: ready(manager), what=manager.log)
+    until(lambda: works(manager), what=manager.log)
     manager.stop()
 
     assert sorted(path.name for path in manager.home.iterdir()) == []
