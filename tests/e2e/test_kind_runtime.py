@@ -80,7 +80,7 @@ async def test_several_control_planes_are_ours_with_their_load_balancer(runtime:
     await runtime.delete(identity, silent)
     assert Presence.ABSENT is (await runtime.observe(identity)).presence
     assert 3 == len(volumes)
-    assert not volumes & engine.volumes()
+    assert not volumes & engine.leaked_volumes()
 
 
 def volumes_of(identity: Identity) -> set[str]:
@@ -159,7 +159,7 @@ async def test_cancelling_at_any_moment_leaves_nothing_after_a_delete(
     assert Presence.ABSENT is after.presence
     await asyncio.sleep(4)  # longer than the engine takes to make a container: nothing may appear
     assert [] == engine.containers(identity.cluster_name)
-    assert not volumes & engine.volumes()
+    assert not volumes & engine.leaked_volumes()
 
 
 @pytest.mark.parametrize("moment", ["Preparing nodes Started", "Preparing nodes Succeeded", "Starting control-plane Started"])
