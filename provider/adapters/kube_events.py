@@ -1,6 +1,6 @@
 """provider.ports.Recorder: core/v1 Events on our objects. Repeats are counted on one Event, floods are dropped, nothing is raised.
 
-An Event's name is a hash of what it says about which object, so that counting goes on after a restart.
+Counting needs no right to read Events: what was written is remembered, up to a bound, for as long as the process lives.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC
 
 from provider.api.names import EVENTS
 from provider.api.resources import ObjectKey
-from provider.errors import Conflict, ProviderError
+from provider.errors import ProviderError
 from provider.ports import Clock, EventNote, JsonObject, Kube
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ MAX_NAME = 200
 BURST, REFILL_SECONDS = 25, 60.0
 """Events one object may have at once, and the seconds after which it may have one more."""
 REMEMBERED = 2000
-"""Objects whose allowance is remembered."""
+"""Objects whose allowance, and Events whose count, are remembered."""
 
 
 @dataclass(slots=True)
@@ -50,7 +51,9 @@ class EventRecorder:
     def __init__(self, kube: Kube, clock: Clock, instance: str) -> None:
         """`instance` tells managers apart (reportingInstance)."""
         self._kube, self._clock, self._instance = kube, clock, instance
+        self._run = secrets.token_hex(4)
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._counts: OrderedDict[ObjectKey, int] = OrderedDict()
 
     async def record(self, obj: JsonObject, note: EventNote) -> None:
         uid = str(obj["metadata"].get("uid", ""))
@@ -73,20 +76,20 @@ class EventRecorder:
 
     async def _write(self, obj: JsonObject, note: EventNote, uid: str) -> None:
         event = self._event(obj, note, uid)
-        try:
+        key = ObjectKey(event["metadata"]["namespace"], event["metadata"]["name"])
+        count = self._counts.get(key, 0) + 1
+        patch = {"count": count, "lastTimestamp": self._time()}
+        if count == 1 or await self._kube.patch(EVENTS, key, patch) is None:  # the server forgets Events after an hour
             await self._kube.create(EVENTS, event)
-        except Conflict:
-            await self._count(ObjectKey(event["metadata"]["namespace"], event["metadata"]["name"]))
-
-    async def _count(self, key: ObjectKey) -> None:
-        known = await self._kube.get(EVENTS, key)
-        if known is not None:
-            patch = {"count": int(known.get("count") or 1) + 1, "lastTimestamp": self._time()}
-            await self._kube.patch(EVENTS, key, patch)
+            count = 1
+        self._counts[key] = count
+        self._counts.move_to_end(key)
+        if len(self._counts) > REMEMBERED:
+            self._counts.popitem(last=False)
 
     def _event(self, obj: JsonObject, note: EventNote, uid: str) -> JsonObject:
         meta, now = obj["metadata"], self._time()
-        digest = hashlib.sha256(repr((uid, note.type, note.reason, note.message)).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((self._run, uid, note.type, note.reason, note.message)).encode()).hexdigest()[:16]
         return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,

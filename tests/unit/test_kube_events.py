@@ -7,6 +7,7 @@ from typing import Any
 
 from provider.adapters.kube_events import BURST, MAX_MESSAGE, REFILL_SECONDS, EventRecorder
 from provider.api.names import EVENTS, KINDCLUSTERS
+from provider.api.resources import ObjectKey
 from provider.errors import Terminal, Transient
 from provider.ports import EventNote, JsonObject
 from tests.fakes.clock import LoopClock, in_virtual_time
@@ -43,17 +44,43 @@ async def test_an_event_names_its_object_and_says_what_happened() -> None:
 
 
 @in_virtual_time
-async def test_repeats_are_counted_on_the_same_event_even_after_a_restart() -> None:
-    """A flapping cluster makes one line with a number, not a page."""
+async def test_repeats_are_counted_on_the_same_event() -> None:
+    """A flapping cluster makes one line with a number, not a page; the right to read Events is not needed."""
     kube = FakeKube()
-    obj = make(kube)
+    obj, recorder = make(kube), EventRecorder(kube, LoopClock(), "me")
     for _ in range(3):
-        await EventRecorder(kube, LoopClock(), "me").record(obj, READY)
+        await recorder.record(obj, READY)
         await asyncio.sleep(10)
 
     (event,) = events(kube)
     assert event["count"] == 3
     assert event["lastTimestamp"] > event["firstTimestamp"]
+    assert {call.verb for call in kube.calls} == {"create", "patch"}
+
+
+@in_virtual_time
+async def test_an_event_the_server_has_forgotten_is_written_anew() -> None:
+    """Events live for an hour; counting begins again."""
+    kube = FakeKube()
+    obj, recorder = make(kube), EventRecorder(kube, LoopClock(), "me")
+    await recorder.record(obj, READY)
+    (event,) = events(kube)
+    kube.remove(EVENTS, ObjectKey("team", event["metadata"]["name"]))
+    await recorder.record(obj, READY)
+
+    (event,) = events(kube)
+    assert event["count"] == 1
+
+
+@in_virtual_time
+async def test_another_run_writes_its_own_event() -> None:
+    """It cannot know what the one before counted."""
+    kube = FakeKube()
+    obj = make(kube)
+    for _ in range(2):
+        await EventRecorder(kube, LoopClock(), "me").record(obj, READY)
+
+    assert [event["count"] for event in events(kube)] == [1, 1]
 
 
 @in_virtual_time
