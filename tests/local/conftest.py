@@ -33,6 +33,7 @@ def identity(name: str, marker: str = "a") -> Identity:
 
 
 def request(name: str, workers: int = 0, **config: object) -> ClusterRequest:
+    """One control plane and workers; `nodes=[]` asks for none at all."""
     nodes = [{"role": "control-plane"}, *[{"role": "worker"}] * workers]
     return ClusterRequest({"name": name, "nodes": nodes, **config}, None, None, 120.0)
 

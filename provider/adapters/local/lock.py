@@ -14,6 +14,9 @@ from pathlib import Path
 
 from provider.errors import Transient
 
+TRIES = 20
+"""Times that a lock is asked for: somebody who only looks (`in_use`) has it for microseconds."""
+
 
 @contextlib.contextmanager
 def locked(root: Path, name: str, *, keep: Callable[[], bool]) -> Iterator[None]:
@@ -31,17 +34,33 @@ def locked(root: Path, name: str, *, keep: Callable[[], bool]) -> Iterator[None]
         os.close(fd)
 
 
+def in_use(root: Path, name: str) -> bool:
+    """Whether somebody holds the lock of a name."""
+    try:
+        fd = os.open(root / f".{name}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try(fd, fcntl.LOCK_SH)
+    finally:
+        os.close(fd)
+
+
 def _take(path: Path) -> int | None:
     """None when somebody has it. A file that was removed while we waited to open it locks nothing: then again."""
-    while True:
+    for _ in range(TRIES):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(fd).st_ino == path.stat().st_ino:
+        with contextlib.suppress(FileNotFoundError):
+            if _try(fd, fcntl.LOCK_EX) and os.fstat(fd).st_ino == path.stat().st_ino:
                 return fd
-        except BlockingIOError:
-            os.close(fd)
-            return None
-        except FileNotFoundError:
-            pass
         os.close(fd)
+        os.sched_yield()
+    return None
+
+
+def _try(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -17,6 +17,8 @@ CLUSTER_FIELDS = (
     "containerdConfigPatchesJSON6902",
 )
 IPV4 = 4
+NODE_MASK = 24
+"""kube-controller-manager's default --node-cidr-mask-size; with a smaller pod subnet it ends a second after its start."""
 CURE = "or use spec.runtime: kind."
 
 
@@ -66,13 +68,20 @@ def _addresses(networking: Mapping[str, Any]) -> Iterator[Problem]:
 def _subnets(networking: Mapping[str, Any]) -> Iterator[Problem]:
     for field in ("podSubnet", "serviceSubnet"):
         subnet = networking.get(field)
-        if subnet and not _is_ipv4(str(subnet)):
+        if not subnet:
+            continue
+        if (mask := _ipv4_mask(str(subnet))) is None:
             message = f"spec.networking.{field}: {subnet}: the local runtime takes one IPv4 subnet: change it, {CURE}"
+            yield Problem("NotSupported", message, terminal=True)
+        elif field == "podSubnet" and mask > NODE_MASK:
+            message = f"spec.networking.podSubnet: {subnet}: every node gets a /{NODE_MASK} of it: make it that large or larger."
             yield Problem("NotSupported", message, terminal=True)
 
 
-def _is_ipv4(subnet: str) -> bool:
+def _ipv4_mask(subnet: str) -> int | None:
+    """Length of its mask; None for what is no IPv4 subnet."""
     try:
-        return ipaddress.ip_network(subnet, strict=False).version == IPV4
+        network = ipaddress.ip_network(subnet, strict=False)
     except ValueError:
-        return False
+        return None
+    return network.prefixlen if network.version == IPV4 else None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from provider.adapters import process
 from provider.adapters.local import certificates, components, daemons, logs, loopback, nodes, preflight, state, view
-from provider.adapters.local.lock import locked
+from provider.adapters.local.lock import in_use, locked
 from provider.adapters.local.making import Maker
 from provider.adapters.local.state import State, Unreadable
 from provider.adapters.local.threads import to_end
@@ -51,6 +51,8 @@ class LocalRuntime:
         self._short_root = short_root or Path(tempfile.gettempdir())
         self._versions: dict[tuple[str, int], str] = {}
         self._watchers: set[Watcher] = set()
+        self._working: set[str] = set()
+        """Cluster names whose lock this object holds."""
 
     @property
     def name(self) -> str:
@@ -156,10 +158,18 @@ class LocalRuntime:
         except OSError as error:
             return RuntimeObservation(Presence.UNKNOWN, Ownership.NONE, detail=f"{folder} cannot be read: {error}.")
         if current is None:
-            return view.strays(identity, self._root)
+            return self._observe_nothing(identity)
         if other := view.belongs_to_another(identity, current):
             return view.foreign(other)
         return view.cluster(identity, folder, current)
+
+    def _observe_nothing(self, identity: Identity) -> RuntimeObservation:
+        """Absent, unless another manager is about to make it: then nobody can tell."""
+        name = identity.cluster_name
+        if name not in self._working and in_use(self._root, name):
+            detail = f"Another process on this host works on the local cluster {name}; this goes on when it has finished."
+            return RuntimeObservation(Presence.UNKNOWN, reason="NameLocked", detail=detail)
+        return view.strays(identity, self._root)
 
     def _own(self, identity: Identity) -> State | None:
         """Raises NotOurs; Transient when nobody can tell."""
@@ -268,4 +278,8 @@ class LocalRuntime:
         except OSError as error:
             raise Transient("LocalFolderFailed", f"{self._root} cannot be made: {error}.") from error
         with locked(self._root, name, keep=lambda: bool(os.path.lexists(folder) or state.leftovers(folder))):
-            yield
+            self._working.add(name)
+            try:
+                yield
+            finally:
+                self._working.discard(name)

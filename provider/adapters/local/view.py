@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from provider.adapters.local import certificates, components, daemons
+from provider.adapters.local import certificates, components, daemons, logs
 from provider.adapters.local.loopback import HOST
 from provider.adapters.local.state import NodeSpec, State
 from provider.ports import Endpoint, Identity, NodeObservation, NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation
@@ -18,7 +18,7 @@ def cluster(identity: Identity, folder: Path, current: State) -> RuntimeObservat
     endpoint = Endpoint(HOST, current.port) if current.port else None
     overdue = certificates.overdue(folder)
     nodes = tuple(_node(identity, node, current, overdue=overdue) for node in current.nodes)
-    return RuntimeObservation(Presence.PRESENT, Ownership.OURS, nodes, endpoint, endpoint)
+    return RuntimeObservation(Presence.PRESENT, Ownership.OURS, nodes, endpoint, endpoint, detail=_obituary(folder, current))
 
 
 def strays(identity: Identity, root: Path) -> RuntimeObservation:
@@ -43,6 +43,13 @@ def belongs_to_another(identity: Identity, current: State) -> str:
 def port_in_use(current: State | None) -> int:
     """The port that the cluster's own API server listens on; 0 while it does not run."""
     return current.port if current is not None and daemons.alive(current.daemons.get(components.API_SERVER)) else 0
+
+
+def _obituary(folder: Path, current: State) -> str:
+    """Which components have ended, and the last words of the first."""
+    if not (ended := [name for name, daemon in current.daemons.items() if not daemons.alive(daemon)]):
+        return ""
+    return f"Ended: {', '.join(ended)}.{logs.last_words(folder, ended[0])}"
 
 
 def _node(identity: Identity, node: NodeSpec, current: State, *, overdue: bool) -> NodeObservation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from provider.adapters.local import components, daemons, state
+from provider.adapters.local.lock import locked
 from provider.adapters.local.runtime import LocalRuntime
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports import ClusterRequest, Identity, NodeRunState, Ownership, Presence, Step, StepState
@@ -33,6 +35,12 @@ def quiet(step: Step) -> None:
 
 def running(identity: Identity) -> dict[str, list[int]]:
     return {component: [daemon.pid for daemon in found] for component, found in daemons.find(identity.marker).items()}
+
+
+def another_manager(root: Path) -> contextlib.AbstractContextManager[None]:
+    """At work on the name."""
+    root.mkdir()
+    return locked(root, "one", keep=lambda: False)
 
 
 def shown(pid: int) -> str:
@@ -115,7 +123,9 @@ async def test_only_what_has_ended_is_started_again(runtime: LocalRuntime, ident
     for component in (components.API_SERVER, components.KWOK):
         os.kill(before[component][0], signal.SIGKILL)
     await until(lambda: len(running(identity)) == 3)
-    assert {node.state for node in (await runtime.observe(identity)).nodes} == {NodeRunState.STOPPED}
+    drifted = await runtime.observe(identity)
+    assert {node.state for node in drifted.nodes} == {NodeRunState.STOPPED}
+    assert "Ended: kube-apiserver, kwok." in drifted.detail
 
     await runtime.start(identity, quiet)
 
@@ -255,6 +265,16 @@ async def test_one_works_on_a_name_at_a_time(runtime: LocalRuntime, identity: Id
     assert [error.reason for error in refused] == ["NameLocked"]
     assert {component: len(pids) for component, pids in running(identity).items()} == dict.fromkeys(components.ALL, 1)
     await runtime.delete(identity, quiet)
+
+
+async def test_what_another_manager_is_about_to_make_is_not_absent(
+    runtime: LocalRuntime, fake: FakeComponents, identity: Identity, root: Path
+) -> None:
+    """An object must not be let go of between two looks at its folder."""
+    with another_manager(root):
+        seen = await runtime.observe(identity)
+        assert (seen.presence, seen.reason) == (Presence.UNKNOWN, "NameLocked")
+    assert (await runtime.observe(identity)).presence is Presence.ABSENT
 
 
 async def test_leftovers_of_killed_workers_are_swept(runtime: LocalRuntime, root: Path) -> None:
