@@ -257,6 +257,11 @@ def until(done: Callable[[], object], seconds: float, what: str) -> float:
     return time.monotonic() - began
 
 
+def kubernetes_version(api: ManagementAPI) -> str:
+    """Of the management API, "v1.34.4": what the embedded runtime offers too, because it is made of the same binaries."""
+    return str(api.request("GET", "/version")[1]["gitVersion"])
+
+
 def _ready(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
