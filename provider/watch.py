@@ -32,6 +32,7 @@ SERVER_TIMEOUT = 300
 INACTIVITY_TIMEOUT, REQUEST_TIMEOUT, CONNECT_TIMEOUT = 70.0, 30.0, 5.0
 """Seconds. The API server sends bookmarks every minute: 70 s of silence mean a dead stream."""
 PAGE = 500
+FORBIDDEN = 403
 RESTART_FIRST, RESTART_LONGEST = 1.0, 30.0
 """Seconds before the first restart and before any further one: doubled each time."""
 MAX_RESTARTS, RESTART_WINDOW = 5, 600.0
@@ -143,7 +144,12 @@ def make_settings() -> kopf.OperatorSettings:
 def open_session(credentials: Credentials, opened: Callable[[], None]) -> kopf.AiohttpSession:
     """`opened` is called when the API server has begun to answer a watch of KINDClusters: from then on nothing is missed."""
 
+    refused: set[str] = set()
+
     async def note(_: object, __: object, end: aiohttp.TraceRequestEndParams) -> None:
+        if end.response.status == FORBIDDEN and end.url.path not in refused:
+            refused.add(end.url.path)  # kopf tries for ever; once per path and login is enough to say
+            log.error("Listening is forbidden: grant list and watch (config/rbac)", extra={"path": end.url.path})
         watches = end.url.query.get("watch") == "true" and end.url.path.endswith(f"/{names.KINDCLUSTERS.plural}")
         if watches and end.response.ok:
             opened()

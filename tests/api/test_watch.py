@@ -261,6 +261,28 @@ async def test_an_outage_of_the_api_server_is_survived(management: ManagementAPI
         await keys.has(key)
 
 
+async def test_missing_permissions_are_said_once(
+    management: ManagementAPI, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """kopf would go on trying in silence; a person must learn what to grant."""
+    keys = Keys()
+    kubeconfig = management.kubeconfig_for("nobody")
+
+    async def enter() -> Login:
+        return await login(str(kubeconfig), "", tmp_path)
+
+    watch = Watch(enter, keys.add, keys.give_up)
+    watch.start()
+    try:
+        await until(lambda: [record for record in caplog.records if "forbidden" in record.getMessage()])
+        assert not watch.ready
+    finally:
+        await watch.stop()
+
+    paths = [record.path for record in caplog.records if "forbidden" in record.getMessage()]  # type: ignore[attr-defined]
+    assert len(paths) == len(set(paths))
+
+
 async def test_a_watch_that_dies_is_started_again_and_lists_anew(
     management: ManagementAPI, proxy: APIProxy, tmp_path: Path
 ) -> None:
