@@ -18,6 +18,14 @@ from tests.fakes.clock import LoopClock, in_virtual_time
 from tests.fakes.kube import FakeKube
 
 KEY = ObjectKey("default", LEASE_NAME)
+HOLD = """
+import sys
+from pathlib import Path
+from provider.leader import only_process
+with only_process(Path(sys.argv[1])):
+    print(1, flush=True)
+    input()
+"""
 
 
 def now() -> float:
@@ -207,9 +215,8 @@ def test_the_identity_survives_a_restart(tmp_path: Path) -> None:
 
 def test_a_state_folder_has_one_process(tmp_path: Path) -> None:
     """The second is told which pid is in its way; the lock ends with the process, however it ends."""
-    hold = "import sys; from pathlib import Path; from provider.leader import only_process\nwith only_process(Path(sys.argv[1])):\n  print(1, flush=True); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline()
