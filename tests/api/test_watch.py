@@ -67,9 +67,13 @@ def install(api: ManagementAPI, crd: dict[str, Any]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def silent_kopf(caplog: pytest.LogCaptureFixture) -> None:
+def silent_kopf() -> Iterator[None]:
     """As in the product (observability.logs): kopf's tracebacks of what these tests break on purpose help nobody."""
-    caplog.set_level(logging.CRITICAL, logger="kopf")
+    logger = logging.getLogger("kopf")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
 
 
 @pytest.fixture
