@@ -138,7 +138,7 @@ class Reconciler:
     async def _decide(self, scope: Scope, record: Record) -> Plan:
         decision = plan(self._facts(scope, record))
         if decision.action is Action.CREATE:
-            await find_rival(scope, self._kube, self._options.namespace)
+            await find_rival(scope, self._kube, self._sharing_name(scope.key))
             decision = plan(self._facts(scope, record))
         if decision.reason is Reason.NAME_CONFLICT:
             self._waiting_for_name[self._names[scope.key]].add(scope.key)
@@ -254,6 +254,9 @@ class Reconciler:
         self._release_name(key)
         self._names.pop(key, None)
         return Result()
+
+    def _sharing_name(self, key: ObjectKey) -> list[ObjectKey]:
+        return sorted((other for other, name in self._names.items() if name == self._names[key] and other != key), key=str)
 
     def _release_name(self, key: ObjectKey) -> None:
         for waiting in self._waiting_for_name.pop(self._names.get(key, ""), set()):

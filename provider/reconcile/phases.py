@@ -6,6 +6,8 @@ from the scope afterwards, whatever happened here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from provider.api import names
 from provider.api.v1alpha1 import ControlPlaneEndpoint
 from provider.errors import Conflict
@@ -44,16 +46,19 @@ async def ensure_endpoint(scope: Scope, kube: Kube) -> None:
     scope.spec = scope.spec.model_copy(update={"control_plane_endpoint": endpoint})
 
 
-async def find_rival(scope: Scope, kube: Kube, namespace: str | None) -> None:
-    """Look for an older claim to the cluster name; needed only when nothing stands there and a create would be next."""
+async def find_rival(scope: Scope, kube: Kube, same_name: Iterable[ObjectKey]) -> None:
+    """Look for an older claim among the objects known to want the same cluster name; needed only before a create.
+
+    An object that this manager has not seen yet is missed: harmless, as it will find the name taken and wait.
+    """
     if scope.identity is None or scope.observation is None or scope.observation.presence is not Presence.ABSENT:
         return
-    mine = _claim(scope.obj)
-    for other in await kube.list(names.KINDCLUSTERS, namespace=namespace):
-        if other["metadata"]["uid"] == scope.meta["uid"] or not (other.get("spec") or {}).get("identity"):
+    for key in same_name:
+        other = await kube.get(names.KINDCLUSTERS, key)
+        if other is None or not (other.get("spec") or {}).get("identity"):
             continue
-        if cluster_name_of(other) == scope.identity.cluster_name and _claim(other) < mine:
-            scope.rival = f"{other['metadata']['namespace']}/{other['metadata']['name']}"
+        if cluster_name_of(other) == scope.identity.cluster_name and _claim(other) < _claim(scope.obj):
+            scope.rival = str(key)
             return
 
 

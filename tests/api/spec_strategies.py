@@ -26,7 +26,8 @@ def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
 
 NAMES = matching(patterns.LABEL_PATTERN, 40)
 IMAGES = matching(patterns.IMAGE_PATTERN, 512)
-PATHS = matching(patterns.PATH_PATTERN, 255)
+LONGEST_PATH = 255
+PATHS = matching(patterns.PATH_PATTERN, LONGEST_PATH)
 TEXTS = st.lists(st.text(max_size=30), max_size=3)
 LABELS = st.dictionaries(
     matching(patterns.LABEL_KEY_PATTERN, 317).filter(lambda key: "kubernetes.io/" not in key and "k8s.io/" not in key),
@@ -42,7 +43,9 @@ JSON6902 = st.lists(
 MOUNTS = st.lists(
     st.builds(
         lambda required, optional: required | optional,
-        st.fixed_dictionaries({"hostPath": PATHS, "containerPath": PATHS.map(lambda path: "/mnt" + path)}),
+        st.fixed_dictionaries(
+            {"hostPath": PATHS, "containerPath": PATHS.map(lambda path: ("/mnt" + path)[:LONGEST_PATH].rstrip("/."))}
+        ),
         some(
             readOnly=st.booleans(),
             selinuxRelabel=st.booleans(),
