@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from provider.api import names
+from provider.api.resources import ObjectKey
 from provider.api.v1alpha1 import ControlPlaneEndpoint
 from provider.errors import Conflict
 from provider.ports import JsonObject, Kube, Presence
