@@ -93,6 +93,7 @@ class Command:
     """Seconds."""
     stdin: str = ""
     max_output: int = MAX_OUTPUT
+    grace: float = GRACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,14 +237,14 @@ class _Running:
                 async with _reader(out) as stdout, _reader(err) as stderr:
                     yield _Running(process, stdout, stderr)
             finally:
-                await _uninterrupted(_end(process, job))
+                await _uninterrupted(_end(process, command.grace, job))
 
 
-async def _end(process: asyncio.subprocess.Process, job: Job | None) -> None:
+async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | None) -> None:
     """Leave nothing of the session behind."""
     if job is None:
         if process.returncode is None:
-            await _stop(process)
+            await _stop(process, grace)
         return
     session = process.pid
     if process.returncode is None:
@@ -253,10 +254,10 @@ async def _end(process: asyncio.subprocess.Process, job: Job | None) -> None:
         job.on_torn()
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:
     _signal_group(process.pid, signal.SIGTERM)
     try:
-        async with asyncio.timeout(GRACE):
+        async with asyncio.timeout(grace):
             await process.wait()
     except TimeoutError:
         pass

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import io
-import json
 import stat
 import tarfile
 from collections.abc import AsyncIterator, Callable
@@ -115,7 +115,7 @@ async def test_children_see_only_what_they_need_of_the_environment(
     }
     runtime = make_runtime(environment=fake.env | secret | {"DOCKER_CONTEXT": "default", "HTTPS_PROXY": "http://p:1"})
     await runtime.create(identity, request_for(), silent)
-    env = json.loads((fake.folder / "last-env.json").read_text())
+    env = ast.literal_eval((fake.folder / "last-env").read_text())
 
     assert not {"KUBECONFIG", "TOKEN", "KIND_CLUSTER_NAME", "NO_PROXY"} & set(env)
     wanted = {
@@ -134,7 +134,7 @@ async def test_the_load_balancer_is_ours_by_its_proxy_variable(
     runtime = make_runtime(environment=fake.env | {"no_proxy": "example.org"})
     await runtime.create(identity, request_for(control_planes=3), silent)
     seen = await runtime.observe(identity)
-    env = json.loads((fake.folder / "last-env.json").read_text())
+    env = ast.literal_eval((fake.folder / "last-env").read_text())
 
     assert Ownership.OURS is seen.ownership
     assert Endpoint("demo-external-load-balancer", 6443) == seen.internal_endpoint
@@ -245,7 +245,7 @@ async def test_a_deadline_ends_the_create_and_what_it_made(
     fake.fault("kind create", hang_after_nodes=True)
 
     with pytest.raises(Transient) as caught:
-        await runtime.create(identity, request_for(timeout=1.5), silent)
+        await runtime.create(identity, request_for(timeout=0.8), silent)
     assert "CreateTimeout" == caught.value.reason
     assert [] == fake.names()
 

@@ -82,7 +82,7 @@ if os.fork() == 0:
 time.sleep(60)
 """
     with pytest.raises(CommandTimeout):
-        await process.run(command(code, timeout=0.5))
+        await process.run(command(code, timeout=0.5, grace=0.2))
     await until(lambda: strays.start_time(int(mark.read_text())) is None)
 
 
@@ -137,8 +137,9 @@ async def test_a_job_leaves_no_child_behind(tmp_path: Path) -> None:
     child = "import sys, time; time.sleep(float(sys.argv[1])); open(sys.argv[2], 'w')"
     code = f"""
 import os, sys
-for seconds, name in (("1.3", "finish"), ("3", "kill")):
+for seconds, name in (("0.3", "finish"), ("3", "kill")):
     if os.fork() == 0:
+        [os.dup2(os.open(os.devnull, os.O_RDWR), fd) for fd in (1, 2)]
         os.execv(sys.executable, [sys.executable, "-ISc", {child!r}, seconds, {str(tmp_path)!r} + "/" + name])
 """
     torn: list[str] = []

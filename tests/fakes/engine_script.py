@@ -1,0 +1,286 @@
+"""The commands' side of engine_cli: one call of a fake `docker`, `podman`, `nerdctl` or `kind`.
+
+Many of these run in every test, so what starts them imports next to nothing: state and faults are Python literals, json comes in only
+where the real command speaks JSON.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CLUSTER, ROLE = "io.x-k8s.kind.cluster", "io.x-k8s.kind.role"
+STEPS = (
+    "Ensuring node image (kindest/node:fake) 🖼",
+    "Preparing nodes 📦",
+    "Writing configuration 📜",
+    "Starting control-plane 🕹️",
+)
+LAST_STEPS = ("Installing CNI 🔌", "Installing StorageClass 💾")
+
+
+class Locked:
+    """The state belongs to one process at a time."""
+
+    def __init__(self, folder: str) -> None:
+        self._path = f"{folder}/state.lock"
+
+    def __enter__(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def read(path: str) -> Any:
+    """A file of our own, holding one Python literal."""
+    with open(path) as file:  # noqa: PTH123 - pathlib costs more than all the rest
+        return eval(file.read(), {})  # noqa: S307 - written by `write` below
+
+
+def write(path: str, value: object) -> None:
+    with open(path, "w") as file:  # noqa: PTH123
+        file.write(repr(value))
+
+
+def new_container(state: dict[str, Any], cluster: str, name: str, role: str, **more: Any) -> dict[str, Any]:
+    """In the shape of the Docker Engine API's ContainerInspect, as far as anybody looks."""
+    number = state["next"]
+    state["next"] += 1
+    container: dict[str, Any] = {
+        "Id": f"{number:064x}",
+        "Name": f"/{name}",
+        "unready": more.get("unready", False),
+        "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:00Z", "ExitCode": 0},
+        "Config": {
+            "Labels": {CLUSTER: cluster, ROLE: role},
+            "Env": more.get("env", []),
+            "Image": more.get("image", "kindest/node:fake"),
+        },
+        "Mounts": [{"Type": "bind", "Source": "/dev/null", "Destination": place} for place in more.get("mounts", [])],
+        "HostConfig": {"PortBindings": {}},
+        "NetworkSettings": {"Ports": {}, "Networks": {"kind": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": ""}}},
+    }
+    if role != "worker":
+        bound = {"6443/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(40000 + number)}]}
+        container["HostConfig"]["PortBindings"] = bound
+    state["containers"].append(container)
+    set_status(container, more.get("status", "running"))
+    return container
+
+
+def set_status(container: dict[str, Any], status: str) -> None:
+    running = status == "running"
+    container["State"] |= {"Status": status, "ExitCode": 0 if status in ("running", "paused") else 137}
+    container["NetworkSettings"]["Ports"] = container["HostConfig"]["PortBindings"] if running else {}
+
+
+# --- the commands' side ----------------------------------------------------------------------------------------------------------
+
+
+def pause() -> None:
+    import signal
+
+    signal.pause()
+
+
+def dumps(value: object) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+class Script:
+    """One call of a fake command."""
+
+    def __init__(self, folder: str, program: str, args: list[str]) -> None:
+        self.folder, self.program, self.args = folder, program, args
+        with Locked(folder), open(f"{folder}/calls.log", "a") as log:  # noqa: PTH123
+            log.write(repr([program, *args]) + "\n")
+
+    def run(self) -> int:
+        verb = self.args[0]
+        fault = self._fault(f"{self.program} {verb}")
+        if fault.get("hang"):
+            pause()
+        sys.stdout.write(fault.get("stdout", ""))
+        if "code" in fault and "made" not in fault:
+            sys.stderr.write(fault.get("stderr", ""))
+            return int(fault["code"])
+        if "stdout" in fault:
+            return 0
+        if self.program == "kind":
+            return self._kind(verb, fault)
+        return int(getattr(self, f"do_{verb}")(self.args[1:]) or 0)
+
+    def _fault(self, verb: str) -> dict[str, Any]:
+        with Locked(self.folder):
+            faults = read(f"{self.folder}/faults")
+            fault = faults.get(verb, [])[:1]
+            faults[verb] = faults.get(verb, [])[1:]
+            write(f"{self.folder}/faults", faults)
+        return fault[0] if fault else {}
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = read(f"{self.folder}/state")
+        return found
+
+    def save(self, state: dict[str, Any]) -> None:
+        write(f"{self.folder}/state", state)
+
+    def say(self, text: str) -> None:
+        sys.stdout.write(text + "\n")
+
+    def path(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    # engine
+
+    def do_info(self, _: list[str]) -> None:
+        self.say(dumps(self.state()["info"]))
+
+    def do_ps(self, args: list[str]) -> None:
+        with Locked(self.folder):
+            found = self.state()["containers"]
+        if "-q" in args:
+            return self.say("\n".join(container["Id"] for container in found))
+        for one in found:
+            labels = ",".join(f"{key}={value}" for key, value in one["Config"]["Labels"].items())
+            self.say(dumps({"ID": one["Id"], "Labels": labels}))
+        return None
+
+    def do_inspect(self, args: list[str]) -> int:
+        with Locked(self.folder):
+            wanted, present = (
+                args[2:],
+                {container["Id"]: container for container in self.state()["containers"] if not container["unready"]},
+            )
+        self.say(dumps([present[one] for one in wanted if one in present]))
+        for missing in [one for one in wanted if one not in present]:
+            sys.stderr.write(f"Error: No such object: {missing}\n")
+        return int(any(one not in present for one in wanted))
+
+    def do_rm(self, args: list[str]) -> None:
+        with Locked(self.folder):
+            state = self.state()
+            state["containers"] = [one for one in state["containers"] if one["Id"] not in args]
+            self.save(state)
+
+    def do_start(self, args: list[str]) -> None:
+        self._set(args, "running")
+
+    def do_unpause(self, args: list[str]) -> None:
+        self._set(args, "running")
+
+    def do_volume(self, _: list[str]) -> None: ...
+
+    def do_logs(self, args: list[str]) -> None:
+        if not os.path.exists(self.path("node.log")):  # noqa: PTH110
+            return self.say("booting")
+        with open(self.path("node.log")) as file:  # noqa: PTH123
+            return self.say(file.read())
+
+    def do_cp(self, args: list[str]) -> int:
+        """`cp ID:PATH -`: the tar stream that the test put into admin.tar."""
+        if not os.path.exists(self.path("admin.tar")):  # noqa: PTH110
+            sys.stderr.write("Error: Could not find the file /etc/kubernetes/admin.conf in container\n")
+            return 1
+        with open(self.path("admin.tar"), "rb") as file:  # noqa: PTH123
+            sys.stdout.buffer.write(file.read())
+        return 0
+
+    def do_events(self, _: list[str]) -> None:
+        """Lines of events.log as they come; ends when the file `events.stop` appears."""
+        with open(self.path("events.log"), "a+") as lines:  # noqa: PTH123
+            lines.seek(0)
+            while not os.path.exists(self.path("events.stop")):  # noqa: PTH110
+                sys.stdout.write(lines.readline())
+                sys.stdout.flush()
+                time.sleep(0.01)
+
+    def do_run(self, args: list[str]) -> None:
+        """`run SECONDS CLUSTER NAME MOUNT`: a container that shows up late."""
+        time.sleep(float(args[0]))
+        with Locked(self.folder):
+            state = self.state()
+            new_container(state, args[1], args[2], "control-plane", mounts=[args[3]], status="created")
+            self.save(state)
+
+    def _set(self, ids: list[str], status: str) -> None:
+        with Locked(self.folder):
+            state = self.state()
+            for container in state["containers"]:
+                if container["Id"] in ids:
+                    set_status(container, status)
+            self.save(state)
+
+    # kind
+
+    def _kind(self, verb: str, fault: dict[str, Any]) -> int:
+        if verb == "version":
+            self.say(f"kind {self.state()['kind']} go1.99 linux/amd64")
+            return 0
+        if verb == "export":
+            os.makedirs(self.args[2], exist_ok=True)  # noqa: PTH103
+            with open(f"{self.args[2]}/docker-info.txt", "w") as file:  # noqa: PTH123
+                file.write("HTTP Proxy: http://user:secret@proxy\nName: x\n")
+            return 0
+        return self._create(fault)
+
+    def _create(self, fault: dict[str, Any]) -> int:
+        if fault.get("ignore"):
+            return 0
+        text = sys.stdin.read()
+        with open(self.path("last-config.yaml"), "w") as file:  # noqa: PTH123
+            file.write(text)
+        write(self.path("last-env"), dict(os.environ))
+        name = self.args[self.args.index("--name") + 1]
+        mount = next(line.split()[-1] for line in text.splitlines() if "/kind/owner/" in line)
+        roles = [line.split()[-1] for line in text.splitlines() if "role: " in line]
+        return self._make(name, roles, mount, fault)
+
+    def _make(self, name: str, roles: list[str], mount: str, fault: dict[str, Any]) -> int:
+        if "spawn" in fault:
+            script = self.path("bin/docker")
+            if os.fork() == 0:
+                os.execv(script, [script, "run", str(fault["spawn"]), name, f"{name}-control-plane", mount])  # noqa: S606
+        self._say(STEPS[:2])
+        for index, role in enumerate(roles[: fault.get("made", len(roles))]):
+            number = "" if index == 0 or roles[index - 1] != role else str(index)
+            self._add(name, f"{name}-{role}{number}", role, mounts=[mount])
+        if roles.count("control-plane") > 1:
+            env = [f"NO_PROXY={os.environ.get('NO_PROXY', '')}"]
+            self._add(name, f"{name}-external-load-balancer", "external-load-balancer", env=env)
+        if intruder := fault.get("intruder"):
+            self._add(name, f"{name}-{intruder}", intruder)
+        if fault.get("hang_after_nodes"):
+            pause()
+        if "code" in fault and not fault.get("late"):
+            sys.stderr.write(fault.get("stderr", ""))
+            return int(fault["code"])
+        self._say([*STEPS[2:], *LAST_STEPS, *(["Joining worker nodes 🚜"] if "worker" in roles else [])])
+        sys.stderr.write(fault.get("stderr", ""))
+        return int(fault.get("code", 0))
+
+    def _add(self, cluster: str, name: str, role: str, **more: Any) -> None:
+        with Locked(self.folder):
+            state = self.state()
+            new_container(state, cluster, name, role, **more)
+            self.save(state)
+
+    def _say(self, steps: Any) -> None:
+        for step in steps:
+            sys.stderr.write(f" • {step}  ...\n ✓ {step}\n")
+            sys.stderr.flush()
+
+
+def main() -> None:
+    folder, _, program = sys.argv[0].rpartition("/bin/")
+    sys.exit(Script(folder, program, sys.argv[1:]).run())
