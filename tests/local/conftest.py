@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
+import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,15 +25,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.skip(reason=reason))
 
 
+RUN = os.environ.setdefault("CAPKIND_TEST_RUN", secrets.token_hex(4))
+"""Part of every marker, inherited by children: two runs on one machine must not take each other's processes for their own."""
+
+
 def find_tool(name: str) -> str | None:
     with contextlib.suppress(tools.ToolMissing):
         return tools.find(name)
     return None
 
 
+RUN = os.environ.setdefault("CAPKIND_TEST_RUN", secrets.token_hex(4))
+"""Part of every marker, so that two runs at once on one machine do not end each other's processes. Children of a run inherit it."""
+
+
 def identity(name: str, marker: str = "a") -> Identity:
     """`marker`: one hexadecimal digit, repeated."""
-    return Identity(name, marker * 24 + "10ca1e57", f"default/{name}")
+    return Identity(name, marker * 24 + RUN, f"default/{name}")
 
 
 def request(name: str, workers: int = 0, **config: object) -> ClusterRequest:
