@@ -151,10 +151,11 @@ def test_nothing_is_made_while_paused(managed: Managed, by_cluster: bool, by_ann
 
     managed.apply(text)
 
-    managed.manager.wait(30, lambda: managed.condition(name, "Paused"), "core has seen it")
-    if by_annotation and not by_cluster:
+    if by_cluster:  # core does nothing for it, so that no Cluster owns it
+        managed.manager.wait(30, lambda: managed.condition(name, "Paused").get("status") == "True", "core says that it is paused")
+        managed.manager.wait_reason(name, "Ready", "WaitingForOwner")
+    else:
         managed.wait_paused(name)
-    time.sleep(2)
     assert not (managed.local / name).exists()
 
     managed.annotate(name, PAUSED, None)
@@ -175,7 +176,7 @@ def test_a_deletion_waits_for_the_end_of_a_pause(managed: Managed) -> None:
     managed.delete(name)
 
     managed.manager.wait(30, lambda: "deletionTimestamp" in managed.kindcluster(name)["metadata"], "core deletes the KINDCluster")
-    time.sleep(2)
+    managed.manager.wait(30, lambda: "deletion waits" in managed.manager.condition(name, "Paused")["message"], "it says so")
     assert FINALIZER in managed.kindcluster(name)["metadata"]["finalizers"]
     assert "Paused" == managed.manager.condition(name, "Paused")["reason"]
     assert before == managed.processes(name)

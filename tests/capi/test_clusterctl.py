@@ -136,7 +136,9 @@ def test_delete_removes_the_provider_and_init_brings_it_back(initialised: Manage
     everything = ("delete", "--infrastructure", "kind", "--include-crd", "--include-namespace")
     initialised.kubectl("apply", "-f", "config/samples/minimal.yaml")
     refused = clusterctl.run(*everything, check=False)
-    assert refused.returncode != 0 and "Please delete these objects first" in refused.stderr, "CRDs are not deleted under living clusters"
+    assert refused.returncode != 0 and "Please delete these objects first" in refused.stderr, (
+        "CRDs are not deleted under living clusters"
+    )
     initialised.kubectl("delete", "kindcluster", "minimal")
     clusterctl.run(*everything)
 
