@@ -1,4 +1,4 @@
-"""What every Runtime promises (ports.Runtime), held against each implementation: the fake in memory, and kind on a real engine."""
+"""What every Runtime promises (ports.Runtime), held against each: the fake in memory, kind on a real engine, local processes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ import yaml
 
 from provider.errors import NotOurs, Terminal, Transient
 from provider.ports import NodeRole, NodeRunState, Ownership, Presence, Step, StepState
-from tests.harness.runtimes import FakeSubject, KindSubject, Subject, identity
+from tests.harness.runtimes import FakeSubject, KindSubject, LocalSubject, Subject, identity
 
 
 def silent(_: Step) -> None: ...
 
 
-@pytest.fixture(params=["fake", "kind"])
+@pytest.fixture(params=["fake", "kind", "local"])
 def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
     if request.param == "kind" and (reason := KindSubject.missing()):
         pytest.skip(reason)
-    subject: Subject = KindSubject(tmp_path) if request.param == "kind" else FakeSubject()
+    if request.param == "local" and (reason := LocalSubject.missing()):
+        pytest.skip(reason)
+    subject: Subject
+    match request.param:
+        case "kind":
+            subject = KindSubject(tmp_path)
+        case "local":
+            subject = LocalSubject(tmp_path / "local")
+        case _:
+            subject = FakeSubject()
     yield subject
     subject.clean()
 
@@ -125,7 +134,7 @@ async def test_a_cancelled_create_can_be_deleted_at_once(subject: Subject, name:
     runtime, who, begun = subject.runtime, identity(name), asyncio.Event()
 
     def tell(step: Step) -> None:
-        if step.name == "Preparing nodes":
+        if step.name == subject.first_step:
             begun.set()
 
     task = asyncio.create_task(runtime.create(who, subject.request(name), tell))
@@ -176,5 +185,5 @@ async def test_only_known_errors_are_raised(subject: Subject, name: str) -> None
     """Whatever is wrong with a request becomes one of the errors a reconciler knows, and leaves nothing."""
     with pytest.raises(Terminal) as caught:
         await subject.runtime.create(identity(name), subject.refused_request(name), silent)
-    assert "ConfigRejected" == caught.value.reason
+    assert subject.refusal == caught.value.reason
     assert not subject.fingerprint(name)

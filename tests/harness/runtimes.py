@@ -9,12 +9,18 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from provider.adapters import strays
 from provider.adapters.kind import KindOptions, KindRuntime
+from provider.adapters.local import components, state
+from provider.adapters.local.lock import locked
+from provider.adapters.local.runtime import LocalRuntime
 from provider.adapters.locks import NameLocks
 from provider.errors import Terminal
 from provider.ports import ClusterRequest, Identity, NodeRunState, Runtime
@@ -29,6 +35,10 @@ class Subject(Protocol):
 
     announces: bool
     """Its event stream begins with an event that says it is connected."""
+    first_step: str
+    """Name of the step of a create by which something has been made."""
+    refusal: str
+    """Reason that `refused_request` is refused with."""
 
     @property
     def runtime(self) -> Runtime: ...
@@ -71,6 +81,8 @@ class FakeSubject:
     """The fake that the reconciler's tests run against."""
 
     announces = False
+    first_step = "Preparing nodes"
+    refusal = "ConfigRejected"
 
     def __init__(self) -> None:
         self.runtime = FakeRuntime()
@@ -105,6 +117,8 @@ class KindSubject:
     """Real kind on a real engine."""
 
     announces = True
+    first_step = "Preparing nodes"
+    refusal = "ConfigRejected"
 
     def __init__(self, state_dir: Path) -> None:
         self._locks = NameLocks(state_dir / "locks")
@@ -149,3 +163,63 @@ class KindSubject:
     def clean(self) -> None:
         for name in self._names:
             engine.remove_cluster(name)
+
+
+class LocalSubject:
+    """Real Kubernetes binaries as local processes."""
+
+    announces = True
+    first_step = "Starting control-plane"
+    refusal = "NotSupported"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.runtime = LocalRuntime(root, tools.find, fsync=False)
+
+    @staticmethod
+    def missing() -> str:
+        """Why it cannot be tested here; empty when it can."""
+        return tools.missing(*components.ALL)
+
+    def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
+        return ClusterRequest(config(name, workers), None, None, 120.0)
+
+    def refused_request(self, name: str) -> ClusterRequest:
+        return replace(self.request(name), config={**config(name, 0), "networking": {"podSubnet": "nonsense"}})
+
+    def add_foreign(self, name: str) -> None:
+        """A folder that names another owner is a local cluster to everybody; no processes are needed."""
+        state.make(self._root / name, state.State(marker="somebody", holder="some/body", nodes=()), lambda _: None)
+
+    def fingerprint(self, name: str) -> object:
+        files = [(str(path), path.stat().st_mtime_ns) for path in sorted(self._root.glob(f"{name}*/*")) if path.suffix != ".log"]
+        return [*files, *sorted(self._processes(name).items())]
+
+    def stop(self, node: str) -> None:
+        (pid,) = (
+            pid for pid, argv in self._processes(node.removesuffix("-control-plane")).items() if "kube-apiserver" in argv[0]
+        )
+        os.kill(pid, signal.SIGKILL)
+        while strays.start_time(pid) is not None:
+            time.sleep(0.01)
+
+    @contextlib.asynccontextmanager
+    async def lock(self, name: str) -> AsyncIterator[object]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        with locked(self._root, name, keep=lambda: False):
+            yield None
+
+    def clean(self) -> None:
+        for pid in self._processes(""):
+            os.kill(pid, signal.SIGKILL)
+
+    def _processes(self, name: str) -> dict[int, list[str]]:
+        """Pid to arguments of all whose home is the cluster's folder, or below the root for an empty name. Not by their mark: that is
+        what is being tested."""
+        home, found = f"HOME={self._root / name}".encode(), {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                environ = (entry / "environ").read_bytes().split(b"\0")
+                if any(word == home or (not name and word.startswith(home + b"/")) for word in environ):
+                    found[int(entry.name)] = (entry / "cmdline").read_text().split("\0")
+        return found

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,10 +31,6 @@ def find_tool(name: str) -> str | None:
     with contextlib.suppress(tools.ToolMissing):
         return tools.find(name)
     return None
-
-
-RUN = os.environ.setdefault("CAPKIND_TEST_RUN", secrets.token_hex(4))
-"""Part of every marker, so that two runs at once on one machine do not end each other's processes. Children of a run inherit it."""
 
 
 def identity(name: str, marker: str = "a") -> Identity:

@@ -26,12 +26,12 @@ def problems(request: ClusterRequest, available: str) -> list[Problem]:
     """`available`: the version of the binaries, "v1.34.4"."""
     networking = request.config.get("networking") or {}
     found = [*_containers(request.config), *_addresses(networking), *_subnets(networking)]
-    if (problem := version_problem(request, available)) is not None:
+    if (problem := _version(request, available)) is not None:
         found.append(problem)
     return found
 
 
-def version_problem(request: ClusterRequest, available: str) -> Problem | None:
+def _version(request: ClusterRequest, available: str) -> Problem | None:
     if request.version in (None, available):
         return None
     message = (

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -32,8 +33,8 @@ from provider.ports import (
     StepState,
 )
 
-RESCAN_SECONDS = 30.0
-"""How often the events stream looks for clusters that another manager of this host has made or mended, and bounds the logs."""
+RESCAN_SECONDS = 5.0
+"""How often the events stream looks for what somebody else has made, mended or removed, and bounds the logs."""
 VERSION_SECONDS = 10.0
 
 FindTool = Callable[[str], str | None]
@@ -97,8 +98,10 @@ class LocalRuntime:
         self._watchers.add(watcher)
         try:
             await asyncio.to_thread(self._sweep)
+            watcher.watch(await asyncio.to_thread(self._all))
+            yield RuntimeEvent(None)
             while True:
-                watcher.watch({name: current.daemons.values() for name, current in await asyncio.to_thread(self._all)})
+                watcher.watch(await asyncio.to_thread(self._all))
                 if (name := await watcher.next(RESCAN_SECONDS)) is not None:
                     yield RuntimeEvent(name)
         finally:
@@ -113,8 +116,8 @@ class LocalRuntime:
 
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         maker = await self._maker(identity, progress)
-        if (problem := preflight.version_problem(request, maker.version)) is not None:
-            raise Terminal(problem.reason, problem.message)
+        if refused := preflight.problems(request, maker.version):
+            raise Terminal(refused[0].reason, " ".join(problem.message for problem in refused))
         with self._locked(identity):
             await to_end(self._remove_own, identity)
             try:
@@ -130,9 +133,10 @@ class LocalRuntime:
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
         with self._locked(identity):
+            began = time.monotonic()
             progress(Step("Ending processes", StepState.STARTED))
             await to_end(self._remove_own, identity)
-            progress(Step("Ending processes", StepState.SUCCEEDED))
+            progress(Step("Ending processes", StepState.SUCCEEDED, time.monotonic() - began))
         self._wake()
 
     async def start(self, identity: Identity, progress: Progress) -> None:
@@ -246,13 +250,14 @@ class LocalRuntime:
             raise Transient("ToolsMissing", f"{path} cannot be run on this machine: {error}.") from error
         return self._versions[key]
 
-    def _all(self) -> list[tuple[str, State]]:
-        """Every cluster below the root, whoever's; their logs are bounded on the way."""
-        found = []
+    def _all(self) -> dict[str, list[daemons.Daemon]]:
+        """Everything below the root, whoever's, and its processes; the logs are bounded on the way."""
+        found: dict[str, list[daemons.Daemon]] = {}
         for folder in state.clusters(self._root):
+            found[folder.name] = []
             with contextlib.suppress(Unreadable, OSError):
                 if (current := state.read(folder)) is not None:
-                    found.append((folder.name, current))
+                    found[folder.name] = list(current.daemons.values())
                     logs.bound(folder)
         return found
 

@@ -15,7 +15,7 @@ ID_LENGTH = 12
 
 def cluster(identity: Identity, folder: Path, current: State) -> RuntimeObservation:
     """The identity's own cluster. A dead process is drift like a stopped container, and so is a certificate about to end."""
-    endpoint = Endpoint(HOST, current.port) if current.port else None
+    endpoint = Endpoint(HOST, port) if (port := port_in_use(current)) else None
     overdue = certificates.overdue(folder)
     nodes = tuple(_node(identity, node, current, overdue=overdue) for node in current.nodes)
     return RuntimeObservation(Presence.PRESENT, Ownership.OURS, nodes, endpoint, endpoint, detail=_obituary(folder, current))

@@ -1,4 +1,4 @@
-"""Hearing of the end of daemons: one pidfd each, read by the event loop. No polling, no cost while nothing ends."""
+"""Hearing of what happens to clusters: the end of a daemon through its pidfd, at once; other changes when somebody has looked."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from provider.adapters.local.daemons import Daemon, alive, reap
 
 
 class Watcher:
-    """Tells the names of clusters whose daemons ended, once for each daemon. Use from one event loop."""
+    """Tells the names of clusters that came, went or changed, and of those whose daemons ended, once each. Use from one event loop."""
 
     def __init__(self) -> None:
-        self._ended: asyncio.Queue[str | None] = asyncio.Queue()
+        self._heard: asyncio.Queue[str | None] = asyncio.Queue()
+        self._known: dict[str, frozenset[Daemon]] | None = None
         self._watched: dict[Daemon, int] = {}
         self._told: set[Daemon] = set()
 
     def watch(self, clusters: Mapping[str, Iterable[Daemon]]) -> None:
-        """All daemons that matter now; those of an earlier call that are not among them are forgotten."""
-        names = {daemon: name for name, daemons in clusters.items() for daemon in daemons}
+        """All clusters there are now. The first call tells nothing but deaths."""
+        now = {name: frozenset(daemons) for name, daemons in clusters.items()}
+        before, self._known = now if self._known is None else self._known, now
+        for name in sorted(now.keys() | before.keys()):
+            if now.get(name) != before.get(name):
+                self._heard.put_nowait(name)
+        names = {daemon: name for name, daemons in now.items() for daemon in daemons}
         self._told &= names.keys()
         for daemon in self._watched.keys() - names.keys():
             self._release(daemon)
@@ -30,12 +36,12 @@ class Watcher:
     async def next(self, seconds: float) -> str | None:
         """The next name; None after this long without one, or when woken."""
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(self._ended.get(), seconds)
+            return await asyncio.wait_for(self._heard.get(), seconds)
         return None
 
     def wake(self) -> None:
         """There are new daemons to watch."""
-        self._ended.put_nowait(None)
+        self._heard.put_nowait(None)
 
     def close(self) -> None:
         for daemon in list(self._watched):
@@ -65,7 +71,7 @@ class Watcher:
 
     def _tell(self, name: str, daemon: Daemon) -> None:
         self._told.add(daemon)
-        self._ended.put_nowait(name)
+        self._heard.put_nowait(name)
 
     def _release(self, daemon: Daemon) -> None:
         fd = self._watched.pop(daemon)

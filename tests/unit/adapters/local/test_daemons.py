@@ -120,6 +120,7 @@ async def test_the_watcher_tells_each_end_once(marker: str, tmp_path: Path) -> N
     assert await watcher.next(0.05) is None
 
     watcher.watch({"x": [first, dead]})
+    assert await watcher.next(1.0) == "y"
     daemons.end(second)
     assert await watcher.next(0.05) is None
     watcher.wake()

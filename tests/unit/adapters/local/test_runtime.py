@@ -141,12 +141,12 @@ async def test_only_what_has_ended_is_started_again(runtime: LocalRuntime, ident
 
 async def test_the_end_of_a_process_is_heard_at_once_and_once(runtime: LocalRuntime, identity: Identity) -> None:
     """A dead component that nobody starts again must not keep the manager busy."""
-    events = runtime.events()
-    heard = asyncio.ensure_future(anext(events))
     await runtime.create(identity, request(), quiet)
+    events = runtime.events()
+    assert (await anext(events)).cluster_name is None
     os.kill(running(identity)[components.SCHEDULER][0], signal.SIGKILL)
 
-    assert (await asyncio.wait_for(heard, 5)).cluster_name == "one"
+    assert (await asyncio.wait_for(anext(events), 5)).cluster_name == "one"
 
     again = asyncio.ensure_future(anext(events))
     done, _ = await asyncio.wait({again}, timeout=0.3)
@@ -154,6 +154,17 @@ async def test_the_end_of_a_process_is_heard_at_once_and_once(runtime: LocalRunt
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
     await runtime.delete(identity, quiet)
+
+
+async def test_what_is_made_mended_and_removed_is_heard(runtime: LocalRuntime, identity: Identity) -> None:
+    """So that whoever waits for the name hears that it is free."""
+    events = runtime.events()
+    assert (await anext(events)).cluster_name is None
+    for change in (runtime.create(identity, request(), quiet), runtime.delete(identity, quiet)):
+        heard = asyncio.ensure_future(anext(events))
+        await change
+        assert (await asyncio.wait_for(heard, 5)).cluster_name == "one"
+    await events.aclose()  # type: ignore[attr-defined]
 
 
 async def test_a_missing_certificate_is_drift_and_is_issued_anew(runtime: LocalRuntime, identity: Identity, root: Path) -> None:
