@@ -23,6 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.skip(reason=reason))
 
 
+RUN = os.environ.setdefault("CAPKIND_TEST_RUN", secrets.token_hex(4))
+"""Part of every marker, inherited by children: two runs on one machine must not take each other's processes for their own."""
+
+
 def find_tool(name: str) -> str | None:
     with contextlib.suppress(tools.ToolMissing):
         return tools.find(name)
