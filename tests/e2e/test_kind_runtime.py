@@ -91,7 +91,7 @@ def volumes_of(identity: Identity) -> set[str]:
 
 def kubectl(kubeconfig: str, *args: str) -> str:
     done = subprocess.run(
-        ["kubectl", "--kubeconfig", "/dev/stdin", *args], input=kubeconfig, capture_output=True, text=True, check=True, timeout=60
+        ["kubectl", "--kubeconfig", "/dev/stdin", *args], input=kubeconfig, capture_output=True, text=True, check=True, timeout=90
     )
     return done.stdout
 
@@ -215,6 +215,9 @@ async def test_patches_ports_mounts_and_subnets_reach_the_node(runtime: KindRunt
     networking = {"podSubnet": "10.42.0.0/16", "serviceSubnet": "10.43.0.0/16"}
     await runtime.create(identity, request(identity, nodes=[node], networking=networking), silent)
     name, kubeconfig = f"{identity.cluster_name}-control-plane", await runtime.kubeconfig(identity)
+    kubectl(
+        kubeconfig, "wait", "node", name, "--for=jsonpath={.spec.podCIDR}", "--timeout=60s"
+    )  # the controller manager gives it
     found = json.loads(kubectl(kubeconfig, "get", "node", name, "-o", "json"))
 
     assert "from the host" == engine.run_in(name, "cat", "/from-host/hello")
