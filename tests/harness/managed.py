@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Managed:
-    """Clusters are made by the embedded runtime in the namespace `default`."""
+    """Clusters are made in the namespace `default`."""
 
     api: ManagementAPI
     core: capi.CoreManager
@@ -37,7 +37,7 @@ class Managed:
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls, folder: Path, artifacts: Path, *, local: Path | None = None) -> Iterator[Managed]:
+    def running(cls, folder: Path, artifacts: Path, *, runtime: str = "local", local: Path | None = None) -> Iterator[Managed]:
         """Installed by `clusterctl init` from the artifacts. `local`: where the embedded runtime keeps clusters, if shared."""
         folder.mkdir(exist_ok=True)
         if local is not None:
@@ -49,7 +49,7 @@ class Managed:
             core = capi.CoreManager(api)
             core.start()
             path = os.pathsep.join([str(cache.bin_folder()), os.environ["PATH"]])
-            manager = ManagerProcess(api, folder, "--runtime=local", "--log-level=debug", environ={"PATH": path})
+            manager = ManagerProcess(api, folder, f"--runtime={runtime}", "--log-level=debug", environ={"PATH": path})
             manager.start()
             managed = cls(api, core, manager, clusterctl)
             try:
@@ -58,7 +58,7 @@ class Managed:
                 managed._end()
 
     def _end(self) -> None:
-        """Clusters outlive their manager: whatever a failed test has left is deleted through it, else by mark."""
+        """Clusters outlive their manager: what a failed test leaves of the embedded runtime's is ended by its mark."""
         self.manager.kill()
         self.core.kill()
         for folder in state.clusters(self.local):
@@ -78,9 +78,9 @@ class Managed:
     def apply(self, text: str) -> None:
         self.api.kubectl("apply", "-f", "-", stdin=text)
 
-    def create(self, name: str, *flags: str) -> float:
+    def create(self, name: str, *flags: str, flavor: str = "local") -> float:
         """Generate, apply, wait; returns the seconds from apply to Available."""
-        text = self.generate(name, "--flavor", "local", *flags)
+        text = self.generate(name, "--flavor", flavor, *flags)
         self.apply(text)
         return self.wait_available(name)
 
