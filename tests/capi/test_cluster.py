@@ -165,25 +165,53 @@ def test_nothing_is_made_while_paused(managed: Managed, by_cluster: bool, by_ann
     managed.wait_gone(name)
 
 
-def test_a_deletion_waits_for_the_end_of_a_pause(managed: Managed) -> None:
-    """A KINDCluster that is deleted while it is paused keeps its finalizer and its cluster, and says so."""
-    name = "held"
+@pytest.mark.parametrize(("by_cluster", "by_annotation"), [(True, False), (False, True), (True, True)])
+def test_a_deletion_waits_for_the_end_of_a_pause(managed: Managed, by_cluster: bool, by_annotation: bool) -> None:
+    """A KINDCluster that is deleted while it is paused keeps its finalizer and its cluster, and says so. (Core passes a deletion on
+    unless the Cluster is paused, so there the object is deleted by hand.)
+    """
+    name = f"held-{by_cluster:d}{by_annotation:d}"
     managed.create(name)
     before = managed.processes(name)
-    managed.annotate(name, PAUSED, "")
+    if by_annotation:
+        managed.annotate(name, PAUSED, "")
+    if by_cluster:
+        managed.pause_cluster(name, True)
     managed.wait_paused(name)
 
     managed.delete(name)
+    if by_cluster:
+        managed.api.kubectl("delete", "kindcluster", name, "--wait=false")
 
-    managed.manager.wait(30, lambda: "deletionTimestamp" in managed.kindcluster(name)["metadata"], "core deletes the KINDCluster")
     managed.manager.wait(30, lambda: "deletion waits" in managed.manager.condition(name, "Paused")["message"], "it says so")
+    assert "deletionTimestamp" in managed.kindcluster(name)["metadata"]
     assert FINALIZER in managed.kindcluster(name)["metadata"]["finalizers"]
-    assert "Paused" == managed.manager.condition(name, "Paused")["reason"]
     assert before == managed.processes(name)
 
     managed.annotate(name, PAUSED, None)
+    if by_cluster:
+        managed.pause_cluster(name, False)
     managed.wait_gone(name)
     assert not (managed.local / name).exists()
+
+
+def test_an_externally_managed_object_is_left_alone(managed: Managed) -> None:
+    """With the annotation `cluster.x-k8s.io/managed-by` somebody else provides: no finalizer, no status, no cluster."""
+    name = "foreign"
+    text = managed.generate(name, "--flavor", "local")
+    managed.apply(text.replace("metadata:\n", 'metadata:\n  annotations:\n    cluster.x-k8s.io/managed-by: ""\n', 1))
+    managed.manager.wait(30, lambda: managed.kindcluster(name)["metadata"].get("ownerReferences"), "core owns it")
+    witness = "witness"
+    managed.apply(managed.generate(witness, "--flavor", "local").partition("---")[0])
+    managed.manager.wait_reason(witness, "Ready", "WaitingForOwner")
+
+    left = managed.kindcluster(name)
+
+    assert "status" not in left and "finalizers" not in left["metadata"]
+    assert not (managed.local / name).exists()
+    managed.delete(name)
+    managed.api.kubectl("delete", "kindcluster", witness, "--timeout=30s")
+    managed.wait_gone(name)
 
 
 def test_deleting_a_cluster_leaves_nothing(managed: Managed) -> None:
