@@ -20,6 +20,7 @@ from provider.ports import Progress, Step, StepState
 READY_SECONDS = 60.0
 BOUND_SECONDS = 20.0
 PORT_TRIES = 5
+MEND_ROUNDS = 3
 POLL = 0.05
 
 
@@ -47,8 +48,21 @@ class Maker:
         return current
 
     async def mend(self, current: State) -> State:
-        """Start what has ended, with its data, port and keys; issue certificates that are due. Raises Transient."""
+        """Start what has ended, with its data, port and keys; issue certificates that are due. Raises Transient.
+
+        What dies together does not die at once: a component that still lived when it was looked at may end while the others start.
+        """
         current = await self._step("Checking certificates", self._renew, current)
+        for left in reversed(range(MEND_ROUNDS)):
+            try:
+                return await self._mend_once(current)
+            except Ended:
+                if not left:
+                    raise
+                current = state.read(self.folder) or current
+        raise AssertionError
+
+    async def _mend_once(self, current: State) -> State:
         for component in components.needed(current):
             if not daemons.alive(current.daemons.get(component)):
                 current = await self._step(f"Starting {component}", self._starter(component), current)

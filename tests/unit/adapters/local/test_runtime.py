@@ -139,6 +139,26 @@ async def test_only_what_has_ended_is_started_again(runtime: LocalRuntime, ident
     await runtime.delete(identity, quiet)
 
 
+async def test_what_ends_while_the_rest_is_started_is_started_too(
+    runtime: LocalRuntime, fake: FakeComponents, identity: Identity
+) -> None:
+    """What dies together does not die at once. What dies every time is told, with its words."""
+    await runtime.create(identity, request(), quiet)
+    for component in (components.ETCD, components.API_SERVER):
+        fake.fault(component, "die")
+        os.kill(running(identity)[component][0], signal.SIGKILL)
+
+    await runtime.start(identity, quiet)
+    assert (await runtime.observe(identity)).nodes[0].state is NodeRunState.RUNNING
+
+    fake.fault(components.API_SERVER, "die", 3)
+    os.kill(running(identity)[components.API_SERVER][0], signal.SIGKILL)
+    await until(lambda: components.API_SERVER not in running(identity))
+    with pytest.raises(Transient, match="told to end"):
+        await runtime.start(identity, quiet)
+    await runtime.delete(identity, quiet)
+
+
 async def test_the_end_of_a_process_is_heard_at_once_and_once(runtime: LocalRuntime, identity: Identity) -> None:
     """A dead component that nobody starts again must not keep the manager busy."""
     await runtime.create(identity, request(), quiet)
