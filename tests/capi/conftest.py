@@ -18,7 +18,7 @@ from tests.harness.managed import Managed
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if "tests/capi/" in item.nodeid]
-    reason = "; ".join(filter(None, [tools.missing(*REQUIRED, *local.ALL), capi.missing()])) if here else ""
+    reason = "; ".join(filter(None, [tools.missing(*dict.fromkeys((*REQUIRED, *local.ALL))), capi.missing()])) if here else ""
     for item in here if reason else ():
         item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -142,7 +142,6 @@ def test_delete_removes_the_provider_and_init_brings_it_back(initialised: Manage
     initialised.kubectl("delete", "kindcluster", "minimal")
     clusterctl.run(*everything)
 
-    assert "" == initialised.kubectl("get", "crd", *labelled).stdout
-    capi.until(
-        lambda: initialised.request("GET", f"/api/v1/namespaces/{NAMESPACE}")[0] == http.client.NOT_FOUND, 30, "namespace gone"
-    )
+    capi.until(lambda: not initialised.kubectl("get", "crd", *labelled).stdout, 30, "CRDs gone")
+    gone = f"/api/v1/namespaces/{NAMESPACE}"
+    capi.until(lambda: initialised.request("GET", gone)[0] == http.client.NOT_FOUND, 30, "namespace gone")
