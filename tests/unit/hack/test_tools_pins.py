@@ -26,9 +26,7 @@ def test_download_and_source_are_the_same_version(tool: pins.Tool) -> None:
     assert any(f"{name} {tool.version} h1:" in sums for name in required)
 
 
-@pytest.mark.parametrize(
-    "tool", [*pins.TOOLS.values(), pins.CORE_COMPONENTS, pins.CORE_METADATA], ids=lambda tool: tool.name
-)
+@pytest.mark.parametrize("tool", [*pins.TOOLS.values(), pins.CORE_COMPONENTS, pins.CORE_METADATA], ids=lambda tool: tool.name)
 def test_downloads_come_from_the_projects_own_release_sites(tool: pins.Tool) -> None:
     """Encrypted, at the pinned version, nothing left to fill in."""
     for url in filter(None, (expand(tool, tool.url), expand(tool, tool.checksum_url))):
