@@ -52,11 +52,13 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 
 ## Test it
 
-.PHONY: test test-unit test-contract test-api test-local test-capi test-e2e
-test: venv ## All that needs no container engine: unit, static checks, generated files, contract, api, local
-	@$(PY) -m hack.tiers unit static generated contract api local coverage -- $(ARGS)
+.PHONY: test test-unit test-adapters test-contract test-api test-local test-capi test-e2e
+test: venv ## All that needs no container engine: unit, static checks, generated files, adapters, contract, api, local
+	@$(PY) -m hack.tiers unit static generated adapters contract api local coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
 	@$(PY) -m hack.tiers unit -- $(ARGS)
+test-adapters: venv ## Adapter tier: real processes around fake commands (Python only)
+	@$(PY) -m hack.tiers adapters -- $(ARGS)
 test-contract: venv ## Contract tier: one suite for each implementation of a port
 	@$(PY) -m hack.tiers contract -- $(ARGS)
 test-api: venv ## API tier: against a real etcd and kube-apiserver

@@ -1,7 +1,7 @@
 """What a failed `kind create cluster` or engine command means: the only place where the text of other programs is judged.
 
 kind and the engines have two exit codes, so their words are all there is (kind cmd/kind/app/main.go). One table, first match wins;
-tests/unit/adapters/fixtures holds real output for its rows. Observation decides what exists; this only decides what to tell and whether
+tests/adapters/fixtures holds real output for its rows. Observation decides what exists; this only decides what to tell and whether
 trying again can help.
 """
 

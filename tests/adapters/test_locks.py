@@ -42,7 +42,7 @@ def never(_: Sequence[str]) -> bool:
 def manager(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Another process that holds the lock and has a child that inherited it: (process, child's pid)."""
     argv = [sys.executable, "-c", MANAGER, str(tmp_path)]
-    with subprocess.Popen(argv, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         yield process, child

@@ -14,7 +14,7 @@ import pytest
 from provider.adapters.local import daemons
 from provider.adapters.local.daemons import Daemon
 from provider.adapters.local.watching import Watcher
-from tests.unit.adapters.local.conftest import until
+from tests.adapters.local.conftest import until
 
 SLEEP = ["/bin/sleep", "3600"]
 

@@ -165,7 +165,7 @@ import asyncio
 from provider.adapters.process import *
 asyncio.run(run_job(Command(argv={[*PYTHON, job]!r}, env={ENV!r}, timeout=60), Job(on_line=print)))
 """
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", manager, cwd=Path(__file__).parents[3])
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", manager, cwd=Path(__file__).parents[2])
     await until(lambda: mark.exists() and mark.read_text())
     parent.send_signal(signal.SIGKILL)
     await parent.wait()

@@ -18,8 +18,8 @@ from provider.adapters.local.lock import locked
 from provider.adapters.local.runtime import LocalRuntime
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports import ClusterRequest, Identity, NodeRunState, Ownership, Presence, Step, StepState
+from tests.adapters.local.conftest import until
 from tests.fakes.local_components import VERSION, FakeComponents
-from tests.unit.adapters.local.conftest import until
 
 
 def request(
