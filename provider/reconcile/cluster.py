@@ -80,10 +80,10 @@ class Reconciler:
         await load_owner(scope, self._kube)
         if scope.deleting:
             return await self._delete(scope)
-        if problem := unreadable or waits_for_owner(scope):
-            return await self._tell(scope, problem)
         if message := pause_reason(scope):
             return await self._pause(scope, message)
+        if problem := unreadable or waits_for_owner(scope):
+            return await self._tell(scope, problem)
         if scope.spec.identity is None:
             return await self._claim(scope)
         if await ensure_finalizer_and_identity(scope, self._kube):

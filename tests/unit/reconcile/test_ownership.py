@@ -125,6 +125,17 @@ async def test_paused_before_creating_makes_nothing(world: World, how: str) -> N
     assert world.runtime.calls["create"] == 0
 
 
+async def test_a_paused_object_says_so_before_it_has_an_owner(world: World) -> None:
+    """The annotation counts by itself: with or without an owner, only the Paused condition is written."""
+    obj = kindcluster()
+    obj["metadata"]["annotations"] = {names.PAUSED_ANNOTATION: ""}
+    world.apply(obj)
+    await world.settle()
+
+    assert world.condition("Paused")["status"] == "True"
+    assert world.condition("Ready") == {}
+
+
 async def test_pausing_while_creating_stops_the_engine_work(world: World) -> None:
     """Zero mutations while paused; going on afterwards leads to one whole cluster."""
     world.run_jobs = False
