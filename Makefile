@@ -54,7 +54,7 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 
 .PHONY: test test-unit test-adapters test-contract test-api test-local test-capi test-e2e
 test: venv ## All that needs no container engine: unit, static checks, generated files, adapters, contract, api, local
-	@$(PY) -m hack.tiers unit static generated adapters contract api local coverage -- $(ARGS)
+	@$(PY) -m hack.tiers unit static generated adapters api local contract coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
 	@$(PY) -m hack.tiers unit -- $(ARGS)
 test-adapters: venv ## Adapter tier: real processes around fake commands (Python only)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import collections
 import functools
+import itertools
 import os
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from hack.tools import acquire, cache, components
 
@@ -25,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out"
 UNIT_TEST_SECONDS = 30
 COVERAGE_PERCENT = 90
+LANES = 2
+"""Tiers that run side by side."""
 NO_TESTS = 5
 """pytest.ExitCode.NO_TESTS_COLLECTED."""
 
@@ -91,16 +96,36 @@ def main(arguments: Sequence[str]) -> int:
         subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=False)
     results: list[Result] = []
     missing: dict[tuple[str, ...], str] = {}
-    for name in names:
-        tier = TIERS[name]
-        if tier.needs_tools and any(result.bad for result in results if result.tier == "unit"):
-            results.append(Result(name, "not run", reasons=collections.Counter(["the unit tier failed"])))
-            continue
-        if tier.needs_tools and tier.sets not in missing:
-            missing[tier.sets] = _tools(tier.sets)
-        results += _run(name, tier, extra, measured="coverage" in names, earlier=results)
+    measured = "coverage" in names
+    for needs_tools, group in itertools.groupby(names, key=lambda name: TIERS[name].needs_tools):
+        if needs_tools and any(result.bad for result in results if result.tier == "unit"):
+            results += [Result(name, "not run", reasons=collections.Counter(["the unit tier failed"])) for name in group]
+        elif needs_tools:
+            results += _with_tools(list(group), extra, missing, measured=measured)
+        else:
+            for name in group:
+                results += _run(name, TIERS[name], extra, measured=measured, earlier=results)
     print(_summary(results, "; ".join(dict.fromkeys(filter(None, missing.values())))))
     return 1 if any(result.bad for result in results) else 0
+
+
+def _with_tools(names: list[str], extra: Sequence[str], missing: dict[tuple[str, ...], str], *, measured: bool) -> list[Result]:
+    """Tiers that mostly wait for processes run side by side; each one's output is shown when it is over."""
+    for tier in (TIERS[name] for name in names):
+        if tier.sets not in missing:
+            missing[tier.sets] = _tools(tier.sets)
+    if len(names) == 1:
+        return _run(names[0], TIERS[names[0]], extra, measured=measured, earlier=[])
+
+    def run(name: str) -> Result:
+        log = OUT / f"{name}.log"
+        with log.open("w") as output:
+            result = _timed(name, lambda: _tests(name, TIERS[name], extra, measured=measured, output=output))
+        print(f"\n--- {name}: output ---\n{log.read_text()}", flush=True)
+        return result
+
+    with ThreadPoolExecutor(LANES) as lanes:
+        return list(lanes.map(run, names))
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -143,13 +168,14 @@ def _command(command: Sequence[str]) -> Result:
     return Result("", "passed" if done.returncode == 0 else "failed")
 
 
-def _tests(name: str, tier: Tier, extra: Sequence[str], *, measured: bool) -> Result:
+def _tests(name: str, tier: Tier, extra: Sequence[str], *, measured: bool, output: IO[str] | None = None) -> Result:
     folders = [f"tests/{folder}" for folder in tier.folders if (ROOT / "tests" / folder).is_dir()]
     report = OUT / f"junit-{name}.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", *(("coverage", "run", "--parallel-mode", "-m") if measured else ()), "pytest", "-q"]
     limit = [f"--timeout={UNIT_TEST_SECONDS}"] if name == "unit" else []
-    done = subprocess.run([*command, *limit, f"--junitxml={report}", *folders, *extra], cwd=ROOT, check=False)
+    argv = [*command, *limit, f"--junitxml={report}", *folders, *extra]
+    done = subprocess.run(argv, cwd=ROOT, check=False, stdout=output, stderr=subprocess.STDOUT if output else None)
     if done.returncode == NO_TESTS:
         return Result("", "skipped", reasons=collections.Counter(["no tests selected"]))
     if not report.exists():
