@@ -316,7 +316,7 @@ async def test_endless_restarts_end_in_giving_up(proxy: APIProxy, tmp_path: Path
     watch = Watch(enter, keys.add, keys.give_up)
     watch.start()
 
-    await until(lambda: keys.gave_up, 30.0)
+    await until(lambda: keys.gave_up, 90.0)
     await until(lambda: not watch.alive)
     await watch.stop()
 
