@@ -11,7 +11,7 @@ read as absent.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -332,6 +332,11 @@ class JobStatus:
     tag: str = ""
     """Whatever the starter wants back, e.g. the hash of the config being created."""
 
+    @property
+    def unfinished(self) -> bool:
+        """It waits for a slot or works."""
+        return self.state in (JobState.QUEUED, JobState.RUNNING)
+
 
 class Jobs(Protocol):
     """At most one job per key; a bounded number at once per verb. The end of a job, and every new step, re-queue its key."""
@@ -365,7 +370,6 @@ class EventNote:
     """"Normal" or "Warning"."""
     reason: str
     message: str
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 class Recorder(Protocol):

@@ -69,8 +69,6 @@ class Reason(StrEnum):
     """All tries failed; edit the spec to try again."""
     CLEANING_UP = "CleaningUp"
     """Own remains of an interrupted or failed create are being removed."""
-    PREFLIGHT_FAILED = "PreflightFailed"
-    """The host cannot satisfy the spec as it stands."""
     WAITING_FOR_NODES = "WaitingForNodes"
     """The API server answers; not every expected node is Ready."""
     WAITING_FOR_API = "WaitingForAPI"

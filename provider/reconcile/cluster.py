@@ -16,7 +16,7 @@ from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.resources import ObjectKey
 from provider.errors import Conflict, ProviderError
-from provider.ports import Clock, Jobs, JobState, Kube, Progress, Recorder, Runtime, Workload
+from provider.ports import Clock, Jobs, Kube, Progress, Recorder, Runtime, Workload
 from provider.reconcile import creation, status, work
 from provider.reconcile.announce import write_status
 from provider.reconcile.choose import choose_runtime
@@ -31,7 +31,6 @@ from provider.reconcile.plan import UNKNOWN_RETRY, Action, Facts, Heal, Plan, pl
 from provider.reconcile.scope import Scope, pause_reason
 from provider.reconcile.secrets import ensure_secrets
 
-WORKING = (JobState.QUEUED, JobState.RUNNING)
 SOON = 0.3
 """Seconds between looks at a cluster that is about to be ready."""
 DEGRADED_RETRY = 5.0
@@ -131,7 +130,7 @@ class Reconciler:
         )
 
     async def _observe(self, scope: Scope, record: Record) -> Kubeconfigs | None:
-        if scope.job is not None and scope.job.state in WORKING:
+        if scope.job is not None and scope.job.unfinished:
             return None
         return await self._observer.look(scope, complete=creation.complete(record, provisioned=scope.provisioned))
 
@@ -178,7 +177,7 @@ class Reconciler:
         """Start long work, or close the books on work that is over. The status that says so is already written."""
         runtime, identity, request = scope.runtime, scope.identity, scope.request
         assert runtime is not None and identity is not None and request is not None
-        if scope.job is not None and scope.job.verb == "create" and scope.job.state not in WORKING:
+        if scope.job is not None and scope.job.verb == "create" and not scope.job.unfinished:
             self._jobs.forget(scope.key)
         match decision.action:
             case Action.CREATE:
@@ -232,7 +231,7 @@ class Reconciler:
     async def _pause(self, scope: Scope, message: str) -> Result:
         """While paused nothing changes on the engine: a running operation is stopped where it stands."""
         if (job := self._jobs.status(scope.key)) is not None:
-            if job.state in WORKING:
+            if job.unfinished:
                 await self._jobs.cancel(scope.key)
             self._jobs.forget(scope.key)
         await write_status(scope, status.paused(scope, message), self._kube, self._recorder)

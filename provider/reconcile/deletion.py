@@ -56,7 +56,7 @@ async def reconcile_delete(scope: Scope, kube: Kube, jobs: Jobs) -> bool:
             scope, *(scope.problem or (Reason.ENGINE_UNREACHABLE, "The runtime is not available here.")), UNKNOWN_RETRY
         )
     await _stop_create(scope, jobs)
-    if (job := jobs.status(scope.key)) is not None and job.state in (JobState.QUEUED, JobState.RUNNING):
+    if (job := jobs.status(scope.key)) is not None and job.unfinished:
         scope.job = job
         return _blocked(scope, Reason.DELETING, progress(job.steps) or "Removing the cluster.", None)
     return await _remove(scope, kube, jobs, scope.runtime)

@@ -164,7 +164,7 @@ def _ready(scope: Scope, found: list[Finding]) -> Finding | None:
         return None
     if decision is not None and decision.action is not Action.NOTHING:
         return Finding(kind, Truth.FALSE, *_planned(scope, decision))
-    if scope.job is not None and scope.job.state in (JobState.QUEUED, JobState.RUNNING):
+    if scope.job is not None and scope.job.unfinished:
         return Finding(kind, Truth.FALSE, *working(scope.job, recreating=scope.provisioned))
     old = {entry["type"]: entry for entry in scope.status.get("conditions") or []}
     seen = {finding.type: finding for finding in found}

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from provider.api.conditions import Reason
-from provider.ports import JobState, JobStatus, NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.ports import JobStatus, NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation
 
 
 class Action(StrEnum):
@@ -100,7 +100,7 @@ def expected_nodes(config: Mapping[str, Any], *, load_balancer: bool) -> tuple[t
 
 def plan(facts: Facts) -> Plan:
     """Decide for an object that is neither paused nor being deleted."""
-    if facts.job is not None and facts.job.state in (JobState.QUEUED, JobState.RUNNING):
+    if facts.job is not None and facts.job.unfinished:
         return _while_working(facts, facts.job)
     observation = facts.observation
     if observation is None:

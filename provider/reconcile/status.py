@@ -16,8 +16,6 @@ from provider.reconcile.findings import findings
 from provider.reconcile.plan import Action
 from provider.reconcile.scope import Scope
 
-WORKING = (JobState.QUEUED, JobState.RUNNING)
-
 
 def compute(scope: Scope, record: Record) -> JsonObject:
     """The whole desired status. Keys that should go are absent."""
@@ -85,7 +83,7 @@ def _phase_of_work(scope: Scope) -> Phase | None:
         return Phase.REPAIRING
     if action is Action.CREATE:
         return Phase.REPAIRING if scope.provisioned else Phase.CREATING
-    if job is None or job.state not in WORKING:
+    if job is None or not job.unfinished:
         return None
     if job.verb == "delete":
         return Phase.FAILED
