@@ -11,12 +11,10 @@ Everything lives in one private folder; nothing of the user's kubeconfig or of c
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,14 +22,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hack import release
+from hack.detached import DetachedManager
 from hack.tools import cache
-from tests.harness import capi, processes, tools
+from tests.harness import capi, tools
 from tests.harness.controlplane import ManagementAPI, StartFailed
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPONENTS = {"etcd", "kube-apiserver", "kube-controller-manager", capi.MANAGER}
 DELETE_SECONDS = 120.0
-STOP_SECONDS = 15.0
 
 
 class PlayFailed(Exception):
@@ -46,22 +44,22 @@ def state() -> Path:
 class Playground:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manager = folder / "manager"
         self.environment = folder / "environment"
         self.api = ManagementAPI(folder / "api", controller_manager=True, detached=True)
+        self.manager = DetachedManager(folder, self.api)
 
     # --- verbs --------------------------------------------------------------------------------------------------------------
 
     def up(self) -> None:
         if set(self.api.running()) < COMPONENTS:
             self._start()
-        self._start_manager()
+        self.manager.start()
         print(self._hints())
 
     def down(self) -> None:
         if self.api.running():
             self._delete_clusters()
-        self._stop_manager()
+        self.manager.stop()
         self.api.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
         print("✓ every process and file of it is gone")
@@ -82,20 +80,6 @@ class Playground:
         self._write_environment(clusterctl)
         print(f"✓ Cluster API is ready ({time.monotonic() - began:.1f} s)")
 
-    def _start_manager(self) -> None:
-        if processes.records(self.manager):
-            return
-        self.manager.mkdir(mode=0o700, parents=True, exist_ok=True)
-        environ = {**os.environ, "PATH": _path(), "PYTHONPATH": str(ROOT)}
-        argv = [sys.executable, "-m", "provider", f"--kubeconfig={self.api.kubeconfig}", f"--state-dir={self.folder / 'state'}"]
-        processes.start(
-            "manager",
-            [*argv, "--health-addr=0", "--diagnostics-address=0"],
-            self.manager,
-            detached=True,
-            environ=environ,
-        )
-
     def _write_environment(self, clusterctl: capi.Clusterctl) -> None:
         kept = ("KUBECONFIG", "XDG_CONFIG_HOME", "CLUSTERCTL_DISABLE_VERSIONCHECK", "GOPROXY")
         lines = [f"export {name}={shlex.quote(value)}" for name, value in clusterctl.environment().items() if name in kept]
@@ -115,7 +99,7 @@ Try:
 
 Without a container engine, generate with --flavor local.
 Logs:      {self.api.folder / f"{capi.MANAGER}.log"}
-           {self.manager / "manager.log"}
+           {self.manager.log}
 Remove it: make capi-down"""
 
     def _delete_clusters(self) -> None:
@@ -123,7 +107,7 @@ Remove it: make capi-down"""
         found = self.api.kubectl("get", "clusters,kindclusters", "-A", "-o", "name", check=False)
         if found.returncode != 0 or not found.stdout.strip():
             return
-        self._start_manager()
+        self.manager.start()
         print("• deleting the clusters")
         for kind in ("clusters", "kindclusters"):
             done = self.api.kubectl(
@@ -131,20 +115,6 @@ Remove it: make capi-down"""
             )
             if done.returncode != 0:
                 raise PlayFailed(f"A cluster could not be deleted; nothing else was removed. {done.stderr}")
-
-    def _stop_manager(self) -> None:
-        for pid, started in processes.records(self.manager).values():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-            end = time.monotonic() + STOP_SECONDS
-            while processes.start_time(pid) == started and time.monotonic() < end:
-                time.sleep(0.05)
-        if self.manager.exists():
-            processes.kill_recorded(self.manager)
-
-
-def _path() -> str:
-    return os.pathsep.join([str(cache.bin_folder()), os.environ.get("PATH", os.defpath)])
 
 
 def main(arguments: Sequence[str]) -> int:

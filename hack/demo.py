@@ -17,18 +17,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from hack.detached import DetachedManager
 from hack.tools import cache
-from tests.harness import processes, tools
+from tests.harness import tools
 from tests.harness.controlplane import ManagementAPI, StartFailed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,9 +55,9 @@ def state() -> Path:
 class Demo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manager = folder / "manager"
         self.kubeconfig = folder / f"{CLUSTER}.kubeconfig"
         self.api = ManagementAPI(folder / "api", controller_manager=True, detached=True)
+        self.manager = DetachedManager(folder, self.api)
 
     # --- verbs --------------------------------------------------------------------------------------------------------------
 
@@ -76,7 +75,7 @@ class Demo:
             raise DemoFailed("The demo is not running; start it with `make demo`.")
         out.print(f"management API: {', '.join(sorted(self.api.running()))} at {self.api.url}")
         out.print(
-            f"manager:        {'running' if self._manager_runs() else 'not running; `make demo` starts it'}, log {self._log}"
+            f"manager:        {'running' if self.manager.running else 'not running; `make demo` starts it'}, log {self.manager.log}"
         )
         self._show()
         self._next_steps()
@@ -84,7 +83,7 @@ class Demo:
     def down(self) -> None:
         if self.api.running():
             self._delete_clusters()
-        self._stop_manager()
+        self.manager.stop()
         self.api.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
         out.print("[green]✓[/] every process and file of the demo is gone")
@@ -107,30 +106,10 @@ class Demo:
         self.api.kubectl("apply", "-k", str(ROOT / "config" / "crd"))
         self.api.kubectl("wait", "--for=condition=Established", "crd", "kindclusters.infrastructure.cluster.x-k8s.io")
 
-    @property
-    def _log(self) -> Path:
-        return self.manager / "manager.log"
-
-    def _manager_runs(self) -> bool:
-        return bool(processes.records(self.manager))
-
     def _start_manager(self) -> None:
-        if self._manager_runs():
-            return
-        self.manager.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = os.pathsep.join([str(cache.bin_folder()), os.environ["PATH"]])
-        environ = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-        argv = [sys.executable, "-m", "provider", f"--kubeconfig={self.api.kubeconfig}", f"--state-dir={self.folder / 'state'}"]
-        argv += ["--health-addr=0", "--diagnostics-address=0", f"--default-image={_local_node_image()}"]
-        processes.start("manager", argv, self.manager, detached=True, environ=environ)
-        out.print(f"• manager started, log {self._log}")
-
-    def _stop_manager(self) -> None:
-        for pid, started in processes.records(self.manager).values():
-            os.kill(pid, signal.SIGTERM)
-            _until(lambda pid=pid, started=started: processes.start_time(pid) != started, 15.0)  # type: ignore[misc]
-        if self.manager.exists():
-            processes.kill_recorded(self.manager)
+        if not self.manager.running:
+            self.manager.start(f"--default-image={_local_node_image()}")
+            out.print(f"• manager started, log {self.manager.log}")
 
     def _object(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.api.kubectl("get", "kindcluster", CLUSTER, "-o", "json").stdout)
@@ -149,8 +128,8 @@ class Demo:
                 return
             if status.get("phase") == "Failed":
                 raise DemoFailed(f"{status.get('failureReason')}: {status.get('failureMessage')}")
-            if not self._manager_runs():
-                raise DemoFailed(f"The manager ended; its log {self._log} ends with:\n{_tail(self._log)}")
+            if not self.manager.running:
+                raise DemoFailed(f"The manager ended; its log {self.manager.log} ends with:\n{_tail(self.manager.log)}")
             time.sleep(0.3)
         raise DemoFailed(f"Not Ready after {READY_SECONDS:.0f} s. {_condition_message(self._object()['status'], 'Ready')}")
 
@@ -225,12 +204,6 @@ def _condition_message(status: dict[str, Any], kind: str) -> str:
 
 def _tail(path: Path, lines: int = 15) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _until(done: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not done() and time.monotonic() < end:
-        time.sleep(0.05)
 
 
 def main(arguments: list[str]) -> int:
