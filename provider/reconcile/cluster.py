@@ -81,7 +81,7 @@ class Reconciler:
             return await self._delete(scope)
         if message := pause_reason(scope):
             return await self._pause(scope, message)
-        if problem := unreadable or waits_for_owner(scope):
+        if problem := unreadable or await waits_for_owner(scope, self._kube):
             return await self._tell(scope, problem)
         if scope.spec.identity is None:
             return await self._claim(scope)

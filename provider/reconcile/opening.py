@@ -15,7 +15,7 @@ from provider.ports import JsonObject, Kube, Runtime
 from provider.reconcile.identity import identity_of
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Action, Plan
-from provider.reconcile.scope import Owner, Scope, annotated, owner_reference, references
+from provider.reconcile.scope import Owner, Scope, annotated, owner_reference, paused, references
 
 ESSENTIAL = ("clusterName", "identity", "deletionPolicy", "standalone")
 """What deletion needs; read alone when the rest of a spec cannot be read."""
@@ -65,7 +65,7 @@ async def load_owner(scope: Scope, kube: Kube) -> None:
     scope.owner, scope.cluster = Owner.PRESENT, cluster
 
 
-def waits_for_owner(scope: Scope) -> Plan | None:
+async def waits_for_owner(scope: Scope, kube: Kube) -> Plan | None:
     """An owner is needed to begin; a cluster that exists is looked after even while its references are stripped."""
     if scope.owner is Owner.GONE:
         message = "metadata.ownerReferences names a Cluster that does not exist (any more): correct or remove the reference."
@@ -73,12 +73,25 @@ def waits_for_owner(scope: Scope) -> Plan | None:
     if scope.identity is not None:
         return None
     if scope.owner is Owner.NONE and not scope.standalone:
-        message = (
-            "No Cluster owns this object yet. Create a Cluster whose spec.infrastructureRef names it, "
-            "or set spec.standalone: true to use it without Cluster API."
-        )
-        return Plan(Action.WAIT, Reason.WAITING_FOR_OWNER, message)
+        return Plan(Action.WAIT, Reason.WAITING_FOR_OWNER, await _who_could_own(scope, kube))
     if scope.cluster is not None and not references(scope.cluster, scope.key):
         message = f"Cluster {scope.cluster['metadata']['name']} names another object in spec.infrastructureRef."
         return Plan(Action.WAIT, Reason.NOT_REFERENCED, message)
     return None
+
+
+async def _who_could_own(scope: Scope, kube: Kube) -> str:
+    """Cluster API sets the owner reference once it reconciles a Cluster that names the object, which it does not while paused."""
+    clusters = await kube.list(names.CLUSTERS, namespace=scope.key.namespace)
+    for cluster in clusters:
+        if references(cluster, scope.key):
+            name = cluster["metadata"]["name"]
+            if paused(cluster):
+                return f"Cluster {name} names this object and is paused: set its spec.paused to false."
+            return (
+                f"Cluster {name} names this object and does not own it yet: Cluster API's core manager sees to it; is it running?"
+            )
+    return (
+        "No Cluster owns this object yet. Create a Cluster whose spec.infrastructureRef names it, "
+        "or set spec.standalone: true to use it without Cluster API."
+    )

@@ -108,10 +108,15 @@ def annotated(obj: JsonObject, annotation: str) -> bool:
     return annotation in (obj["metadata"].get("annotations") or {})
 
 
+def paused(cluster: JsonObject) -> bool:
+    """Whether a Cluster is."""
+    return (cluster.get("spec") or {}).get("paused") is True
+
+
 def pause_reason(scope: Scope) -> str:
     """Why the object is paused, in the contract's words; empty when it is not (Cluster API util/paused)."""
     parts = []
-    if scope.cluster is not None and (scope.cluster.get("spec") or {}).get("paused") is True:
+    if scope.cluster is not None and paused(scope.cluster):
         parts.append("Cluster spec.paused is set to true")
     if annotated(scope.obj, names.PAUSED_ANNOTATION):
         parts.append(f"KINDCluster has the {names.PAUSED_ANNOTATION} annotation")

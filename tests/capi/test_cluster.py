@@ -153,9 +153,11 @@ def test_nothing_is_made_while_paused(managed: Managed, by_cluster: bool, by_ann
 
     if by_cluster:  # core does nothing for it, so that no Cluster owns it
         managed.manager.wait(30, lambda: managed.condition(name, "Paused").get("status") == "True", "core says that it is paused")
-        managed.manager.wait_reason(name, "Ready", "WaitingForOwner")
-    else:
+    if by_annotation:
         managed.wait_paused(name)
+    else:
+        managed.manager.wait_reason(name, "Ready", "WaitingForOwner")
+        assert f"Cluster {name}" in managed.manager.condition(name, "Ready")["message"]
     assert not (managed.local / name).exists()
 
     managed.annotate(name, PAUSED, None)

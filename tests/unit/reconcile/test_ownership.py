@@ -54,6 +54,18 @@ async def test_with_cluster_api_an_object_waits_for_its_owner(world: World) -> N
     assert world.status()["phase"] == "Ready"
 
 
+async def test_a_cluster_that_could_own_it_is_named(world: World) -> None:
+    """Cluster API owns nothing while paused, so that the reason for waiting is the pause of that Cluster."""
+    world.apply(kindcluster())
+    world.kube.put(names.CLUSTERS, cluster(paused=True))
+    await world.settle()
+    assert world.condition("Ready")["message"] == "Cluster capi names this object and is paused: set its spec.paused to false."
+
+    world.kube.edit(names.CLUSTERS, CLUSTER, {"spec": {"paused": False}})
+    await world.look()
+    assert "Cluster capi names this object and does not own it yet" in world.condition("Ready")["message"]
+
+
 async def test_standalone_needs_no_owner(world: World) -> None:
     """spec.standalone: true is the way to use the provider by hand where Cluster API is installed."""
     world.apply(kindcluster(standalone=True))
