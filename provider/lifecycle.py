@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from provider.api import names
-from provider.api.resources import ObjectKey
+from provider.api.resources import ObjectKey, Resource
 from provider.errors import ProviderError, Transient
 from provider.jobs import SlottedJobs
 from provider.leader import Elector
@@ -22,6 +22,7 @@ from provider.observability.metrics import Metrics
 from provider.ports import Clock, Kube, Recorder, Runtime, Workload
 from provider.queue import WorkQueue
 from provider.reconcile.cluster import Reconciler, Result
+from provider.reconcile.controlplane import ControlPlaneReconciler
 from provider.reconcile.options import ReconcileOptions
 from provider.settings import Settings
 from provider.workers import NameIndex, Workers
@@ -55,7 +56,7 @@ class Watching(Protocol):
     async def stop(self) -> None: ...
 
 
-StartWatch = Callable[[Callable[[ObjectKey], None], Callable[[], None], Callable[[], None]], Watching]
+StartWatch = Callable[[Callable[[Resource, ObjectKey], None], Callable[[], None], Callable[[], None]], Watching]
 """(add, gave_up, restarted) → something that watches."""
 
 
@@ -80,8 +81,14 @@ class Manager:
         self.settings, self.parts = settings, parts
         self.metrics = Metrics()
         self.queue = WorkQueue(waited=self.metrics.waited)
-        slots = {"create": settings.create_slots, "delete": settings.delete_slots, "start": settings.start_slots}
+        slots = {
+            "prepare": settings.create_slots,
+            "create": settings.create_slots,
+            "delete": settings.delete_slots,
+            "start": settings.start_slots,
+        }
         self.jobs = SlottedJobs(slots, self.queue.add, parts.clock, finished=self.metrics.job_ended)
+        options = reconcile_options(settings)
         self.reconciler = Reconciler(
             parts.kube,
             parts.workload,
@@ -89,7 +96,7 @@ class Manager:
             self.jobs,
             parts.clock,
             parts.recorder,
-            reconcile_options(settings),
+            options,
             self.queue.add,
         )
         self.workers = Workers(
@@ -98,6 +105,15 @@ class Manager:
             timeout=settings.reconcile_timeout.total_seconds(),
             resync=settings.resync.total_seconds(),
             passed=self._passed,
+        )
+        self.control_planes = WorkQueue()
+        self.mirrors = ControlPlaneReconciler(parts.kube, parts.clock, options, self.queue.add)
+        self.mirror_worker = Workers(
+            self.control_planes,
+            self._mirror,
+            timeout=settings.reconcile_timeout.total_seconds(),
+            resync=settings.resync.total_seconds(),
+            passed=lambda _, outcome, seconds, __: self.metrics.passed(outcome, seconds),
         )
         self.watch = parts.make_watch(self._add, self._gave_up, self.metrics.watch_restarted)
         self.names = NameIndex()
@@ -160,12 +176,14 @@ class Manager:
         for runtime in self.parts.runtimes.values():
             self._spawn(self._pump(runtime), f"events of {runtime.name}")
         self._busy = [self._spawn(self.workers.work(), f"worker {number}") for number in range(self.settings.workers)]
+        self._busy.append(self._spawn(self.mirror_worker.work(), "worker of control planes"))
         log.info("Working", extra={"workers": self.settings.workers, "namespace": self.settings.namespace or "all"})
 
     async def _shut_down(self) -> None:
         """Take no more keys, end running operations, then everything else. Bounded."""
         log.info("Ending", extra={"jobs": sum(count for (_, state), count in self.jobs.counts().items() if state == "running")})
         self.queue.close()
+        self.control_planes.close()
         left, _ = await asyncio.gather(self._end_work(), self.watch.stop() if self._started else asyncio.sleep(0))
         await _end(self._tasks)
         if left:
@@ -201,9 +219,19 @@ class Manager:
 
     # --- what brings keys --------------------------------------------------------------------------------------------------------
 
-    def _add(self, key: ObjectKey) -> None:
-        if self.settings.namespace in (None, key.namespace):
-            self.queue.add(key)
+    def _add(self, resource: Resource, key: ObjectKey) -> None:
+        if self.settings.namespace not in (None, key.namespace):
+            return
+        if resource == names.KINDCONTROLPLANES:
+            self.control_planes.add(key)
+            return
+        self.queue.add(key)
+        for mirror in self.mirrors.mirrors(key):
+            self.control_planes.add(mirror)
+
+    async def _mirror(self, key: ObjectKey) -> Result:
+        await self.mirrors.reconcile(key)
+        return Result()
 
     def _gave_up(self) -> None:
         self.end(1)
@@ -217,8 +245,9 @@ class Manager:
                     raise Transient(
                         "NotInstalled", f"The API server does not serve {names.GROUP}: install the CRDs (make install)."
                     )
-                for obj in await self.parts.kube.list(names.KINDCLUSTERS, namespace=self.settings.namespace):
-                    self.queue.add(ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
+                for resource in (names.KINDCLUSTERS, names.KINDCONTROLPLANES):
+                    for obj in await self.parts.kube.list(resource, namespace=self.settings.namespace):
+                        self._add(resource, ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
                 self._listed = True
             except ProviderError as error:
                 log.warning("Cannot list KINDClusters yet", extra={"reason": error.reason, "error": error.message})

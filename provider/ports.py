@@ -209,6 +209,13 @@ class Runtime(Protocol):
         """What can be told before minutes are lost: missing host paths, ports in use, an unusable image name."""
         ...
 
+    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
+        """Bring what a create needs onto the host (node images), and touch no cluster: done before a running one is replaced.
+
+        Raises Transient or Terminal when it cannot be had.
+        """
+        ...
+
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         """Make the cluster; return when its control plane is initialised and all nodes have joined.
 

@@ -22,7 +22,7 @@ import aiohttp
 import kopf
 
 from provider.api import names
-from provider.api.resources import ObjectKey
+from provider.api.resources import ObjectKey, Resource
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,10 @@ MAX_RESTARTS, RESTART_WINDOW = 5, 600.0
 STOP_GRACE, STOP_DEADLINE = 0.5, 3.0
 """Seconds after which kopf is told to stop more firmly, and after which the thread is left to die with the process."""
 BEAT = 1.0
+SERVED = (names.KINDCLUSTERS, names.KINDCONTROLPLANES)
+
+Add = Callable[[Resource, ObjectKey], None]
+"""Told which object to look at, by its type and key."""
 
 
 class Credentials(Protocol):
@@ -72,15 +76,16 @@ def key_of(body: Mapping[str, Any]) -> ObjectKey:
     return ObjectKey(body["metadata"]["namespace"], body["metadata"]["name"])
 
 
-def keys_of_cluster(body: Mapping[str, Any]) -> set[ObjectKey]:
-    """KINDClusters that a Cluster API Cluster names, in its own namespace (references across namespaces are not followed)."""
+def keys_of_cluster(body: Mapping[str, Any]) -> set[tuple[Resource, ObjectKey]]:
+    """Objects of ours that a Cluster API Cluster names, in its own namespace (references across namespaces are not followed)."""
     spec = body.get("spec") or {}
     references = [spec.get(name) or {} for name in ("infrastructureRef", "controlPlaneRef")]
     namespace = body["metadata"]["namespace"]
     return {
-        ObjectKey(namespace, reference["name"])
+        (resource, ObjectKey(namespace, reference["name"]))
         for reference in references
-        if reference.get("name") and reference.get("kind") == names.KIND and _group_of(reference) == names.GROUP
+        for resource in SERVED
+        if reference.get("name") and (reference.get("kind"), _group_of(reference)) == (resource.kind, resource.group)
     }
 
 
@@ -95,9 +100,7 @@ def _group_of(reference: Mapping[str, Any]) -> str:
     return reference.get("apiGroup") or str(reference.get("apiVersion", "")).partition("/")[0]
 
 
-def make_registry(
-    add: Callable[[ObjectKey], None], login: Callable[[], Awaitable[Credentials]], opened: Callable[[], None]
-) -> kopf.OperatorRegistry:
+def make_registry(add: Add, login: Callable[[], Awaitable[Credentials]], opened: Callable[[], None]) -> kopf.OperatorRegistry:
     """Handlers that only name keys. All three functions are called in kopf's thread."""
     registry = kopf.OperatorRegistry()
 
@@ -107,17 +110,21 @@ def make_registry(
 
     @kopf.on.event(names.GROUP, names.VERSION, names.KINDCLUSTERS.plural, registry=registry)
     async def kindcluster(body: kopf.Body, **_: Any) -> None:
-        add(key_of(body))
+        add(names.KINDCLUSTERS, key_of(body))
+
+    @kopf.on.event(names.CONTROL_PLANE_GROUP, names.VERSION, names.KINDCONTROLPLANES.plural, registry=registry)
+    async def kindcontrolplane(body: kopf.Body, **_: Any) -> None:
+        add(names.KINDCONTROLPLANES, key_of(body))
 
     @kopf.on.event(names.CAPI_GROUP, names.CLUSTERS.plural, registry=registry)
     async def cluster(body: kopf.Body, **_: Any) -> None:
-        for key in keys_of_cluster(body):
-            add(key)
+        for resource, key in keys_of_cluster(body):
+            add(resource, key)
 
     @kopf.on.event("", "v1", "secrets", labels={names.KINDCLUSTER_LABEL: kopf.PRESENT}, registry=registry)
     async def secret(body: kopf.Body, **_: Any) -> None:
         for key in keys_of_secret(body):
-            add(key)
+            add(names.KINDCLUSTERS, key)
 
     return registry
 
@@ -195,7 +202,7 @@ class Watch:
     def __init__(
         self,
         login: Callable[[], Awaitable[Credentials]],
-        add: Callable[[ObjectKey], None],
+        add: Add,
         gave_up: Callable[[], None],
         restarted: Callable[[], None] = lambda: None,
     ) -> None:
@@ -279,7 +286,7 @@ class Watch:
 
     async def _watch_once(self) -> None:
         """Run kopf until it is told to stop or fails. Never raises."""
-        registry = make_registry(lambda key: self._tell(self._add, key), self._login, self._ready.set)
+        registry = make_registry(lambda resource, key: self._tell(self._add, resource, key), self._login, self._ready.set)
         operator = kopf.operator(registry=registry, settings=make_settings(), clusterwide=True, stop_flag=self._stop)
         self._kopf = asyncio.create_task(operator, name="kopf")
         await asyncio.wait({self._kopf})

@@ -17,7 +17,7 @@ from typing import Any
 
 from provider.adapters import containers, process
 from provider.adapters.containers import Listing, UnknownShape
-from provider.adapters.kind_errors import engine_failure
+from provider.adapters.kind_errors import engine_failure, pull_failure
 from provider.adapters.process import Command, CommandFailed, Completed, RunError
 from provider.api import names
 from provider.errors import ProviderError, Transient
@@ -135,6 +135,18 @@ class Engine:
     async def unpause(self, ids: Sequence[str]) -> None:
         if ids:
             await self._run("unpause", *ids)
+
+    async def has_image(self, image: str) -> bool:
+        done = await self._run("image", "inspect", image, max_output=MAX_INSPECT, check=False)
+        if done.returncode != 0 and not any(word in done.stderr.lower() for word in GONE):
+            raise engine_failure(_failed(done), self.name)
+        return done.returncode == 0
+
+    async def pull(self, image: str, timeout: float) -> None:
+        """Raises Terminal(ImageNotFound) or Transient(ImagePullFailed)."""
+        done = await self._run("pull", image, timeout=timeout, check=False)
+        if done.returncode != 0:
+            raise pull_failure(image, done.stderr)
 
     async def logs(self, container: str, lines: int) -> str:
         """The newest lines of a container's own output (both streams)."""

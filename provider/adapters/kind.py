@@ -126,6 +126,14 @@ class KindRuntime:
             kind_preflight.problems, identity, request, listing, host_visible=visible, disk=disk if visible else ""
         )
 
+    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
+        """kind's own default image, where none is named, is left to kind: only it knows which."""
+        engine = await self._engines.get()
+        images = {str(node.get("image") or request.image or "") for node in request.config["nodes"]} - {""}
+        for image in sorted(images):
+            if not await engine.has_image(image):
+                await _as_step(progress, f"Pulling {image}", lambda image=image: engine.pull(image, request.timeout))  # type: ignore[misc]
+
     async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:
         """Parsed strictly and written anew: safe to load. Raises Terminal(KubeconfigRefused) besides what the port says."""
         engine = await self._engines.get()

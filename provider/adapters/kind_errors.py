@@ -197,6 +197,11 @@ def create_failure(output: str, node_logs: str = "") -> ProviderError:
     return Transient("CreateFailed", _said("kind could not make the cluster.", error or output))
 
 
+def pull_failure(image: str, output: str) -> ProviderError:
+    """The same, for an image that we pulled ourselves."""
+    return create_failure(f'ERROR: failed to pull image "{image}": {output}')
+
+
 def only_kubeconfig_failed(output: str) -> bool:
     """The cluster is up, and nothing but writing the (throw-away) kubeconfig failed (kind pkg/cluster/internal/create/create.go)."""
     return KUBECONFIG_ONLY.search(_error_part(output)) is not None

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from provider.api import names, rules, v1alpha1
+from provider.api import names, rules, v1alpha1, v1alpha1_classes
 from provider.api.resources import Resource
 
 Schema = dict[str, Any]
@@ -69,12 +69,19 @@ class CustomResource:
     resource: Resource
     model: type[BaseModel]
     columns: Sequence[Column]
-    short_names: Sequence[str]
+    short_names: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    scale: bool = False
+    """Whether spec.replicas and status.replicas are served as the scale subresource."""
 
     @property
     def name(self) -> str:
         return f"{self.resource.plural}.{self.resource.group}"
+
+    @property
+    def subresources(self) -> Schema:
+        served: Schema = {"status": {}} if "status" in self.model.model_fields else {}
+        return served | ({"scale": SCALE} if self.scale else {})
 
     @property
     def file_name(self) -> str:
@@ -85,6 +92,13 @@ CONTRACT_LABELS = {
     f"{names.CAPI_GROUP}/{names.CONTRACT}": names.VERSION,
     names.PROVIDER_LABEL: names.PROVIDER_NAME,
 }
+
+SCALE = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.selector",
+}
+AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 RESOURCES = (
     CustomResource(
@@ -99,10 +113,37 @@ RESOURCES = (
             Column("Version", ".status.version"),
             Column("Nodes", ".status.nodesReady"),
             Column("Endpoint", ".status.endpoints.host"),
-            Column("Age", ".metadata.creationTimestamp", "date"),
+            AGE,
             Column("Runtime", ".status.runtime", priority=1),
             Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
         ),
+    ),
+    CustomResource(
+        resource=names.KINDCLUSTER_TEMPLATES,
+        model=v1alpha1_classes.KINDClusterTemplate,
+        labels=CONTRACT_LABELS,
+        columns=(AGE,),
+    ),
+    CustomResource(
+        resource=names.KINDCONTROLPLANES,
+        model=v1alpha1_classes.KINDControlPlane,
+        labels=CONTRACT_LABELS,
+        scale=True,
+        columns=(
+            Column("Cluster", r".metadata.labels['cluster\.x-k8s\.io/cluster-name']"),
+            Column("Available", '.status.conditions[?(@.type=="Available")].status'),
+            Column("Up To Date", '.status.conditions[?(@.type=="UpToDate")].status'),
+            Column("Version", ".spec.version"),
+            Column("Replicas", ".status.replicas", "integer"),
+            AGE,
+            Column("Message", '.status.conditions[?(@.type=="UpToDate")].message', priority=1),
+        ),
+    ),
+    CustomResource(
+        resource=names.KINDCONTROLPLANE_TEMPLATES,
+        model=v1alpha1_classes.KINDControlPlaneTemplate,
+        labels=CONTRACT_LABELS,
+        columns=(AGE,),
     ),
 )
 
@@ -115,6 +156,15 @@ def crd(kind: CustomResource) -> Schema:
         | ({"priority": column.priority} if column.priority else {})
         for column in kind.columns
     ]
+    version: Schema = {
+        "name": resource.version,
+        "served": True,
+        "storage": True,
+        "additionalPrinterColumns": columns,
+        "schema": {"openAPIV3Schema": root_schema(kind.model)},
+    }
+    if kind.subresources:
+        version["subresources"] = kind.subresources
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -126,20 +176,11 @@ def crd(kind: CustomResource) -> Schema:
                 "listKind": f"{resource.kind}List",
                 "plural": resource.plural,
                 "singular": resource.kind.lower(),
-                "shortNames": list(kind.short_names),
+                **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
                 "categories": ["cluster-api"],
             },
             "scope": "Namespaced",
-            "versions": [
-                {
-                    "name": resource.version,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "additionalPrinterColumns": columns,
-                    "schema": {"openAPIV3Schema": root_schema(kind.model)},
-                }
-            ],
+            "versions": [version],
         },
     }
 

@@ -14,6 +14,12 @@ CONTRACT = "v1beta2"
 KIND = "KINDCluster"
 
 KINDCLUSTERS = Resource(GROUP, VERSION, "kindclusters", KIND)
+KINDCLUSTER_TEMPLATES = Resource(GROUP, VERSION, "kindclustertemplates", f"{KIND}Template")
+
+CONTROL_PLANE_GROUP = "controlplane.cluster.x-k8s.io"
+CONTROL_PLANE_KIND = "KINDControlPlane"
+KINDCONTROLPLANES = Resource(CONTROL_PLANE_GROUP, VERSION, "kindcontrolplanes", CONTROL_PLANE_KIND)
+KINDCONTROLPLANE_TEMPLATES = Resource(CONTROL_PLANE_GROUP, VERSION, "kindcontrolplanetemplates", f"{CONTROL_PLANE_KIND}Template")
 
 CAPI_GROUP = "cluster.x-k8s.io"
 CLUSTERS = Resource(CAPI_GROUP, "", "clusters", "Cluster")
@@ -30,6 +36,11 @@ CLUSTER_NAME_LABEL = "cluster.x-k8s.io/cluster-name"
 PROVIDER_LABEL = "cluster.x-k8s.io/provider"
 PROVIDER_NAME = "infrastructure-kind"
 WATCH_FILTER_LABEL = "cluster.x-k8s.io/watch-filter"
+TOPOLOGY_OWNED_LABEL = "topology.cluster.x-k8s.io/owned"
+"""On what Cluster API made from a ClusterClass."""
+
+MADE_FROM_ANNOTATION = "infrastructure.cluster.x-k8s.io/made-from"
+"""On a KINDCluster: what of its spec the running cluster was made from (JSON, provider.reconcile.update). Survives move and backup."""
 
 KINDCLUSTER_LABEL = "infrastructure.cluster.x-k8s.io/kindcluster"
 """On Secrets we write: the name of the KINDCluster in the same namespace that they belong to (at most 63 characters)."""

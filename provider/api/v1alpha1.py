@@ -165,27 +165,11 @@ class OwnerIdentity(Model):
     runtime: Literal["kind", "local"] = Field(description="runtime is the one that was chosen for this object.")
 
 
-class KINDClusterSpec(Model):
-    """What is wanted. Field names of kind's config are kind's own."""
+class ClusterSettings(Model):
+    """What a cluster is made of, whichever object asks for it. Field names of kind's config are kind's own."""
 
-    cluster_name: str | None = Field(
-        None,
-        min_length=1,
-        max_length=49,
-        pattern=LABEL_PATTERN,
-        description="clusterName is the name of the kind cluster; absent: the object's name. Immutable.",
-    )
-    version: str | None = Field(
-        None,
-        max_length=64,
-        pattern=VERSION_PATTERN,
-        description='version of Kubernetes, e.g. "v1.34.4"; picks the node image kindest/node:<version> where no image is named.',
-    )
     image: str | None = Field(
         None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of all nodes that name none of their own."
-    )
-    control_plane_replicas: int | None = Field(
-        None, ge=1, le=9, description="controlPlaneReplicas: short form of nodes; absent: 1."
     )
     worker_replicas: int | None = Field(None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0.")
     nodes: list[Node] | None = Field(
@@ -243,6 +227,34 @@ class KINDClusterSpec(Model):
         max_length=16,
         pattern=DURATION_PATTERN,
         description='createTimeout of one try, e.g. "10m"; 30s to 2h.',
+    )
+    update_policy: Literal["Refuse", "Report", "Recreate"] | None = Field(
+        None,
+        description=(
+            "updatePolicy says what an edit does that needs other nodes: Refuse (default) refuses it, Report accepts it, changes nothing "
+            "and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
+        ),
+    )
+
+
+class KINDClusterSpec(ClusterSettings):
+    """What is wanted of one cluster."""
+
+    cluster_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=49,
+        pattern=LABEL_PATTERN,
+        description="clusterName is the name of the kind cluster; absent: the object's name. Immutable.",
+    )
+    version: str | None = Field(
+        None,
+        max_length=64,
+        pattern=VERSION_PATTERN,
+        description='version of Kubernetes, e.g. "v1.34.4"; picks the node image kindest/node:<version> where no image is named.',
+    )
+    control_plane_replicas: int | None = Field(
+        None, ge=1, le=9, description="controlPlaneReplicas: short form of nodes; absent: 1."
     )
     standalone: bool | None = Field(
         None, description="standalone provisions without an owner Cluster although Cluster API is installed."

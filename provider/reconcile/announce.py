@@ -25,6 +25,9 @@ WARNINGS = frozenset(
         Reason.INVALID_OWNER,
         Reason.DELETE_BLOCKED,
         Reason.OWNER_GONE,
+        Reason.UPDATE_NEEDED,
+        Reason.UPDATE_IMPOSSIBLE,
+        Reason.CONTROL_PLANE_CONFLICT,
     }
 )
 
@@ -45,14 +48,14 @@ async def write_status(scope: Scope, new: JsonObject, kube: Kube, recorder: Reco
 
 
 def transitions(old: JsonObject, new: JsonObject) -> list[EventNote]:
-    """Events worth a person's time: the phase or the reason of Ready changed, or the engine came or went."""
+    """Events worth a person's time: the reason of Ready changed, the engine came or went, the cluster became outdated or up to date."""
     notes = []
-    for kind in (ConditionType.READY, ConditionType.ENGINE_REACHABLE):
+    for kind in (ConditionType.READY, ConditionType.ENGINE_REACHABLE, ConditionType.UP_TO_DATE):
         before = conditions.find(old.get("conditions") or [], kind)
         after = conditions.find(new.get("conditions") or [], kind)
         if after is None or (before is not None and before["reason"] == after["reason"] and before["status"] == after["status"]):
             continue
-        if kind is ConditionType.ENGINE_REACHABLE and before is None and after["status"] == "True":
+        if kind is not ConditionType.READY and before is None and after["status"] == "True":
             continue
         severity = "Warning" if after["reason"] in WARNINGS else "Normal"
         notes.append(EventNote(severity, after["reason"], after.get("message") or f"{kind} is {after['status']}."))

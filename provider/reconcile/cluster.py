@@ -22,11 +22,12 @@ from provider.reconcile.announce import write_status
 from provider.reconcile.choose import choose_runtime
 from provider.reconcile.creation import Record
 from provider.reconcile.deletion import may_not_touch, reconcile_delete
-from provider.reconcile.desired import desire
+from provider.reconcile.desired import desire, disagrees
 from provider.reconcile.observe import Kubeconfigs, Observer
 from provider.reconcile.opening import cluster_name_of, load_owner, not_for_us, open_scope, waits_for_owner
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.phases import ensure_endpoint, ensure_finalizer_and_identity, find_rival
+from provider.reconcile.outdated import to_be_replaced
+from provider.reconcile.phases import ensure_endpoint, ensure_finalizer_and_identity, ensure_made_from, find_rival
 from provider.reconcile.plan import UNKNOWN_RETRY, Action, Facts, Heal, Plan, plan
 from provider.reconcile.scope import Scope, pause_reason
 from provider.reconcile.secrets import ensure_secrets
@@ -103,8 +104,10 @@ class Reconciler:
         if scope.runtime is None:
             return await self._tell(scope, self._no_such_runtime(scope))
         desire(scope, self._options)
+        scope.disagreement = disagrees(scope)
         scope.job = self._jobs.status(scope.key)
         record = self._absorb(scope)
+        await ensure_made_from(scope, self._kube, complete=creation.complete(record, provisioned=scope.provisioned))
         kubeconfigs = await self._observe(scope, record)
         decision = await self._decide(scope, record)
         if decision.action is Action.CANCEL:
@@ -130,7 +133,7 @@ class Reconciler:
         )
 
     async def _observe(self, scope: Scope, record: Record) -> Kubeconfigs | None:
-        if scope.job is not None and scope.job.unfinished:
+        if scope.disturbed:
             return None
         return await self._observer.look(scope, complete=creation.complete(record, provisioned=scope.provisioned))
 
@@ -139,6 +142,7 @@ class Reconciler:
         if decision.action is Action.CREATE:
             await find_rival(scope, self._kube, self._sharing_name(scope.key))
             decision = plan(self._facts(scope, record))
+            decision = scope.disagreement or decision
         if decision.reason is Reason.NAME_CONFLICT:
             self._waiting_for_name[self._names[scope.key]].add(scope.key)
         scope.decision = decision
@@ -150,12 +154,13 @@ class Reconciler:
             expected=scope.expected,
             complete=creation.complete(record, provisioned=scope.provisioned),
             heal=Heal(scope.spec.heal_policy or Heal.REPAIR),
-            attempts=creation.attempts(record, scope.generation),
+            attempts=creation.attempts(record, scope.generation, scope.config_hash),
             job=scope.job,
             config_hash=scope.config_hash,
             now=scope.now,
             rival=scope.rival,
             retain_on_failure=bool(scope.spec.retain_on_failure),
+            update=to_be_replaced(scope),
         )
 
     async def _publish(self, scope: Scope, kubeconfigs: Kubeconfigs | None) -> ProviderError | None:
@@ -177,7 +182,7 @@ class Reconciler:
         """Start long work, or close the books on work that is over. The status that says so is already written."""
         runtime, identity, request = scope.runtime, scope.identity, scope.request
         assert runtime is not None and identity is not None and request is not None
-        if scope.job is not None and scope.job.verb == "create" and not scope.job.unfinished:
+        if scope.job is not None and not scope.job.unfinished and (scope.job.verb == "create" or not to_be_replaced(scope)):
             self._jobs.forget(scope.key)
         match decision.action:
             case Action.CREATE:
@@ -186,6 +191,12 @@ class Reconciler:
                     await work.create(runtime, identity, request, tell)
 
                 self._jobs.start(scope.key, "create", create, tag=scope.config_hash)
+            case Action.PREPARE:
+
+                async def prepare(tell: Progress) -> None:
+                    await work.prepare(runtime, identity, request, tell)
+
+                self._jobs.start(scope.key, "prepare", prepare, tag=scope.config_hash)
             case Action.START:
 
                 async def start(tell: Progress) -> None:
@@ -207,7 +218,11 @@ class Reconciler:
     def _result(self, scope: Scope, decision: Plan) -> Result:
         if decision.after is not None:
             scope.wait(max(0.0, decision.after.total_seconds()))
-        elif decision.action is Action.NOTHING and scope.observation is not None and not scope.status.get("ready"):
+        elif (
+            decision.action in (Action.NOTHING, Action.PREPARE)
+            and scope.observation is not None
+            and not scope.status.get("ready")
+        ):
             scope.wait(DEGRADED_RETRY if scope.status.get("phase") == "Degraded" else SOON)
         elif scope.workload is not None and scope.workload.reachable is None:
             scope.wait(SOON)

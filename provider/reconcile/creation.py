@@ -56,10 +56,10 @@ def complete(record: Record, *, provisioned: bool) -> bool:
     return provisioned
 
 
-def attempts(record: Record, generation: int) -> Attempts:
-    """Tries of this generation; an edited spec starts anew."""
+def attempts(record: Record, generation: int, config_hash: str) -> Attempts:
+    """Tries of this generation with this config; an edited spec starts anew, and so does another version of the KINDControlPlane."""
     last = record.last_create
-    if last.get("generation") != generation or last.get("finishedAt"):
+    if (last.get("generation"), last.get("configHash")) != (generation, config_hash) or last.get("finishedAt"):
         return Attempts()
     next_at = last.get("nextAttemptAt")
     return Attempts(
@@ -73,7 +73,7 @@ def attempts(record: Record, generation: int) -> Attempts:
 
 def begin(record: Record, *, generation: int, config_hash: str, now: datetime) -> Record:
     """The intent: written before the work starts. The reason of an earlier failure stays until a try succeeds."""
-    count = attempts(record, generation).count + 1
+    count = attempts(record, generation, config_hash).count + 1
     last = {"attempts": count, "startedAt": timestamp(now), "generation": generation, "configHash": config_hash}
     return Record(last, record.failure_reason, record.failure_message)
 

@@ -18,6 +18,7 @@ from provider.ports import (
 )
 from provider.reconcile import conditions
 from provider.reconcile.conditions import Finding, Truth
+from provider.reconcile.outdated import up_to_date
 from provider.reconcile.plan import Action, Plan, missing_nodes
 from provider.reconcile.scope import Scope
 
@@ -34,6 +35,7 @@ def findings(scope: Scope) -> list[Finding]:
     found.extend(_runtime(scope))
     found.extend(_workload(scope))
     found.extend(_secret(scope))
+    found.extend(up_to_date(scope))
     found.append(_available(scope, found))
     ready = _ready(scope, found)
     if ready is not None:
@@ -162,9 +164,9 @@ def _ready(scope: Scope, found: list[Finding]) -> Finding | None:
     was_ready = conditions.is_true(scope.status.get("conditions") or [], kind)
     if scope.observation is not None and scope.observation.presence is Presence.UNKNOWN and was_ready and not scope.deleting:
         return None
-    if decision is not None and decision.action is not Action.NOTHING:
+    if decision is not None and decision.action not in (Action.NOTHING, Action.PREPARE):
         return Finding(kind, Truth.FALSE, *_planned(scope, decision))
-    if scope.job is not None and scope.job.unfinished:
+    if scope.job is not None and scope.disturbed:
         return Finding(kind, Truth.FALSE, *working(scope.job, recreating=scope.provisioned))
     old = {entry["type"]: entry for entry in scope.status.get("conditions") or []}
     seen = {finding.type: finding for finding in found}

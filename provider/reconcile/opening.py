@@ -15,7 +15,7 @@ from provider.ports import JsonObject, Kube, Runtime
 from provider.reconcile.identity import identity_of
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Action, Plan
-from provider.reconcile.scope import Owner, Scope, annotated, owner_reference, paused, references
+from provider.reconcile.scope import Owner, Scope, annotated, owner_reference, paused, references, referred
 
 ESSENTIAL = ("clusterName", "identity", "deletionPolicy", "standalone")
 """What deletion needs; read alone when the rest of a spec cannot be read."""
@@ -63,6 +63,9 @@ async def load_owner(scope: Scope, kube: Kube) -> None:
         scope.owner = Owner.GONE
         return
     scope.owner, scope.cluster = Owner.PRESENT, cluster
+    if (named := referred(cluster, "controlPlaneRef", names.KINDCONTROLPLANES)) is not None:
+        scope.control_plane = await kube.get(names.KINDCONTROLPLANES, named)
+        scope.control_plane_missing = scope.control_plane is None
 
 
 async def waits_for_owner(scope: Scope, kube: Kube) -> Plan | None:

@@ -12,9 +12,11 @@ from provider.api import names
 from provider.api.resources import ObjectKey
 from provider.api.v1alpha1 import ControlPlaneEndpoint
 from provider.errors import Conflict
-from provider.ports import JsonObject, Kube, Presence
+from provider.ports import JobState, JsonObject, Kube, Presence
+from provider.reconcile import update
 from provider.reconcile.identity import with_finalizer
 from provider.reconcile.opening import cluster_name_of
+from provider.reconcile.plan import expected_nodes
 from provider.reconcile.scope import Scope
 
 
@@ -45,6 +47,27 @@ async def ensure_endpoint(scope: Scope, kube: Kube) -> None:
     endpoint = ControlPlaneEndpoint(host=observation.endpoint.host, port=observation.endpoint.port)
     await _patch(scope, kube, {"spec": {"controlPlaneEndpoint": endpoint.model_dump()}})
     scope.spec = scope.spec.model_copy(update={"control_plane_endpoint": endpoint})
+
+
+async def ensure_made_from(scope: Scope, kube: Kube, *, complete: bool) -> None:
+    """Keep the record of what the cluster was made from, and compare. Sets scope.changes, and scope.expected to what was made.
+
+    The record is written before the status that calls the cluster finished: killed in between, it is made again. A cluster without
+    a record (made before there was one, restored without annotations) counts as made from what is wanted now.
+    """
+    if not complete:
+        return
+    job, made = scope.job, update.recorded(scope.obj)
+    fresh = job is not None and (job.verb, job.state, job.tag) == ("create", JobState.SUCCEEDED, scope.config_hash)
+    known = not scope.control_plane_missing
+    if known and (made is None or (fresh and made != scope.made_from)):
+        made = dict(scope.made_from)
+        await _patch(scope, kube, {"metadata": {"annotations": {names.MADE_FROM_ANNOTATION: update.as_annotation(made)}}})
+    if known:
+        scope.changes = update.changes(made or {}, scope.made_from)
+    if made is not None and scope.runtime is not None and scope.request is not None:
+        config = {**scope.request.config, "nodes": update.made_nodes(made)}
+        scope.expected = expected_nodes(config, load_balancer=not scope.runtime.simulated)
 
 
 async def find_rival(scope: Scope, kube: Kube, same_name: Iterable[ObjectKey]) -> None:

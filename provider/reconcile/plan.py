@@ -7,13 +7,13 @@ everything, foreign before ours, a running job before a new one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from provider.api.conditions import Reason
-from provider.ports import JobStatus, NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.ports import JobState, JobStatus, NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation
 
 
 class Action(StrEnum):
@@ -27,8 +27,10 @@ class Action(StrEnum):
     """Start stopped containers."""
     CLEAN = "Clean"
     """Remove own remains and make nothing."""
+    PREPARE = "Prepare"
+    """Fetch what a replacement needs, while the old cluster runs on."""
     CANCEL = "Cancel"
-    """Stop the running create: the spec it works for has changed."""
+    """Stop the running create or prepare: the spec it works for has changed."""
 
 
 class Heal(StrEnum):
@@ -77,11 +79,14 @@ class Facts:
     rival: str = ""
     """namespace/name of another KINDCluster with an older claim to the cluster name."""
     retain_on_failure: bool = False
+    update: str = ""
+    """What of a complete cluster is outdated and may be replaced; empty: nothing."""
 
 
 UNKNOWN_RETRY = timedelta(seconds=15)
 FOREIGN_RETRY = timedelta(seconds=30)
 SPACING = timedelta(seconds=10)
+PREPARE_SPACING = timedelta(minutes=1)
 
 
 def expected_nodes(config: Mapping[str, Any], *, load_balancer: bool) -> tuple[tuple[str, NodeRole], ...]:
@@ -100,7 +105,7 @@ def expected_nodes(config: Mapping[str, Any], *, load_balancer: bool) -> tuple[t
 
 def plan(facts: Facts) -> Plan:
     """Decide for an object that is neither paused nor being deleted."""
-    if facts.job is not None and facts.job.unfinished:
+    if facts.job is not None and facts.job.unfinished and facts.job.verb != "prepare":
         return _while_working(facts, facts.job)
     observation = facts.observation
     if observation is None:
@@ -110,8 +115,25 @@ def plan(facts: Facts) -> Plan:
     if observation.ownership is Ownership.FOREIGN:
         return Plan(Action.WAIT, Reason.NAME_CONFLICT, observation.detail, FOREIGN_RETRY)
     if facts.complete:
-        return _look_after(facts, observation)
+        return _update(facts, observation) or _look_after(facts, observation)
     return _create(facts, observation)
+
+
+def _update(facts: Facts, seen: RuntimeObservation) -> Plan | None:
+    """Replacing an outdated cluster: first everything is brought that could be missing, then the old one goes."""
+    job = facts.job if facts.job is not None and facts.job.verb == "prepare" else None
+    current = job is not None and bool(facts.update) and job.tag == facts.config_hash
+    if job is not None and job.unfinished:
+        return Plan(Action.NOTHING) if current else Plan(Action.CANCEL)
+    if not facts.update:
+        return None
+    if job is not None and current and job.state is JobState.SUCCEEDED:
+        return Plan(Action.CREATE, Reason.RECREATING, f"Changed: {facts.update}. The cluster is replaced.")
+    rest = _rest_after(facts, "prepare", PREPARE_SPACING)
+    if current and rest > timedelta(0):
+        meanwhile = _look_after(facts, seen)
+        return replace(meanwhile, after=min(meanwhile.after or rest, rest))
+    return Plan(Action.PREPARE, Reason.PREPARING)
 
 
 def _known_reason(reason: str) -> Reason:
@@ -161,12 +183,12 @@ def _look_after(facts: Facts, seen: RuntimeObservation) -> Plan:
     return Plan(Action.START, Reason.STARTING, f"Starting {', '.join(stopped)}.")
 
 
-def _rest_after(facts: Facts, verb: str) -> timedelta:
+def _rest_after(facts: Facts, verb: str, spacing: timedelta = SPACING) -> timedelta:
     """What did not help must not be tried in a tight loop: a container that does not stay up, a removal that fails."""
     job = facts.job
     if job is None or job.verb != verb or job.finished_at is None:
         return timedelta(0)
-    return job.finished_at + SPACING - facts.now
+    return job.finished_at + spacing - facts.now
 
 
 def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Plan:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from provider.api import names
-from provider.api.resources import ObjectKey
+from provider.api.resources import ObjectKey, Resource
 from provider.api.v1alpha1 import KINDClusterSpec
 from provider.ports import (
     ClusterRequest,
@@ -22,6 +22,7 @@ from provider.ports import (
     WorkloadObservation,
 )
 from provider.reconcile.plan import Plan
+from provider.reconcile.update import Change
 
 
 class Owner(StrEnum):
@@ -45,6 +46,10 @@ class Scope:
     owner: Owner = Owner.NONE
     cluster: JsonObject | None = None
     """The owner Cluster; set when owner is PRESENT."""
+    control_plane: JsonObject | None = None
+    """The KINDControlPlane that the owner Cluster names, if it names one and it exists."""
+    control_plane_missing: bool = False
+    """The owner Cluster names a KINDControlPlane that does not exist: what is wanted cannot be told."""
     standalone: bool = False
     """Provision without an owner: asked for, or Cluster API is not installed."""
 
@@ -53,6 +58,12 @@ class Scope:
     identity: Identity | None = None
     request: ClusterRequest | None = None
     config_hash: str = ""
+    made_from: Mapping[str, str] = field(default_factory=dict)
+    """What a cluster made now would be made from (reconcile.update)."""
+    disagreement: Plan | None = None
+    """Why spec and KINDControlPlane cannot both be had."""
+    changes: tuple[Change, ...] | None = None
+    """What differs from what the running cluster was made from; None when there is none, or it cannot be told."""
     expected: tuple[tuple[str, NodeRole], ...] = ()
 
     job: JobStatus | None = None
@@ -92,6 +103,11 @@ class Scope:
     def last_create(self) -> JsonObject:
         record: JsonObject = self.status.get("lastCreate") or {}
         return record
+
+    @property
+    def disturbed(self) -> bool:
+        """A job is at work on the cluster itself. Preparing its replacement leaves it alone."""
+        return self.job is not None and self.job.unfinished and self.job.verb != "prepare"
 
     @property
     def provisioned(self) -> bool:
@@ -134,7 +150,14 @@ def owner_reference(obj: JsonObject) -> Mapping[str, Any] | None:
 
 
 def references(cluster: JsonObject, key: ObjectKey) -> bool:
-    """Whether Cluster.spec.infrastructureRef names this object (v1beta2 apiGroup or v1beta1 apiVersion form)."""
-    reference = (cluster.get("spec") or {}).get("infrastructureRef") or {}
-    group = reference.get("apiGroup") or str(reference.get("apiVersion", "")).partition("/")[0]
-    return (group, reference.get("kind"), reference.get("name")) == (names.GROUP, names.KIND, key.name)
+    """Whether Cluster.spec.infrastructureRef names this KINDCluster."""
+    return referred(cluster, "infrastructureRef", names.KINDCLUSTERS) == key
+
+
+def referred(cluster: JsonObject, reference: str, resource: Resource) -> ObjectKey | None:
+    """The object of this type that a Cluster's reference names (v1beta2 apiGroup or v1beta1 apiVersion form), in its namespace."""
+    found = (cluster.get("spec") or {}).get(reference) or {}
+    group = found.get("apiGroup") or str(found.get("apiVersion", "")).partition("/")[0]
+    if (group, found.get("kind")) != (resource.group, resource.kind) or not found.get("name"):
+        return None
+    return ObjectKey(cluster["metadata"]["namespace"], found["name"])

@@ -83,7 +83,7 @@ def _phase_of_work(scope: Scope) -> Phase | None:
         return Phase.REPAIRING
     if action is Action.CREATE:
         return Phase.REPAIRING if scope.provisioned else Phase.CREATING
-    if job is None or not job.unfinished:
+    if job is None or not scope.disturbed:
         return None
     if job.verb == "delete":
         return Phase.FAILED

@@ -8,6 +8,12 @@ from provider.errors import Terminal, Transient
 from provider.ports import ClusterRequest, Identity, Problem, Progress, Runtime
 
 
+async def prepare(runtime: Runtime, identity: Identity, request: ClusterRequest, tell: Progress) -> None:
+    """Everything that can stand in the way of a replacement, while the old cluster still runs. Raises as create does."""
+    _refuse(await runtime.preflight(identity, request))
+    await runtime.prepare(request, tell)
+
+
 async def create(runtime: Runtime, identity: Identity, request: ClusterRequest, tell: Progress) -> None:
     """Raises Terminal or Transient for what a preflight finds, before minutes are lost."""
     _refuse(await runtime.preflight(identity, request))

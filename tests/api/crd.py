@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from provider.api import names
-from provider.api.crdgen import DIRECTORY
+from provider.api.crdgen import DIRECTORY, RESOURCES
 from tests.harness.controlplane import ManagementAPI
 
 JsonObject = dict[str, Any]
@@ -29,6 +29,24 @@ def kindcluster(name: str = "example", **spec: Any) -> JsonObject:
     }
 
 
+def collection(kind: str) -> str:
+    """Path of all objects of one of our kinds."""
+    (resource,) = (served.resource for served in RESOURCES if served.resource.kind == kind)
+    return f"/apis/{resource.api_version}/namespaces/{NAMESPACE}/{resource.plural}"
+
+
+def template(**spec: Any) -> JsonObject:
+    """A KINDClusterTemplate of these spec fields."""
+    obj = kindcluster(updatePolicy="Report", **spec)
+    return {**obj, "kind": names.KINDCLUSTER_TEMPLATES.kind, "spec": {"template": {"spec": obj["spec"]}}}
+
+
+def control_plane(**spec: Any) -> JsonObject:
+    """A KINDControlPlane of these spec fields."""
+    resource = names.KINDCONTROLPLANES
+    return {**kindcluster(), "apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
+
+
 class KindClusters:
     """One server's opinion of KINDClusters."""
 
@@ -45,7 +63,7 @@ class KindClusters:
 
     def complaints(self, obj: JsonObject) -> list[str]:
         """Why the server refuses to create it: "field: message" each; empty when it would accept."""
-        return _complaints(*self.api.request("POST", COLLECTION + DRY, obj))
+        return _complaints(*self.api.request("POST", collection(obj["kind"]) + DRY, obj))
 
     def complaints_about_change(self, old: JsonObject, new: JsonObject) -> list[str]:
         """Why the server refuses to turn the one into the other. `old` is stored for that moment."""

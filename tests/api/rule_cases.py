@@ -280,13 +280,17 @@ def settled(field: str, one: Any, other: Any) -> Case:
             change({field: one}, {field: None}),
             change({field: one}, {field: other, **made}),
             change({field: one, **made}, {"retainOnFailure": True}),
+            change({field: one, **made, "updatePolicy": "Report"}, {field: other}),
+            change({field: one, **made}, {field: other, "updatePolicy": "Recreate"}),
         ],
         reject=[
             change({field: one, **made}, {field: other}),
             change({field: one, **made}, {field: None}),
             change(made, {field: one}),
+            change({field: one, **made}, {field: other, "updatePolicy": "Refuse"}),
+            change({field: one, **made, "updatePolicy": "Report"}, {field: other, "updatePolicy": None}),
         ],
-        says=(f"spec.{field}: ", "create a new KINDCluster"),
+        says=(f"spec.{field}: ", "create a new KINDCluster", "updatePolicy: Recreate"),
     )
 
 
@@ -445,4 +449,4 @@ NETWORKING = [
     ),
 ]
 
-CASES = [*OBJECT, *SPEC, *(settled(field, *values) for field, values in SETTLED.items()), *NODE, *NETWORKING]
+KINDCLUSTER_CASES = [*OBJECT, *SPEC, *(settled(field, *values) for field, values in SETTLED.items()), *NODE, *NETWORKING]

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from provider.api.rules import RULES
+from tests.api.class_cases import CLASS_CASES
 from tests.api.crd import JsonObject, KindClusters
-from tests.api.rule_cases import CASES, Case, Change
+from tests.api.rule_cases import KINDCLUSTER_CASES, Case, Change
+
+CASES = [*KINDCLUSTER_CASES, *CLASS_CASES]
 
 
 def complaints(server: KindClusters, what: JsonObject | Change) -> list[str]:

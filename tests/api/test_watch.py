@@ -18,7 +18,7 @@ import pytest
 
 from provider.adapters.kube_login import Login, login
 from provider.api import names
-from provider.api.resources import ObjectKey
+from provider.api.resources import ObjectKey, Resource
 from provider.watch import Watch
 from tests.harness.apiproxy import APIProxy
 from tests.harness.controlplane import ManagementAPI
@@ -87,9 +87,11 @@ class Keys:
 
     def __init__(self) -> None:
         self.seen: list[tuple[float, ObjectKey]] = []
+        self.types: set[Resource] = set()
         self.gave_up = False
 
-    def add(self, key: ObjectKey) -> None:
+    def add(self, resource: Resource, key: ObjectKey) -> None:
+        self.types.add(resource)
         self.seen.append((time.monotonic(), key))
 
     def give_up(self) -> None:

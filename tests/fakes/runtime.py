@@ -228,6 +228,15 @@ class FakeRuntime:
                 raise fault.error
         return list(self.problems)
 
+    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
+        self.log.append(("prepare", request.config["name"]))
+        fault = self._fault("prepare")
+        await self._steps(("Pulling image",), progress, fault)
+        if fault is not None:
+            await self._hold(fault)
+            if fault.error is not None:
+                raise fault.error
+
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         fault = self._begin("create", identity)
         self.requests.append(request)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from provider.api import names
-from provider.api.names import KINDCLUSTERS, LEASES
+from provider.api.names import KINDCLUSTERS, KINDCONTROLPLANES, LEASES
 from provider.api.resources import ObjectKey, Resource
 from provider.errors import Terminal, Transient
 from provider.leader import LEASE_NAME, Elector
@@ -33,7 +33,7 @@ class FakeWatch:
     """Passes on what happens in a FakeKube, while it runs."""
 
     kube: FakeKube
-    add: Callable[[ObjectKey], None]
+    add: Callable[[Resource, ObjectKey], None]
     gave_up: Callable[[], None]
     restarted: Callable[[], None]
     alive: bool = False
@@ -55,8 +55,8 @@ class FakeWatch:
         self.alive, self.stopped = False, True
 
     def _saw(self, change: str, resource: Resource, obj: JsonObject) -> None:
-        if self.alive and resource == KINDCLUSTERS:
-            self.add(ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
+        if self.alive and resource in (KINDCLUSTERS, KINDCONTROLPLANES):
+            self.add(resource, ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
 
 
 @dataclass

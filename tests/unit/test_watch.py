@@ -46,7 +46,16 @@ def cluster(**spec: Any) -> dict[str, Any]:
 )
 def test_a_cluster_names_the_kindclusters_it_refers_to(spec: dict[str, Any], keys: set[ObjectKey]) -> None:
     """Both reference forms of Cluster API; always in the Cluster's own namespace."""
-    assert keys_of_cluster(cluster(**spec)) == keys
+    assert keys_of_cluster(cluster(**spec)) == {(names.KINDCLUSTERS, key) for key in keys}
+
+
+def test_a_cluster_names_its_control_plane_as_well() -> None:
+    """With a topology the two references name two objects of ours."""
+    control_plane = {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": names.CONTROL_PLANE_KIND, "name": "demo"}
+
+    found = keys_of_cluster(cluster(infrastructureRef=OURS, controlPlaneRef=control_plane))
+
+    assert found == {(names.KINDCLUSTERS, KEY), (names.KINDCONTROLPLANES, KEY)}
 
 
 def test_a_cluster_without_spec_names_nothing() -> None:
@@ -89,9 +98,9 @@ def test_kopf_has_no_handler_that_changes_objects() -> None:
     async def login() -> Any:
         raise AssertionError("nobody logs in here")
 
-    registry = make_registry(lambda key: None, login, lambda: None)
+    registry = make_registry(lambda resource, key: None, login, lambda: None)
 
-    assert len(registry._watching.get_all_handlers()) == 3
+    assert len(registry._watching.get_all_handlers()) == 4
     for others in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
         assert list(others.get_all_handlers()) == []
     assert registry is not kopf.get_default_registry()

@@ -114,6 +114,9 @@ class LocalRuntime:
 
     # --- changing -----------------------------------------------------------------------------------------------------------
 
+    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
+        """Nothing to bring: what runs are binaries of this host, and preflight has looked at them."""
+
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         maker = await self._maker(identity, progress)
         if refused := preflight.problems(request, maker.version):

@@ -16,8 +16,8 @@ from types import MappingProxyType
 
 from pydantic import BaseModel
 
-from provider.api import v1alpha1
-from provider.api.rules.cluster import OBJECT, SPEC
+from provider.api import v1alpha1, v1alpha1_classes
+from provider.api.rules.cluster import OBJECT, SPEC, TEMPLATE, VERSION
 from provider.api.rules.networking import NETWORKING
 from provider.api.rules.node import MOUNT, NODE, PORT_MAPPING
 from provider.api.rules.rule import Rule
@@ -26,6 +26,8 @@ RULES: Mapping[type[BaseModel], tuple[Rule, ...]] = MappingProxyType(
     {
         v1alpha1.KINDCluster: OBJECT,
         v1alpha1.KINDClusterSpec: SPEC,
+        v1alpha1_classes.KINDClusterTemplateSpec: TEMPLATE,
+        v1alpha1_classes.KINDControlPlaneSpec: (VERSION,),
         v1alpha1.Node: NODE,
         v1alpha1.Mount: MOUNT,
         v1alpha1.PortMapping: PORT_MAPPING,

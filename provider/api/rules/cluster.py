@@ -1,4 +1,4 @@
-"""Rules of a KINDCluster and its spec as wholes: its name, what cannot change any more, what excludes what."""
+"""Rules of a KINDCluster, its spec and its template as wholes: its name, what cannot change any more, what excludes what."""
 
 from __future__ import annotations
 
@@ -95,6 +95,9 @@ CONTAINERS_ONLY_OF_NODES = (
 """Fields that mean nothing without node containers: runtime local refuses them instead of ignoring them."""
 
 
+POLICY_TAKES_EDITS = "(has(self.updatePolicy) && self.updatePolicy != 'Refuse')"
+
+
 def _unchanged(field: str) -> str:
     return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
 
@@ -110,10 +113,13 @@ def _once(field: str) -> Rule:
 
 
 def _settled(field: str) -> Rule:
-    """Free until the cluster is there, fixed from then on."""
+    """Free until the cluster is there; from then on only with a policy that says what is to happen."""
     return Rule(
-        rule=f"!has(oldSelf.controlPlaneEndpoint) || ({_unchanged(field)})",
-        message=f"{field} cannot change once the cluster has been made: create a new KINDCluster",
+        rule=f"{POLICY_TAKES_EDITS} || !has(oldSelf.controlPlaneEndpoint) || ({_unchanged(field)})",
+        message=(
+            f"{field} cannot change once the cluster has been made: create a new KINDCluster, or set updatePolicy: Recreate "
+            "to have this one replaced (its content is lost)"
+        ),
         path=f".{field}",
         reason=FORBIDDEN,
     )
@@ -132,25 +138,15 @@ def _containers_only() -> Rule:
     )
 
 
-SPEC = (
-    matches(
-        "clusterName",
-        LABEL_PATTERN,
-        'must consist of lower-case letters, digits and "-" and start and end with a letter or digit',
-    ),
-    matches("version", VERSION_PATTERN, 'must be a full Kubernetes version with a leading v, such as "v1.34.4"'),
+VERSION = matches("version", VERSION_PATTERN, 'must be a full Kubernetes version with a leading v, such as "v1.34.4"')
+
+SETTINGS = (
     matches("image", IMAGE_PATTERN, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
     matches(
         "createTimeout",
         DURATION_PATTERN,
         'must be a duration between 30s and 2h, such as "10m" or "1h30m"',
         also="duration(self.createTimeout) >= duration('30s') && duration(self.createTimeout) <= duration('2h')",
-    ),
-    Rule(
-        rule="!has(self.nodes) || (!has(self.controlPlaneReplicas) && !has(self.workerReplicas))",
-        message="nodes lists every node: remove controlPlaneReplicas and workerReplicas, or remove nodes",
-        path=".nodes",
-        reason=FORBIDDEN,
     ),
     Rule(
         rule="!has(self.nodes) || self.nodes.exists(n, !has(n.role) || n.role == 'control-plane')",
@@ -165,6 +161,33 @@ SPEC = (
         'must be an API group, version or resource, such as "api/alpha" or "batch/v2alpha1"',
     ),
     _containers_only(),
+)
+"""Of a KINDCluster and of a template alike."""
+
+TEMPLATE = (
+    *SETTINGS,
+    Rule(
+        rule="!has(self.nodes) || !has(self.workerReplicas)",
+        message="nodes lists every node: remove workerReplicas, or remove nodes",
+        path=".nodes",
+        reason=FORBIDDEN,
+    ),
+)
+
+SPEC = (
+    matches(
+        "clusterName",
+        LABEL_PATTERN,
+        'must consist of lower-case letters, digits and "-" and start and end with a letter or digit',
+    ),
+    VERSION,
+    *SETTINGS,
+    Rule(
+        rule="!has(self.nodes) || (!has(self.controlPlaneReplicas) && !has(self.workerReplicas))",
+        message="nodes lists every node: remove controlPlaneReplicas and workerReplicas, or remove nodes",
+        path=".nodes",
+        reason=FORBIDDEN,
+    ),
     _once("identity"),
     _once("controlPlaneEndpoint"),
     *(_settled(field) for field in NODE_AFFECTING),

@@ -59,6 +59,7 @@ OURS = {
     "healPolicy",
     "retainOnFailure",
     "createTimeout",
+    "updatePolicy",
     "standalone",
     "controlPlaneEndpoint",
     "identity",

@@ -1,4 +1,4 @@
-"""A manager killed before and after every single effect of a life: create, repair, delete. The end is that of the undisturbed run.
+"""A manager killed before and after every single effect of a life: create, repair, replace, delete. The end is that of the undisturbed run.
 
 The crash points are enumerated, not sampled: a learning run counts the effects (API writes and runtime operations), then every one of
 them gets its own kill before and after it.
@@ -38,6 +38,11 @@ class MortalRuntime(FakeRuntime):
     def __init__(self, killer: Killer) -> None:
         super().__init__()
         self._killer = killer
+
+    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
+        self._killer.point()
+        await super().prepare(request, progress)
+        self._killer.point()
 
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         self._killer.point()
@@ -81,12 +86,17 @@ async def live(world: World, act: Callable[[], Awaitable[None]]) -> None:
 
 
 async def creating(world: World) -> None:
-    world.apply(kindcluster(workerReplicas=1))
+    world.apply(kindcluster(workerReplicas=1, version="v1.34.3", updatePolicy="Recreate"))
     await world.pass_time(60)
 
 
 async def repairing(world: World) -> None:
     world.set_node("demo-worker", NodeRunState.STOPPED)
+    await world.pass_time(60)
+
+
+async def updating(world: World) -> None:
+    world.edit({"spec": {"version": "v1.34.4"}})
     await world.pass_time(60)
 
 
@@ -99,7 +109,7 @@ async def points_of(until: Callable[[World], Awaitable[None]]) -> tuple[int, int
     """(first, last) crash points of one part of a life, learnt from an undisturbed run."""
     killer = Killer()
     world = mortal_world(killer)
-    for part in (creating, repairing, deleting):
+    for part in (creating, repairing, updating, deleting):
         first = killer.points + 1
         await part(world)
         if part is until:
@@ -125,6 +135,22 @@ async def test_a_kill_at_any_instruction_of_making_ends_in_one_ready_cluster(par
         if part is repairing:
             await live(world, lambda world=world: repairing(world))  # type: ignore[misc]
         whole(world)
+
+
+async def test_a_kill_at_any_instruction_of_replacing_ends_in_one_cluster_of_the_new_kind() -> None:
+    """Ready and up to date, made of the new spec: whatever the moment."""
+    first, last = await points_of(updating)
+    assert last - first >= 2, "the learning run saw no effects"
+
+    for at in range(first, last + 1):
+        world = mortal_world(Killer(at))
+        await creating(world)
+        await repairing(world)
+        await live(world, lambda world=world: updating(world))  # type: ignore[misc]
+
+        whole(world)
+        assert world.condition("UpToDate")["status"] == "True"
+        assert world.runtime.requests[-1].version == "v1.34.4"
 
 
 async def test_a_kill_at_any_instruction_of_deleting_leaves_nothing() -> None:

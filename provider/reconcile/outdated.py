@@ -1,0 +1,66 @@
+"""Whether the running cluster is what is wanted, and what to say where it is not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from provider.api import names
+from provider.api.conditions import ConditionType, Reason
+from provider.ports import JobState
+from provider.reconcile.conditions import Finding, Truth
+from provider.reconcile.creation import describe
+from provider.reconcile.scope import Scope
+from provider.reconcile.update import UpdatePolicy, listed
+
+
+def to_be_replaced(scope: Scope) -> str:
+    """What is outdated, where all of it may and can be had by a replacement; empty otherwise."""
+    changes = scope.changes or ()
+    allowed = (
+        UpdatePolicy(scope.spec.update_policy or UpdatePolicy.REFUSE) is UpdatePolicy.RECREATE and scope.disagreement is None
+    )
+    return listed(changes) if allowed and all(change.possible for change in changes) else ""
+
+
+def up_to_date(scope: Scope) -> Iterator[Finding]:
+    """The condition UpToDate; none while there is no cluster, or nobody can tell."""
+    kind = ConditionType.UP_TO_DATE
+    if scope.changes is None:
+        return
+    if scope.disagreement is not None:
+        yield Finding(kind, Truth.FALSE, scope.disagreement.reason, scope.disagreement.message)
+    elif not scope.changes:
+        yield Finding(kind, Truth.TRUE, Reason.UP_TO_DATE)
+    elif to_be_replaced(scope):
+        yield Finding(kind, Truth.FALSE, *_on_the_way(scope))
+    else:
+        yield Finding(kind, Truth.FALSE, *_not_done(scope))
+
+
+def _on_the_way(scope: Scope) -> tuple[str, str]:
+    job, what = scope.job, listed(scope.changes or ())
+    if job is not None and (job.verb, job.state, job.tag) == ("prepare", JobState.FAILED, scope.config_hash):
+        reason, message = describe(job.error)
+        return (
+            reason,
+            f"{what}: the cluster is kept, because what would replace it cannot be made. {message} Tried again every minute.",
+        )
+    return Reason.PREPARING, f"{what}: what the replacement needs is being fetched."
+
+
+def _not_done(scope: Scope) -> tuple[str, str]:
+    if impossible := tuple(change for change in scope.changes or () if not change.possible):
+        return (
+            Reason.UPDATE_IMPOSSIBLE,
+            f"{listed(impossible)} cannot change for a cluster that has been made: set it back, or create a new one. Nothing is changed.",
+        )
+    where = "updatePolicy of the KINDClusterTemplate" if _from_a_topology(scope) else "spec.updatePolicy"
+    message = (
+        f"{listed(scope.changes or ())} would need other nodes. Nothing is changed: set it back, "
+        f"or set {where} to Recreate to have the cluster replaced (its content is lost)."
+    )
+    return Reason.UPDATE_NEEDED, message
+
+
+def _from_a_topology(scope: Scope) -> bool:
+    return names.TOPOLOGY_OWNED_LABEL in (scope.meta.get("labels") or {})
