@@ -31,6 +31,8 @@ ATTEMPTS = 4
 PAUSE = 0.2
 GONE = ("no such container", "no such object", "no container with name or id", "removal of container", "already in progress")
 """Said by `inspect` and `rm` about containers that somebody else removes at the same time (moby errors, podman, nerdctl)."""
+NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
+"""What docker, nerdctl and podman say of an image that is not on the engine."""
 
 EVENTS = ("create", "start", "die", "pause", "unpause", "destroy")
 """docker's container events worth a look; its exec_* events would answer our own probes with more work."""
@@ -138,7 +140,7 @@ class Engine:
 
     async def has_image(self, image: str) -> bool:
         done = await self._run("image", "inspect", image, max_output=MAX_INSPECT, check=False)
-        if done.returncode != 0 and not any(word in done.stderr.lower() for word in GONE):
+        if done.returncode != 0 and not any(word in done.stderr.lower() for word in NO_IMAGE):
             raise engine_failure(_failed(done), self.name)
         return done.returncode == 0
 

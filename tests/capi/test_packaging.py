@@ -135,19 +135,35 @@ def test_metadata_covers_the_release(artifacts: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cluster-template", "cluster-template-development", "cluster-template-ha", "cluster-template-local"]
+    ("name", "expected"),
+    [
+        ("cluster-template", ["KINDCluster", "Cluster"]),
+        ("cluster-template-development", ["KINDCluster", "Cluster"]),
+        ("cluster-template-ha", ["KINDCluster", "Cluster"]),
+        ("cluster-template-local", ["KINDCluster", "Cluster"]),
+        ("cluster-template-topology", ["Cluster"]),
+    ],
 )
-def test_templates_put_the_kindcluster_first_and_use_our_prefix(artifacts: Path, name: str) -> None:
+def test_templates_put_the_kindcluster_first_and_use_our_prefix(artifacts: Path, name: str, expected: list[str]) -> None:
     """Core looks for a missing object again only after 30 s; variables that are not clusterctl's own have our prefix and a default."""
     text = (artifacts / f"{name}.yaml").read_text()
     kinds = re.findall(r"^kind: (\w+)$", text, re.MULTILINE)
     own = {"CLUSTER_NAME", "NAMESPACE", "KUBERNETES_VERSION", "CONTROL_PLANE_MACHINE_COUNT", "WORKER_MACHINE_COUNT"}
     variables = re.findall(r"\$\{(\w+)(:=)?", text)
 
-    assert ["KINDCluster", "Cluster"] == kinds
+    assert expected == kinds
     assert text.count("${") == len(variables)
     assert [] == [variable for variable, default in variables if variable not in own and not variable.startswith("CAPKIND_")]
     assert [] == [variable for variable, default in variables if variable not in own and not default]
+
+
+def test_the_clusterclass_is_named_as_its_file_and_has_no_variables_of_clusterctl(artifacts: Path) -> None:
+    """`clusterctl generate cluster` looks for clusterclass-NAME.yaml, and substitutes whatever looks like a variable."""
+    text = (artifacts / "clusterclass-kind.yaml").read_text()
+    found = {(one["kind"], one["metadata"]["name"], "namespace" in one["metadata"]) for one in yaml.safe_load_all(text)}
+
+    assert {(kind, "kind", False) for kind in ("ClusterClass", "KINDClusterTemplate", "KINDControlPlaneTemplate")} == found
+    assert "${" not in text
 
 
 def test_a_release_that_metadata_does_not_know_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,8 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
     """Create, observe, kubeconfig, somebody else's identity, a stopped node, start, delete: one life."""
     runtime, who, steps = subject.runtime, identity(name), list[Step]()
     assert not await runtime.preflight(who, subject.request(name))
+    await runtime.prepare(subject.request(name, workers=1), silent)
+    assert Presence.ABSENT is (await runtime.observe(who)).presence
     await runtime.create(who, subject.request(name, workers=1), steps.append)
     assert {StepState.SUCCEEDED} == set({step.name: step.state for step in steps}.values())
     assert all(step.seconds is not None for step in steps if step.state is StepState.SUCCEEDED)

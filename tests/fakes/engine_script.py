@@ -179,6 +179,20 @@ class Script:
     def do_unpause(self, args: list[str]) -> None:
         self._set(args, "running")
 
+    def do_image(self, args: list[str]) -> int:
+        """`image inspect IMAGE`: the images pulled so far."""
+        if args[1] in self.state().get("images", []):
+            self.say("[{}]")
+            return 0
+        sys.stderr.write(f"Error: No such image: {args[1]}\n")
+        return 1
+
+    def do_pull(self, args: list[str]) -> None:
+        with Locked(self.folder):
+            state = self.state()
+            state["images"] = [*state.get("images", []), args[0]]
+            self.save(state)
+
     def do_volume(self, _: list[str]) -> None: ...
 
     def do_logs(self, args: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ AVAILABLE_SECONDS = 90.0
 CLUSTERS = "/apis/cluster.x-k8s.io/v1beta2"
 KINDCLUSTERS = "/apis/infrastructure.cluster.x-k8s.io/v1alpha1"
 MERGE = "application/merge-patch+json"
+NEGATIVE = {"Paused", "Deleting", "RollingOut", "ScalingUp", "ScalingDown", "Updating", "Remediating"}
+"""Conditions that are good when False (clusterctl's internal/util/tree)."""
+ROW = re.compile(r"─(\w+)\s+(True|False|Unknown)\b")
 
 Json = dict[str, Any]
 
@@ -120,6 +124,13 @@ class Managed:
     def available(self, name: str) -> bool:
         found = self.condition(name, "Available")
         return found.get("status") == "True" and not found.get("message")
+
+    def described(self, name: str) -> tuple[set[str], list[tuple[str, str]]]:
+        """The conditions that `clusterctl describe` shows, and those rows that are not good."""
+        rows: list[tuple[str, str]] = ROW.findall(
+            self.clusterctl.run("describe", "cluster", name, "--show-conditions", "all").stdout
+        )
+        return {kind for kind, _ in rows}, [row for row in rows if row[1] != ("False" if row[0] in NEGATIVE else "True")]
 
     def wait_available(self, name: str, seconds: float = AVAILABLE_SECONDS) -> float:
         return self.manager.wait(seconds, lambda: self.available(name), f"Cluster {name} Available")

@@ -1,0 +1,152 @@
+"""A Cluster with a topology, from the ClusterClass that we publish: the real topology controller, one cluster of the embedded runtime.
+
+Everything is brought by the topology: what needs other nodes is reported on both objects, and done only with consent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.harness.managed import CLUSTERS, Managed
+
+CONTROL_PLANES = "/apis/controlplane.cluster.x-k8s.io/v1alpha1/namespaces/default/kindcontrolplanes"
+NAME = "topology"
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def topology(managed: Managed) -> Iterator[Managed]:
+    """One Cluster for all tests of this module, which end with the state they began with."""
+    managed.apply(managed.generate(NAME, "--flavor", "topology").replace("value: auto", "value: local"))
+    managed.wait_available(NAME)
+    yield managed
+    managed.delete(NAME)
+    managed.wait_gone(NAME)
+
+
+def control_plane(managed: Managed) -> Json:
+    status, found = managed.api.request("GET", f"{CONTROL_PLANES}/{NAME}")
+    return found if status == 200 else {}
+
+
+def mirrored(managed: Managed, kind: str) -> Json:
+    conditions = (control_plane(managed).get("status") or {}).get("conditions") or []
+    return next((one for one in conditions if one["type"] == kind), {})
+
+
+def set_variable(managed: Managed, name: str, value: object) -> None:
+    variables = managed.cluster(NAME)["spec"]["topology"]["variables"]
+    changed = [{**one, "value": value} if one["name"] == name else one for one in variables]
+    managed.patch(f"{CLUSTERS}/namespaces/default/clusters/{NAME}", {"spec": {"topology": {"variables": changed}}})
+
+
+def wait_outdated(managed: Managed, *words: str) -> None:
+    """Both objects name what differs; the Cluster stays Available."""
+
+    def said() -> bool:
+        conditions = managed.manager.condition(NAME, "UpToDate"), mirrored(managed, "UpToDate")
+        return all(one.get("status") == "False" and all(word in one["message"] for word in words) for one in conditions)
+
+    managed.manager.wait(60, said, f"both objects say {words}")
+    assert managed.available(NAME)
+
+
+def wait_up_to_date(managed: Managed, **spec: object) -> None:
+    """Both objects say so of a KINDCluster whose spec has arrived there."""
+
+    def done() -> bool:
+        found = managed.kindcluster(NAME)
+        seen = found["status"]["observedGeneration"] == found["metadata"]["generation"]
+        conditions = managed.manager.condition(NAME, "UpToDate"), mirrored(managed, "UpToDate")
+        return seen and spec.items() <= found["spec"].items() and all(one.get("status") == "True" for one in conditions)
+
+    managed.manager.wait(90, done, f"up to date with {spec}")
+    managed.wait_available(NAME)
+
+
+def reconciled(managed: Managed) -> bool:
+    return bool(managed.condition(NAME, "TopologyReconciled").get("status") == "True")
+
+
+def test_one_cluster_comes_out_of_two_objects(topology: Managed) -> None:
+    """Named like the Cluster, made in the topology's version, green for core and for the topology controller."""
+    spec, status = topology.kindcluster(NAME)["spec"], control_plane(topology)["status"]
+
+    assert [NAME] == [path.name for path in topology.local.iterdir() if path.name.startswith(NAME)]
+    assert ("local", "Report") == (spec["runtime"], spec["updatePolicy"])
+    assert "v1.34.4" == control_plane(topology)["spec"]["version"] == topology.kindcluster(NAME)["status"]["version"]
+    assert {1} == {status[kind] for kind in ("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas")}
+    assert reconciled(topology)
+    assert ["topology-control-plane"] == topology.secret_nodes(f"{NAME}-kubeconfig")
+
+
+def test_describe_is_green(topology: Managed) -> None:
+    """All rows True, or a False that means well."""
+    shown, bad = topology.described(NAME)
+    assert {"Available", "TopologyReconciled", "ControlPlaneAvailable", "UpToDate"} <= shown
+    assert [] == bad
+
+
+def test_a_changed_variable_without_consent_is_reported_and_not_done(topology: Managed) -> None:
+    """The topology controller's writes are accepted; the cluster keeps its processes."""
+    before = topology.processes(NAME)
+
+    set_variable(topology, "workers", 2)
+    wait_outdated(topology, "workerReplicas (0 → 2)", "KINDClusterTemplate")
+
+    assert before == topology.processes(NAME)
+    assert reconciled(topology)
+    set_variable(topology, "workers", 0)
+    wait_up_to_date(topology, workerReplicas=0)
+
+
+def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Managed) -> None:
+    """Other processes, the same endpoint, new kubeconfigs; exactly one create."""
+    before, secret, endpoint = topology.processes(NAME), topology.secret(f"{NAME}-kubeconfig"), _endpoint(topology)
+    creates = topology.manager.log.count(f"Starting job object=default/{NAME} verb=create")
+
+    set_variable(topology, "workers", 1)
+    wait_outdated(topology, "workerReplicas (0 → 1)")
+    set_variable(topology, "updatePolicy", "Recreate")
+    wait_up_to_date(topology, workerReplicas=1)
+
+    assert before.isdisjoint(topology.processes(NAME))
+    assert endpoint == _endpoint(topology)
+    assert secret["data"] != topology.secret(f"{NAME}-kubeconfig")["data"]
+    assert ["topology-control-plane", "topology-worker"] == topology.secret_nodes(f"{NAME}-kubeconfig")
+    assert creates + 1 == topology.manager.log.count(f"Starting job object=default/{NAME} verb=create")
+    set_variable(topology, "updatePolicy", "Report")
+    wait_up_to_date(topology, updatePolicy="Report")
+
+
+def test_another_version_without_consent_is_reported_and_not_done(topology: Managed) -> None:
+    """Set on the KINDControlPlane by the topology controller, noticed by the KINDCluster."""
+    before = topology.processes(NAME)
+
+    _set_version(topology, "v1.34.5")
+    wait_outdated(topology, "version (v1.34.4 → v1.34.5)")
+
+    assert before == topology.processes(NAME)
+
+
+def test_another_version_that_cannot_be_had_costs_no_cluster(topology: Managed) -> None:
+    """With consent, but not available on this host: said, and the cluster runs on. (Cluster API forbids to go back, so it comes last.)"""
+    before = topology.processes(NAME)
+
+    set_variable(topology, "updatePolicy", "Recreate")
+    wait_outdated(topology, "v1.34.5 is not available on the local runtime")
+
+    assert before == topology.processes(NAME)
+
+
+def _endpoint(managed: Managed) -> Json:
+    endpoint: Json = managed.kindcluster(NAME)["spec"]["controlPlaneEndpoint"]
+    return endpoint
+
+
+def _set_version(managed: Managed, version: str) -> None:
+    managed.patch(f"{CLUSTERS}/namespaces/default/clusters/{NAME}", {"spec": {"topology": {"version": version}}})
