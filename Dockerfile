@@ -32,7 +32,9 @@ ENV PATH=/opt/provider/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/var/lib/provider \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
-RUN mkdir -m 0700 /var/lib/provider && chown 65532:65532 /var/lib/provider
+# Others may enter: the Deployment runs as root without capabilities (the engine's socket is root's), to whom a private folder is closed.
+# What the manager keeps here is in folders of mode 0700.
+RUN mkdir -m 0755 /var/lib/provider && chown 65532:65532 /var/lib/provider
 USER 65532:65532
 WORKDIR /var/lib/provider
 # Liveness is the orchestrator's business: /healthz, see docs/reference/settings.md.

@@ -17,6 +17,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 ENV_PREFIX = "CAPKIND_"
 FOLDER = "cluster-api-provider-kind"
+IN_POD = "KUBERNETES_SERVICE_HOST"
+"""Every pod has this variable, and nothing else does."""
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_PORT = 65535
 
@@ -113,7 +115,12 @@ class Settings:
         str | None, Flag(parse_optional, "Node image of objects that name neither image nor version.", shown="kind's own")
     ] = None
     inside_network: Annotated[
-        bool, Flag(parse_bool, "The manager runs on the clusters' own network (in a kind cluster), where their names resolve.")
+        bool,
+        Flag(
+            parse_bool,
+            "The manager runs on the clusters' own network (in a pod of a kind cluster) and reaches them by their containers' names.",
+            shown="true in a pod",
+        ),
     ] = False
 
     create_slots: Annotated[
@@ -166,7 +173,7 @@ class Settings:
 
     @property
     def in_pod(self) -> bool:
-        return "KUBERNETES_SERVICE_HOST" in self.environment
+        return IN_POD in self.environment
 
     @property
     def host_visible(self) -> bool:
@@ -242,6 +249,7 @@ def _machine_defaults(environ: Mapping[str, str]) -> dict[str, Any]:
     home = Path(environ.get("HOME") or Path.home())
     return {
         "kubeconfig": environ.get("KUBECONFIG", ""),
+        "inside_network": IN_POD in environ,
         "create_slots": max(1, (os.cpu_count() or 1) // 2),
         "state_dir": Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / FOLDER,
         "tools_dir": Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / FOLDER / "tools",

@@ -41,6 +41,15 @@ def test_kubeconfig_comes_from_the_usual_variable() -> None:
     assert load([], BARE | {"KUBECONFIG": "/a", "CAPKIND_KUBECONFIG": "/b"}).kubeconfig == "/b"
 
 
+def test_in_a_pod_clusters_are_reached_by_name_unless_told_otherwise() -> None:
+    """A pod cannot reach the loopback address of the engine's host; one with the host's network can, and says so."""
+    pod = BARE | {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+
+    assert not load([], BARE).inside_network
+    assert load([], pod).inside_network
+    assert not load(["--inside-network=false"], pod).inside_network
+
+
 @pytest.mark.parametrize("name", list(flags()))
 def test_every_setting_has_a_flag_a_variable_and_a_text(name: str) -> None:
     """Documented by construction."""
