@@ -33,7 +33,7 @@ def findings(scope: Scope) -> list[Finding]:
     if scope.runtime is not None and scope.runtime.simulated:
         found.append(Finding(ConditionType.NODES_SIMULATED, Truth.TRUE, Reason.NODES_SIMULATED, SIMULATED))
     found.extend(_runtime(scope))
-    found.extend(_workload(scope))
+    found.extend(_replaced() if _replacing(scope) else _workload(scope))
     found.extend(_secret(scope))
     found.extend(up_to_date(scope))
     found.append(_available(scope, found))
@@ -101,6 +101,20 @@ def _workload(scope: Scope) -> Iterator[Finding]:
         return
     yield Finding(ConditionType.CONTROL_PLANE_READY, Truth.TRUE, Reason.AVAILABLE)
     yield _nodes(scope, workload)
+
+
+def _replacing(scope: Scope) -> bool:
+    """A cluster that was there goes, and another one comes."""
+    begins = scope.decision is not None and scope.decision.action is Action.CREATE
+    goes_on = scope.disturbed and scope.job is not None and scope.job.verb == "create"
+    return scope.provisioned and (begins or goes_on)
+
+
+def _replaced() -> Iterator[Finding]:
+    message = "The cluster is being replaced."
+    yield Finding(ConditionType.CONTAINERS_RUNNING, Truth.FALSE, Reason.RECREATING, message)
+    yield Finding(ConditionType.CONTROL_PLANE_READY, Truth.FALSE, Reason.RECREATING, message)
+    yield Finding(ConditionType.NODES_READY, Truth.UNKNOWN, Reason.RECREATING, message)
 
 
 def _control_plane_down(seen: RuntimeObservation) -> bool:

@@ -16,11 +16,15 @@ INVALID = {
     "invalid-2.yaml": ("spec.nodes", "same hostPort", "another hostPort"),
     "invalid-3.yaml": ("spec.workerReplica",),
 }
-OURS = sorted(path for path in SAMPLES.glob("*.yaml") if path.name not in INVALID)
+OF_A_CLASS = "topology.yaml"
+"""Holds no object of ours; tests/capi applies it."""
+OURS = sorted(path for path in SAMPLES.glob("*.yaml") if path.name not in {*INVALID, OF_A_CLASS})
 RIGHTS = {
     "kindclusters.infrastructure.cluster.x-k8s.io": {"get", "list", "watch", "patch", "update"},
     "kindclusters.infrastructure.cluster.x-k8s.io/status": {"patch", "update"},
     "kindclusters.infrastructure.cluster.x-k8s.io/finalizers": {"update"},
+    "kindcontrolplanes.controlplane.cluster.x-k8s.io": {"get", "list", "watch"},
+    "kindcontrolplanes.controlplane.cluster.x-k8s.io/status": {"patch", "update"},
     "clusters.cluster.x-k8s.io": {"get", "list", "watch"},
     "secrets": {"get", "list", "watch", "create", "patch", "update", "delete"},
     "events": {"create", "patch"},

@@ -1,4 +1,4 @@
-"""The commands of docs/howto/clusterctl.md work: taken from the page and run in one shell, as a reader would."""
+"""The commands of docs/howto/*.md about Cluster API work: taken from the page and run in one shell, as a reader would."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import pytest
 from provider.adapters.local import daemons, state
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGE = ROOT / "docs" / "howto" / "clusterctl.md"
+PAGES = [ROOT / "docs" / "howto" / name for name in ("clusterctl.md", "clusterclass.md")]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FOLDER = "cluster-api-provider-kind-capi"
 
 
-def script(home: Path) -> str:
+def script(page: Path, home: Path) -> str:
     """The page's block of shell; it stops at the first failure. What it leaves in the current folder goes to `home`."""
-    (block,) = BLOCK.findall(PAGE.read_text())
+    (block,) = BLOCK.findall(page.read_text())
     assert isinstance(block, str)
     return "set -euo pipefail\n" + block.replace("~/", f"{home}/").replace("demo.kubeconfig", f"{home}/demo.kubeconfig")
 
 
 @pytest.mark.timeout(240)
-def test_the_commands_of_the_page_work_and_leave_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_commands_of_the_page_work_and_leave_nothing(page: Path, tmp_path: Path) -> None:
     """From `make capi-up` to `make capi-down`: a cluster that is Available, a kubeconfig that works, no process and no file after it."""
     kept = {name: value for name, value in os.environ.items() if name in ("HOME", "CAPKIND_TOOLS_DIR", "GOFLAGS", "GOPROXY")}
     states = tmp_path / ".local" / "state"
@@ -38,7 +39,13 @@ def test_the_commands_of_the_page_work_and_leave_nothing(tmp_path: Path) -> None
     }
     try:
         done = subprocess.run(
-            ["bash", "-c", script(tmp_path)], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=200, check=False
+            ["bash", "-c", script(page, tmp_path)],
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
         )
     finally:
         marks = [known.marker for folder in state.clusters(states / FOLDER / "state" / "local") if (known := state.read(folder))]

@@ -130,6 +130,45 @@ async def test_an_object_made_later_becomes_a_cluster_and_goes_away_again() -> N
 
 
 @in_virtual_time
+async def test_a_control_plane_mirrors_its_cluster_and_passes_a_version_on() -> None:
+    """From the first list, by news of either object; an object of each kind brings the other one."""
+    bench = Bench()
+    bench.kube.groups |= {names.CAPI_GROUP, names.CONTROL_PLANE_GROUP}
+    owner = _topology(bench, version="v1.34.3")
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY, updatePolicy="Recreate") | {"metadata": _owned_by(owner)})
+    async with running(bench.manager()):
+        await asyncio.sleep(30)
+        assert bench.phase() == "Ready"
+        assert _mirrored(bench)["ready"] is True
+
+        bench.kube.edit(KINDCONTROLPLANES, KEY, {"spec": {"version": "v1.34.4"}})
+        await asyncio.sleep(30)
+        assert [request.version for request in bench.runtime.requests] == ["v1.34.3", "v1.34.4"]
+        assert _mirrored(bench)["ready"] is True
+
+
+def _topology(bench: Bench, version: str) -> JsonObject:
+    """A Cluster that names a KINDCluster and a KINDControlPlane, and the latter."""
+    references = {
+        "infrastructureRef": {"apiGroup": names.GROUP, "kind": names.KIND, "name": KEY.name},
+        "controlPlaneRef": {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": names.CONTROL_PLANE_KIND, "name": KEY.name},
+    }
+    owner = bench.kube.put(names.CLUSTERS, {"metadata": {"name": "c", "namespace": KEY.namespace}, "spec": references})
+    bench.kube.put(KINDCONTROLPLANES, {"metadata": _owned_by(owner), "spec": {"version": version}})
+    return owner
+
+
+def _owned_by(owner: JsonObject) -> JsonObject:
+    reference = {"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "name": "c", "uid": owner["metadata"]["uid"]}
+    return {"name": KEY.name, "namespace": KEY.namespace, "ownerReferences": [reference]}
+
+
+def _mirrored(bench: Bench) -> JsonObject:
+    status: JsonObject = (bench.kube.read(KINDCONTROLPLANES, KEY) or {}).get("status") or {}
+    return status
+
+
+@in_virtual_time
 async def test_news_of_the_runtime_are_looked_at_within_a_second() -> None:
     """A stopped node is started again without waiting for the resync."""
     bench = Bench()

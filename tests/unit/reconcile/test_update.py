@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -90,6 +91,25 @@ async def test_what_is_replaced_is_prepared_first() -> None:
     world.edit({"spec": {"version": "v1.34.3"}})
     await world.settle()
     assert (world.condition("UpToDate")["status"], made_by(world)) == ("True", before)
+
+
+async def test_while_it_is_replaced_nothing_of_the_old_cluster_is_called_available() -> None:
+    """Every condition that spoke of the old cluster says what is going on."""
+    world = await ready(World(), updatePolicy="Recreate", version="v1.34.3")
+    world.edit({"spec": {"version": "v1.34.4"}})
+    held = world.runtime.hang("create")
+    replacing = asyncio.create_task(world.settle())
+    await held.reached.wait()
+    await world.look()
+
+    for kind, expected in {"Ready": "False", "Available": "False", "ControlPlaneReady": "False", "NodesReady": "Unknown"}.items():
+        assert (world.condition(kind)["status"], world.condition(kind)["reason"]) == (expected, "Recreating"), kind
+    assert world.status()["phase"] == "Repairing"
+
+    held.gate.set()
+    await replacing
+    await world.pass_time(30)
+    assert world.condition("Available")["status"] == "True"
 
 
 async def test_a_preflight_problem_costs_no_cluster_either() -> None:
