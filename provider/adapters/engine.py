@@ -24,6 +24,8 @@ from provider.errors import ProviderError, Transient
 
 SLOW = 90.0
 """Seconds for verbs that wait for containers to end or start."""
+FINISH = 6.0
+"""Seconds that a change gets to finish when whoever asked for it is cancelled."""
 MAX_INSPECT = 64 << 20
 MAX_FILE = 1 << 20
 ATTEMPTS = 4
@@ -118,7 +120,7 @@ class Engine:
         for attempt in range(ATTEMPTS):
             if not left:
                 break
-            done = await self._run("rm", "-f", "-v", *left, timeout=SLOW, check=False)
+            done = await self._change("rm", "-f", "-v", *left, timeout=SLOW, check=False)
             if done.returncode != 0 and not any(word in done.stderr.lower() for word in GONE):
                 raise engine_failure(_failed(done), self.name)
             left = await self._existing(left)
@@ -128,15 +130,15 @@ class Engine:
             message = f"{self.name} does not finish removing {len(left)} container(s); it is tried again."
             raise Transient("DeleteFailed", message)
         if volumes and self.dialect.named_volumes:
-            await self._run("volume", "rm", *volumes, check=False)
+            await self._change("volume", "rm", *volumes, check=False)
 
     async def start(self, ids: Sequence[str]) -> None:
         if ids:
-            await self._run("start", *ids, timeout=SLOW)
+            await self._change("start", *ids, timeout=SLOW)
 
     async def unpause(self, ids: Sequence[str]) -> None:
         if ids:
-            await self._run("unpause", *ids)
+            await self._change("unpause", *ids)
 
     async def has_image(self, image: str) -> bool:
         done = await self._run("image", "inspect", image, max_output=MAX_INSPECT, check=False)
@@ -216,6 +218,19 @@ class Engine:
     async def _existing(self, ids: Sequence[str]) -> list[str]:
         present = set((await self._ps("-q")).split())
         return [one for one in ids if one in present]
+
+    async def _change(self, *args: str, timeout: float = 0.0, check: bool = True) -> Completed:
+        """The engine goes on with what its client asked for when the client is killed. Whoever is cancelled here ends after it has
+        ended, so that "nothing is done any more" is true when it is said (of a paused cluster, for one)."""
+        running = asyncio.create_task(self._run(*args, timeout=timeout, check=check))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running], timeout=FINISH)
+            raise
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     async def _run(self, *args: str, timeout: float = 0.0, max_output: int = process.MAX_OUTPUT, check: bool = True) -> Completed:
         try:

@@ -503,6 +503,23 @@ async def test_a_removal_that_fails_says_so(
     assert StepState.FAILED is steps[-1].state
 
 
+@pytest.mark.parametrize("verb", ["rm", "start"])
+async def test_a_change_in_flight_finishes_before_a_cancelled_job_ends(
+    runtime: KindRuntime, fake: FakeBinaries, identity: Identity, verb: str
+) -> None:
+    """The engine goes on without its client: so the job waits, and what is seen after its end stays as it is."""
+    fake.add("demo", mounts=[f"/kind/owner/{identity.marker}"], status="exited")
+    fake.fault(f"docker {verb}", delay=0.5)
+    work = runtime.delete(identity, silent) if verb == "rm" else runtime.start(identity, silent)
+    task = asyncio.create_task(work)
+    await until(lambda: bool(fake.calls(f"docker {verb}")))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert task.cancelled()
+    assert [] == [one["Name"] for one in fake.containers if one["State"]["Status"] == "exited"]
+
+
 async def test_stopped_and_paused_nodes_run_after_a_start_control_planes_first(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:

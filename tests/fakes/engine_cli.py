@@ -38,9 +38,9 @@ class FakeBinaries:
         return {"PATH": str(self.bin), "HOME": str(self.folder)}
 
     def fault(self, verb: str, **how: Any) -> None:
-        """The next call of "docker ps", "kind create"… : `hang`, `code`, `stdout`, `stderr`, or for create `made` (containers made),
-        `ignore` (do nothing and claim success), `spawn` (start an engine command that makes a container after so many seconds),
-        `intruder` (role of a foreign container)."""
+        """The next call of "docker ps", "kind create"… : `hang`, `delay` (seconds), `code`, `stdout`, `stderr`, or for create `made`
+        (containers made), `ignore` (do nothing and claim success), `spawn` (start an engine command that makes a container after so
+        many seconds), `intruder` (role of a foreign container)."""
         with self._locked():
             faults = self._read("faults")
             faults.setdefault(verb, []).append(how)

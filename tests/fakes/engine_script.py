@@ -110,6 +110,7 @@ class Script:
         fault = self._fault(f"{self.program} {verb}")
         if fault.get("hang"):
             pause()
+        time.sleep(fault.get("delay", 0.0))
         sys.stdout.write(fault.get("stdout", ""))
         if "code" in fault and "made" not in fault:
             sys.stderr.write(fault.get("stderr", ""))
