@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from provider.adapters.local import pki
-from tests.harness import processes, tools
+from tests.harness import audit, processes, tools
 
 REQUIRED = ("etcd", "kube-apiserver", "kubectl")
 PREFIX = "capk-api-"
@@ -52,8 +52,10 @@ class StartFailed(Exception):
 class ManagementAPI:
     """One API server with its etcd in one folder. Not thread-safe; `start` from a thread that outlives it."""
 
-    def __init__(self, folder: Path, *, controller_manager: bool = False, detached: bool = False) -> None:
+    def __init__(self, folder: Path, *, controller_manager: bool = False, detached: bool = False, audited: bool = False) -> None:
+        """`audited`: every request is recorded (see harness/audit.py), and blocking owner references need a permission of their own."""
         self.folder = folder
+        self._audited = audited
         self.kubeconfig = folder / "admin.kubeconfig"
         self.url = ""
         self._controller_manager = controller_manager
@@ -65,12 +67,12 @@ class ManagementAPI:
 
     @classmethod
     @contextlib.contextmanager
-    def temporary(cls, *, controller_manager: bool = False) -> Iterator[Self]:
+    def temporary(cls, *, controller_manager: bool = False, audited: bool = False) -> Iterator[Self]:
         """Started in a temporary folder, which is removed at the end. Folders of runs that were killed are removed first."""
         sweep()
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         with _held(folder):
-            api = cls(folder, controller_manager=controller_manager)
+            api = cls(folder, controller_manager=controller_manager, audited=audited)
             try:
                 api.start()
                 yield api
@@ -254,6 +256,7 @@ class ManagementAPI:
             "--allow-privileged=true",
             "--endpoint-reconciler-type=none",
             "--profiling=false",
+            *(audit.flags(folder) if self._audited else ()),
         ]
 
     def _controller_manager_flags(self) -> list[str]:

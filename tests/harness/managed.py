@@ -19,6 +19,10 @@ from tests.harness.controlplane import ManagementAPI
 from tests.harness.manager import ManagerProcess
 
 KUBERNETES = "v1.34.4"
+NAMESPACE = "capkind-system"
+MANAGER = f"system:serviceaccount:{NAMESPACE}:capkind-manager"
+GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}")
+"""Whom config/rbac grants the manager's rights: its ServiceAccount, under the name that the API server knows it by."""
 AVAILABLE_SECONDS = 90.0
 CLUSTERS = "/apis/cluster.x-k8s.io/v1beta2"
 KINDCLUSTERS = "/apis/infrastructure.cluster.x-k8s.io/v1alpha1"
@@ -41,19 +45,26 @@ class Managed:
 
     @classmethod
     @contextlib.contextmanager
-    def running(cls, folder: Path, artifacts: Path, *, runtime: str = "local", local: Path | None = None) -> Iterator[Managed]:
-        """Installed by `clusterctl init` from the artifacts. `local`: where the embedded runtime keeps clusters, if shared."""
+    def running(
+        cls, folder: Path, artifacts: Path, *, runtime: str = "local", local: Path | None = None, audited: bool = False
+    ) -> Iterator[Managed]:
+        """Installed by `clusterctl init` from the artifacts; the manager has the rights that these grant it, and no others.
+
+        `local`: where the embedded runtime keeps clusters, if shared. `audited`: as ManagementAPI has it.
+        """
         folder.mkdir(exist_ok=True)
         if local is not None:
             (folder / "state").mkdir()
             (folder / "state" / "local").symlink_to(local)
-        with ManagementAPI.temporary(controller_manager=True) as api:
+        with ManagementAPI.temporary(controller_manager=True, audited=audited) as api:
             clusterctl = capi.Clusterctl(folder, api, infrastructure=artifacts / release.COMPONENTS)
             clusterctl.init()
             core = capi.CoreManager(api)
             core.start()
             path = os.pathsep.join([str(cache.bin_folder()), os.environ["PATH"]])
-            manager = ManagerProcess(api, folder, f"--runtime={runtime}", "--log-level=debug", environ={"PATH": path})
+            flags = [f"--kubeconfig={api.kubeconfig_for(MANAGER, *GROUPS)}", f"--leader-elect-namespace={NAMESPACE}"]
+            flags += [f"--runtime={runtime}", "--log-level=debug"]
+            manager = ManagerProcess(api, folder, *flags, environ={"PATH": path})
             manager.start()
             managed = cls(api, core, manager, clusterctl)
             try:
