@@ -80,7 +80,7 @@ class Reconciler:
         await load_owner(scope, self._kube)
         if scope.deleting:
             return await self._delete(scope)
-        if message := pause_reason(scope):
+        if message := pause_reason(names.KIND, scope.obj, scope.cluster):
             return await self._pause(scope, message)
         if problem := unreadable or await waits_for_owner(scope, self._kube):
             return await self._tell(scope, problem)
@@ -233,7 +233,7 @@ class Reconciler:
     async def _delete(self, scope: Scope) -> Result:
         if names.FINALIZER not in (scope.meta.get("finalizers") or []) or may_not_touch(scope):
             return Result()
-        if message := pause_reason(scope):
+        if message := pause_reason(names.KIND, scope.obj, scope.cluster):
             return await self._pause(scope, f"{message}; deletion waits until it is not")
         if await reconcile_delete(scope, self._kube, self._jobs):
             self._release_name(scope.key)

@@ -18,7 +18,7 @@ from provider.reconcile import conditions
 from provider.reconcile.conditions import Finding, Truth
 from provider.reconcile.opening import not_for_us
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.scope import annotated, owner_reference, paused, referred
+from provider.reconcile.scope import owner_reference, pause_reason, referred
 from provider.reconcile.status import difference
 
 MIRRORED = (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.UP_TO_DATE)
@@ -91,7 +91,7 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
     """The whole desired status. While paused, only the condition Paused changes."""
     meta = read.obj["metadata"]
     old: JsonObject = read.obj.get("status") or {}
-    reason = _pause_reason(read)
+    reason = pause_reason(names.CONTROL_PLANE_KIND, read.obj, read.cluster)
     found = [Finding(ConditionType.PAUSED, Truth.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason)]
     if not reason:
         found += _conditions(read)
@@ -104,15 +104,6 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
     if old.get("initialized") or _said(read).get("initialized"):
         status |= {"initialized": True, "initialization": {"controlPlaneInitialized": True}}
     return status
-
-
-def _pause_reason(read: Mirrored) -> str:
-    parts = []
-    if read.cluster is not None and paused(read.cluster):
-        parts.append("Cluster spec.paused is set to true")
-    if annotated(read.obj, names.PAUSED_ANNOTATION):
-        parts.append(f"{names.CONTROL_PLANE_KIND} has the {names.PAUSED_ANNOTATION} annotation")
-    return ", ".join(parts)
 
 
 def _said(read: Mirrored) -> JsonObject:

@@ -129,13 +129,13 @@ def paused(cluster: JsonObject) -> bool:
     return (cluster.get("spec") or {}).get("paused") is True
 
 
-def pause_reason(scope: Scope) -> str:
-    """Why the object is paused, in the contract's words; empty when it is not (Cluster API util/paused)."""
+def pause_reason(kind: str, obj: JsonObject, cluster: JsonObject | None) -> str:
+    """Why an object is paused, in the contract's words; empty when it is not (Cluster API util/paused)."""
     parts = []
-    if scope.cluster is not None and paused(scope.cluster):
+    if cluster is not None and paused(cluster):
         parts.append("Cluster spec.paused is set to true")
-    if annotated(scope.obj, names.PAUSED_ANNOTATION):
-        parts.append(f"KINDCluster has the {names.PAUSED_ANNOTATION} annotation")
+    if annotated(obj, names.PAUSED_ANNOTATION):
+        parts.append(f"{kind} has the {names.PAUSED_ANNOTATION} annotation")
     return ", ".join(parts)
 
 
