@@ -15,6 +15,7 @@ CRDS := config/crd
 ENGINE ?= docker
 IMAGE ?= cluster-api-provider-kind:dev
 BASE_IMAGE ?=
+RELEASE ?= out/release
 ARGS ?=
 
 export PYTHON
@@ -80,7 +81,7 @@ typecheck: venv ## mypy --strict
 verify-manifests: verify-gen
 verify-gen: venv ## Fail when a generated file is stale
 	@$(PY) -m hack.tiers generated
-benchmark: tools ## Overhead over plain kind: apply to Ready against `kind create cluster --wait`
+benchmark: tools ## Overhead over plain kind: apply to Ready against `kind create cluster --wait`; with Cluster API: ARGS=--capi
 	@PATH="$(TOOLS_BIN):$$PATH" $(PY) -m benchmarks.create $(ARGS)
 
 ## Work on it
@@ -102,8 +103,8 @@ lock: ## Lock the dependencies again (hashes for every platform; names no host)
 	@hack/lock.sh $(ARGS)
 image: venv ## Build the container image: IMAGE, BASE_IMAGE, ENGINE, DOCKER_CLI
 	@IMAGE=$(IMAGE) BASE_IMAGE=$(BASE_IMAGE) ENGINE=$(ENGINE) hack/image.sh
-release-artifacts: tool-kubectl ## Write out/release: a local repository for clusterctl, and the clusterctl.yaml that names it
-	@$(PY) -m hack.release
+release-artifacts: tool-kubectl ## Write out/release (RELEASE): a local repository for clusterctl, and the clusterctl.yaml that names it
+	@$(PY) -m hack.release --out $(RELEASE)
 clean: ## Remove what was made in this checkout (not the caches of the user)
 	rm -rf .venv .venv.* build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

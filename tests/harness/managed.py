@@ -56,21 +56,35 @@ class Managed:
         if local is not None:
             (folder / "state").mkdir()
             (folder / "state" / "local").symlink_to(local)
+        with cls.bare(folder, artifacts, runtime=runtime, audited=audited) as managed:
+            managed.clusterctl.init()
+            managed.start()
+            yield managed
+
+    @classmethod
+    @contextlib.contextmanager
+    def bare(cls, folder: Path, artifacts: Path, *, runtime: str = "local", audited: bool = False) -> Iterator[Managed]:
+        """Nothing is installed and nothing runs but the management API; clusterctl is configured for the artifacts."""
+        folder.mkdir(exist_ok=True)
+        path = os.pathsep.join([str(cache.bin_folder()), os.environ["PATH"]])
         with ManagementAPI.temporary(controller_manager=True, audited=audited) as api:
-            clusterctl = capi.Clusterctl(folder, api, infrastructure=artifacts / release.COMPONENTS)
-            clusterctl.init()
-            core = capi.CoreManager(api)
-            core.start()
-            path = os.pathsep.join([str(cache.bin_folder()), os.environ["PATH"]])
             flags = [f"--kubeconfig={api.kubeconfig_for(MANAGER, *GROUPS)}", f"--leader-elect-namespace={NAMESPACE}"]
             flags += [f"--runtime={runtime}", "--log-level=debug"]
-            manager = ManagerProcess(api, folder, *flags, environ={"PATH": path})
-            manager.start()
-            managed = cls(api, core, manager, clusterctl)
+            managed = cls(
+                api,
+                capi.CoreManager(api),
+                ManagerProcess(api, folder, *flags, environ={"PATH": path}),
+                capi.Clusterctl(folder, api, infrastructure=artifacts / release.COMPONENTS),
+            )
             try:
                 yield managed
             finally:
                 managed._end()
+
+    def start(self) -> None:
+        """Both managers. What they serve must have been installed."""
+        self.core.start()
+        self.manager.start()
 
     def _end(self) -> None:
         """Clusters outlive their manager: what a failed test leaves of the embedded runtime's is ended by its mark."""
