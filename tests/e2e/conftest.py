@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hack import release
 from tests.harness import engine
 from tests.harness.controlplane import ManagementAPI
+from tests.harness.managed import Managed
 from tests.harness.manager import ManagerProcess
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -56,3 +58,33 @@ def _clean_up(manager: ManagerProcess) -> None:
 def foreign_kubeconfig(tmp_path: Path) -> Path:
     """Where a test's own `kind create cluster` writes, so that nobody's file is touched."""
     return tmp_path / "by-hand.kubeconfig"
+
+
+@pytest.fixture(scope="session")
+def managed_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Managed, Managed]]:
+    """Two management clusters with Cluster API, whose managers reach the same container engine."""
+    folder = tmp_path_factory.mktemp("managed")
+    artifacts = release.write(folder / "release")
+    with (
+        Managed.running(folder / "home", artifacts, runtime="kind") as home,
+        Managed.running(folder / "away", artifacts, runtime="kind") as away,
+    ):
+        yield home, away
+
+
+@pytest.fixture
+def pair(managed_pair: tuple[Managed, Managed]) -> Iterator[tuple[Managed, Managed]]:
+    """Both empty and at work. What a failing test leaves in them is removed by force."""
+    yield managed_pair
+    for managed in managed_pair:
+        managed.manager.kill()
+        for name in managed.names():
+            managed.abandon(name)
+            engine.remove_cluster(name)
+        managed.manager.start()
+
+
+@pytest.fixture
+def home(pair: tuple[Managed, Managed]) -> Managed:
+    """One of the two, for tests that need no other."""
+    return pair[0]

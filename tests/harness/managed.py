@@ -34,7 +34,7 @@ ROW = re.compile(r"─(\w+)\s+(True|False|Unknown)\b")
 Json = dict[str, Any]
 
 
-@dataclass
+@dataclass(eq=False)
 class Managed:
     """Clusters are made in the namespace `default`."""
 
@@ -127,6 +127,16 @@ class Managed:
     def delete(self, name: str) -> None:
         self.api.kubectl("delete", "cluster", name, "--wait=false")
 
+    def abandon(self, name: str) -> None:
+        """The manager is killed and the objects vanish behind its back, as when a management cluster is lost. The kind cluster stays."""
+        self.manager.kill()
+        if self.cluster(name):
+            self.pause_cluster(name, False)  # core does not let go of a paused one
+        if self.kindcluster(name):
+            self.patch(self.path(name), {"metadata": {"finalizers": None}})
+        self.api.kubectl("delete", "kindcluster,cluster", name, "--ignore-not-found", "--timeout=50s")
+        self.api.kubectl("delete", "secret", f"{name}-kubeconfig", f"{name}-config", "--ignore-not-found")
+
     # --- what a user sees -------------------------------------------------------------------------------------------------------
 
     @staticmethod
@@ -137,6 +147,10 @@ class Managed:
         """The Cluster, or {}."""
         status, found = self.api.request("GET", f"{CLUSTERS}/namespaces/default/clusters/{name}")
         return found if status == 200 else {}
+
+    def names(self) -> list[str]:
+        """Of all KINDClusters."""
+        return self.api.kubectl("get", "kindclusters", "-o", "jsonpath={.items[*].metadata.name}").stdout.split()
 
     def kindcluster(self, name: str) -> Json:
         return self.manager.get(name)
