@@ -69,6 +69,8 @@ class Reason(StrEnum):
     """The Cluster names a KINDControlPlane that does not exist, so that the wanted version is not known."""
     CONTROL_PLANE_CONFLICT = "ControlPlaneConflict"
     """Spec and KINDControlPlane ask for different things."""
+    NETWORK_CONFLICT = "NetworkConflict"
+    """Spec and Cluster.spec.clusterNetwork ask for networks that cannot both be had."""
 
     WAITING_FOR_OWNER = "WaitingForOwner"
     """Cluster API is installed and no Cluster owns this object yet."""

@@ -28,6 +28,7 @@ WARNINGS = frozenset(
         Reason.UPDATE_NEEDED,
         Reason.UPDATE_IMPOSSIBLE,
         Reason.CONTROL_PLANE_CONFLICT,
+        Reason.NETWORK_CONFLICT,
     }
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 from provider.api.conditions import Reason
 from provider.api.v1alpha1 import ControlPlaneEndpoint, KINDClusterSpec
 from provider.ports import ClusterRequest, JsonObject
-from provider.reconcile import update
+from provider.reconcile import network, update
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Action, Plan, expected_nodes
 from provider.reconcile.scope import Scope
@@ -23,13 +23,12 @@ RETRY = timedelta(seconds=15)
 def desire(scope: Scope, options: ReconcileOptions) -> None:
     """Set scope.request, scope.config_hash, scope.made_from and scope.expected."""
     assert scope.identity is not None and scope.runtime is not None
-    network = (scope.cluster or {}).get("spec", {}).get("clusterNetwork") or {}
     spec = with_control_plane(scope.spec, scope.control_plane)
     request = cluster_request(
         spec,
         cluster_name=scope.identity.cluster_name,
-        pod_subnet=_cidr(network, "pods"),
-        service_subnet=_cidr(network, "services"),
+        pod_subnet=network.subnet(scope.cluster, "pods"),
+        service_subnet=network.subnet(scope.cluster, "services"),
         default_image=options.default_image,
         default_timeout=options.default_create_timeout.total_seconds(),
     )
@@ -51,7 +50,11 @@ def with_control_plane(spec: KINDClusterSpec, control_plane: JsonObject | None) 
 
 
 def disagrees(scope: Scope) -> Plan | None:
-    """Why the spec and the KINDControlPlane cannot both be had, or why that cannot be told yet."""
+    """Why the spec and what others say for it cannot both be had, or why that cannot be told yet."""
+    return _control_plane_disagrees(scope) or network.disagrees(scope)
+
+
+def _control_plane_disagrees(scope: Scope) -> Plan | None:
     if scope.control_plane_missing:
         message = "The Cluster's spec.controlPlaneRef names a KINDControlPlane that does not exist."
         return Plan(Action.WAIT, Reason.WAITING_FOR_CONTROL_PLANE, message, RETRY)
@@ -85,9 +88,3 @@ def at_published_endpoint(request: ClusterRequest, endpoint: ControlPlaneEndpoin
     if endpoint is None or networking.get("apiServerPort"):
         return request
     return replace(request, config={**request.config, "networking": {**networking, "apiServerPort": endpoint.port}})
-
-
-def _cidr(network: JsonObject, part: str) -> str | None:
-    """Cluster.spec.clusterNetwork.{pods,services}.cidrBlocks, joined as kind writes dual-stack subnets."""
-    blocks: list[Any] = (network.get(part) or {}).get("cidrBlocks") or []
-    return ",".join(str(block) for block in blocks) or None

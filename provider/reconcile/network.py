@@ -1,0 +1,75 @@
+"""What Cluster.spec.clusterNetwork asks for, and where that and the spec cannot both be had. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from provider.api.conditions import Reason
+from provider.ports import JsonObject
+from provider.reconcile.plan import Action, Plan
+from provider.reconcile.scope import Scope
+
+SUBNETS = {"podSubnet": "pods", "serviceSubnet": "services"}
+"""Field of the spec's networking → part of the Cluster's network that fills in for it."""
+FAMILIES = {
+    "ipv4": ("one IPv4 CIDR", ([4],)),
+    "ipv6": ("one IPv6 CIDR", ([6],)),
+    "dual": ("one CIDR of each family", ([4, 6], [4], [6])),
+}
+"""kind's ipFamily → what one of its subnets consists of: in words, and the versions of its CIDRs."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def subnet(cluster: JsonObject | None, part: str) -> str | None:
+    """A Cluster's clusterNetwork.{pods,services}.cidrBlocks, joined as kind writes dual-stack subnets."""
+    network = (cluster or {}).get("spec", {}).get("clusterNetwork") or {}
+    blocks: list[Any] = (network.get(part) or {}).get("cidrBlocks") or []
+    return ",".join(str(block) for block in blocks) or None
+
+
+def disagrees(scope: Scope) -> Plan | None:
+    """Why a cluster with both networks cannot be had."""
+    if scope.cluster is None or scope.request is None:
+        return None
+    given: JsonObject = scope.spec.networking.model_dump(by_alias=True, exclude_none=True) if scope.spec.networking else {}
+    wanted = {field: blocks for field, part in SUBNETS.items() if (blocks := subnet(scope.cluster, part))}
+    found = [*_different(given, wanted), *_unfit(given, wanted, scope.request.config.get("networking") or {})]
+    if not found:
+        return None
+    message = f"{' '.join(found)} Correct it here or in Cluster {scope.cluster['metadata']['name']}."
+    return Plan(Action.WAIT, Reason.NETWORK_CONFLICT, message)
+
+
+def _different(given: JsonObject, wanted: Mapping[str, str]) -> Iterator[str]:
+    for field in given.keys() & wanted.keys() & SUBNETS.keys():
+        if _networks(given[field]) != _networks(wanted[field]):
+            yield f"spec.networking.{field} is {given[field]} and {_of(field)} says {wanted[field]}."
+
+
+def _unfit(given: JsonObject, wanted: Mapping[str, str], networking: JsonObject) -> Iterator[str]:
+    """What the Cluster supplies has to go with what the spec says; that the spec goes with itself, the API server has seen to."""
+    words, allowed = FAMILIES[networking.get("ipFamily") or "ipv4"]
+    borrowed = [field for field in sorted(SUBNETS) if field in wanted and field not in given]
+    for field in sorted(SUBNETS) if borrowed else ():
+        versions = sorted(one.version for one in _networks(networking.get(field) or ""))
+        if versions and versions not in allowed:
+            where = _of(field) if field in borrowed else f"spec.networking.{field}"
+            yield f"{where} says {networking[field]}, and this cluster takes {words}."
+    pods, services = (_networks(networking.get(field) or "") for field in SUBNETS)
+    if borrowed and any(one.version == other.version and one.overlaps(other) for one in pods for other in services):
+        yield f"Pods ({networking['podSubnet']}) and services ({networking['serviceSubnet']}) overlap."
+
+
+def _of(field: str) -> str:
+    return f"the Cluster's spec.clusterNetwork.{SUBNETS[field]}.cidrBlocks"
+
+
+def _networks(text: str) -> set[Network]:
+    """Empty for what is no list of CIDRs: Cluster API and our CRD refuse that themselves."""
+    try:
+        return {ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip()}
+    except ValueError:
+        return set()
