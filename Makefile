@@ -17,6 +17,7 @@ IMAGE ?= cluster-api-provider-kind:dev
 BASE_IMAGE ?=
 RELEASE ?= out/release
 ARGS ?=
+PROFILE ?= tests/profiles/local.yaml
 
 export PYTHON
 
@@ -53,7 +54,7 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 
 ## Test it
 
-.PHONY: test test-unit test-adapters test-contract test-api test-local test-capi test-e2e
+.PHONY: test test-unit test-adapters test-contract test-api test-local test-capi test-conformance test-e2e
 test: venv ## All that needs no container engine: unit, static checks, generated files, adapters, contract, api, local
 	@$(PY) -m hack.tiers unit static generated adapters api local contract coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
@@ -68,6 +69,8 @@ test-local: venv ## Local tier: the embedded runtime with its real processes
 	@$(PY) -m hack.tiers local -- $(ARGS)
 test-capi: venv ## Cluster API tier: its real core manager and clusterctl (compiled on first use: 4 minutes)
 	@$(PY) -m hack.tiers capi -- $(ARGS)
+test-conformance: venv ## Conformance to Cluster API: the kit against this provider (PROFILE), and that each of its checks can fail
+	@CONFORMANCE_PROFILE=$(PROFILE) $(PY) -m hack.tiers conformance conformance-selftest -- $(ARGS)
 test-e2e: venv ## End to end: real engine, real kind (tools on PATH or in E2E_BIN)
 	@$(PY) -m hack.tiers e2e -- $(ARGS)
 

@@ -81,6 +81,8 @@ TIERS = {
     "api": Tier(folders=("api",), needs_tools=True),
     "local": Tier(folders=("local",), needs_tools=True),
     "capi": Tier(folders=("capi",), needs_tools=True, sets=("basic", "capi")),
+    "conformance": Tier(folders=("conformance",), needs_tools=True, sets=("basic", "capi")),
+    "conformance-selftest": Tier(folders=("conformance_selftest",), needs_tools=True, sets=("basic", "capi")),
     "e2e": Tier(folders=("e2e",), needs_tools=True),
     "coverage": Tier(),
 }

@@ -159,13 +159,13 @@ class CoreManager:
 class Clusterctl:
     """The real command with a configuration of its own: providers from local repositories, no network, nothing of the user's."""
 
-    def __init__(self, folder: Path, api: ManagementAPI, *, infrastructure: Path | None = None) -> None:
-        """`infrastructure`: infrastructure-components.yaml of a release of ours, in its repository."""
-        self.folder, self.api = folder, api
+    def __init__(self, folder: Path, api: ManagementAPI, *, infrastructure: Path | None = None, provider: str = "kind") -> None:
+        """`infrastructure`: infrastructure-components.yaml of a release, ours unless it is another provider's, in its repository."""
+        self.folder, self.api, self.provider = folder, api, provider
         core = components.folder() / "core-components.yaml"
         providers = [{"name": "cluster-api", "type": "CoreProvider", "url": core.as_uri()}]
         if infrastructure is not None:
-            providers.append({"name": "kind", "type": "InfrastructureProvider", "url": infrastructure.absolute().as_uri()})
+            providers.append({"name": provider, "type": "InfrastructureProvider", "url": infrastructure.absolute().as_uri()})
         self.config = folder / "config" / "cluster-api" / "clusterctl.yaml"
         self.config.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_text(yaml.safe_dump({"providers": providers}))
@@ -201,7 +201,7 @@ class Clusterctl:
         install_cert_manager_kinds(self.api)
         # It tries cert-manager in this namespace; while the one of an earlier run is still going, it would download cert-manager.
         until(lambda: self.api.request("GET", CERT_MANAGER_TEST)[0] == http.client.NOT_FOUND, 60, f"{CERT_MANAGER_TEST} gone")
-        return self.run("init", "--infrastructure", "kind", "--bootstrap", "-", "--control-plane", "-")
+        return self.run("init", "--infrastructure", self.provider, "--bootstrap", "-", "--control-plane", "-")
 
 
 # --- objects ----------------------------------------------------------------------------------------------------------------------

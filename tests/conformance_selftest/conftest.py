@@ -1,0 +1,125 @@
+"""Two management clusters with Cluster API and the fake provider, and the runs of the kit against it, several at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conformance_selftest import definitions, kit
+from tests.conformance_selftest.doors import Doors
+from tests.conformance_selftest.fake import FakeProvider
+from tests.conformance_selftest.faults import BEHAVIOUR, DEFINITIONS, FOLDER, Fault
+from tests.harness import capi, tools
+from tests.harness.controlplane import REQUIRED, ManagementAPI
+
+AT_ONCE = 5
+GREEN = "green"
+NAMESPACE_OBJECT = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fake-system"}}
+METADATA = {
+    "apiVersion": "clusterctl.cluster.x-k8s.io/v1alpha3",
+    "kind": "Metadata",
+    "releaseSeries": [{"major": 0, "minor": 1, "contract": "v1beta2"}],
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    reason = "; ".join(filter(None, [tools.missing(*REQUIRED), capi.missing()])) if here else ""
+    for item in here if reason else ():
+        item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@dataclass
+class Place:
+    """One management cluster with the fake provider at work."""
+
+    api: ManagementAPI
+    clusterctl: capi.Clusterctl
+
+
+@dataclass
+class Runs:
+    """Of the kit; started as soon as they are known, so that tests wait side by side."""
+
+    home: Place
+    away: Place
+    folder: Path
+    pool: ThreadPoolExecutor
+    started: dict[str, Future[kit.Report]] = field(default_factory=dict)
+
+    def start(self, name: str, fault: Fault | None) -> None:
+        self.started[name] = self.pool.submit(self._run, fault)
+
+    def _run(self, fault: Fault | None) -> kit.Report:
+        if fault is None:
+            return self._kit(GREEN, kit.profile("none", GREEN, {}), [FOLDER])
+        tests = [_node(name) for name in (fault.before, fault.check) if name]
+        if fault in DEFINITIONS:
+            group = fault.name if "." in fault.name else f"{fault.name}.{definitions.INFRASTRUCTURE}"
+            different = {"templates": [group]} if "Template" in fault.name else {"infrastructure": group, "templates": []}
+            return self._kit(
+                fault.name.lower(), kit.profile("none", fault.name.lower().replace(".", "-"), {}, **different), tests
+            )
+        return self._kit(fault.name, kit.profile(fault.name, fault.name, dict(fault.seconds)), tests)
+
+    def _kit(self, name: str, profile: dict[str, object], tests: list[str]) -> kit.Report:
+        flags = [f"--conformance-kubeconfig={self.home.api.kubeconfig}"]
+        flags.append(f"--conformance-target-kubeconfig={self.away.api.kubeconfig}")
+        return kit.run(self.folder / name, profile, flags, self.home.clusterctl.environment(), tests)
+
+
+def _node(check: str) -> str:
+    """file::name of a test of the kit; parameters are not part of it, all of them run."""
+    name = check.partition("[")[0]
+    (path,) = [path for path in (kit.ROOT / FOLDER).glob("test_*.py") if f"def {name}(" in path.read_text()]
+    return f"{path.relative_to(kit.ROOT)}::{name}"
+
+
+@pytest.fixture(scope="session")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    folder = tmp_path_factory.mktemp("conformance")
+    with contextlib.ExitStack() as stack:
+        apis = [stack.enter_context(ManagementAPI.temporary(controller_manager=True)) for _ in range(2)]
+        home, away = (stack.enter_context(_installed(api, folder / str(number))) for number, api in enumerate(apis))
+        doors = stack.enter_context(Doors())
+        for api in apis:
+            provider = FakeProvider(api, doors, apis)
+            provider.start()
+            stack.callback(provider.stop)
+        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        runs = Runs(home, away, folder, pool)
+        runs.start(GREEN, None)
+        wanted = {item.callspec.params.get("fault") for item in request.session.items if hasattr(item, "callspec")}
+        for fault in (*BEHAVIOUR, *DEFINITIONS):
+            if fault in wanted:
+                runs.start(fault.name, fault)
+        yield runs
+
+
+@contextlib.contextmanager
+def _installed(api: ManagementAPI, folder: Path) -> Iterator[Place]:
+    """As a user does: `clusterctl init` from a release of the fake provider."""
+    release = folder / "repository" / "infrastructure-fake" / "v0.1.0"
+    release.mkdir(parents=True)
+    components = release / "infrastructure-components.yaml"
+    components.write_text(yaml.safe_dump_all([NAMESPACE_OBJECT, *definitions.good()]))
+    (release / "metadata.yaml").write_text(yaml.safe_dump(METADATA))
+    clusterctl = capi.Clusterctl(folder, api, infrastructure=components, provider="fake")
+    clusterctl.init()
+    broken = list(definitions.broken())
+    api.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": broken}))
+    capi.wait_established(api, [one["metadata"]["name"] for one in (*definitions.good(), *broken)])
+    core = capi.CoreManager(api)
+    core.start()
+    try:
+        yield Place(api, clusterctl)
+    finally:
+        core.kill()
