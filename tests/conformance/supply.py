@@ -23,6 +23,8 @@ class Provisioned:
     history: History
     moment: list[str] = field(default_factory=list)
     """What was wrong with the workload API when the control plane was first called initialized; [""] when nothing was."""
+    shown: float = 0.0
+    """Seconds until it was Available: by then something was to be seen of it."""
 
 
 class Supply:
@@ -64,9 +66,9 @@ class Supply:
         history = History(self.home, subject.namespace, (CLUSTER, SECRET, *self.profile.kinds), listener)
         with history:
             self.home.apply(subject.documents())
-            subject.wait_available()
+            seconds = subject.wait_available()
         subject.workload().mark(subject.mark)
-        return Provisioned(subject, history, moment)
+        return Provisioned(subject, history, moment, seconds)
 
 
 def initialized(control_plane: Json) -> bool:

@@ -7,7 +7,6 @@ import pytest
 from tests.conformance.management import SECRET, Json
 from tests.conformance.profile import GroupKind
 from tests.conformance.subject import PAUSED, Subject
-from tests.conformance.supply import Supply
 from tests.conformance.waiting import hold, wait
 
 WAYS = [(True, False), (False, True), (True, True)]
@@ -74,33 +73,3 @@ def _touched(subject: Subject, before: dict[GroupKind, Json]) -> str:
         return "the kubeconfig Secret was written while paused"
     changed = [str(kind) for kind, was in before.items() if was != substance(subject.object_of(kind))]
     return f"changed while paused: {', '.join(changed)}" if changed else ""
-
-
-@pytest.mark.parametrize(("by_cluster", "by_annotation"), WAYS, ids=NAMES)
-def test_nothing_is_made_while_paused(supply: Supply, by_cluster: bool, by_annotation: bool) -> None:
-    """What is paused when it is applied stays unmade. (That it is made after the pause shows in the tests with a living cluster.)"""
-    subject = supply.fresh()
-    documents = subject.documents()
-    for document in documents:
-        if by_cluster and document["kind"] == "Cluster":
-            document["spec"]["paused"] = True
-        if by_annotation and document["kind"] in {kind.kind for kind in subject.profile.kinds}:
-            document["metadata"].setdefault("annotations", {})[PAUSED] = "false"
-
-    subject.management.apply(documents)
-    try:
-        hold(subject.profile.seconds.quiet, lambda: made(subject))
-    finally:
-        subject.end()
-
-
-def made(subject: Subject) -> str:
-    """What there is of a cluster that should not have been made; empty when there is nothing."""
-    if subject.secret():
-        return "there is a kubeconfig Secret"
-    for kind in subject.profile.kinds:
-        for obj in subject.of(kind):
-            marks = (obj.get("status") or {}).get("initialization") or {}
-            if True in marks.values():
-                return f"{kind} says {marks}"
-    return ""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +16,7 @@ import yaml
 from tests.conformance_selftest import definitions, kit
 from tests.conformance_selftest.doors import Doors
 from tests.conformance_selftest.fake import FakeProvider
-from tests.conformance_selftest.faults import BEHAVIOUR, DEFINITIONS, FOLDER, Fault
+from tests.conformance_selftest.faults import DEFINITIONS, FOLDER, Fault
 from tests.harness import capi, tools
 from tests.harness.controlplane import REQUIRED, ManagementAPI
 
@@ -96,12 +97,16 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
         stack.callback(pool.shutdown, cancel_futures=True)
         runs = Runs(home, away, folder, pool)
-        runs.start(GREEN, None)
-        wanted = {item.callspec.params.get("fault") for item in request.session.items if hasattr(item, "callspec")}
-        for fault in (*BEHAVIOUR, *DEFINITIONS):
-            if fault in wanted:
-                runs.start(fault.name, fault)
+        for fault in _wanted(request.session.items):
+            runs.start(fault.name if fault else GREEN, fault)
         yield runs
+
+
+def _wanted(items: list[pytest.Item]) -> list[Fault | None]:
+    """What the selected tests are about; None, and first because it takes longest, is the provider without a fault."""
+    here = [item for item in items if isinstance(item, pytest.Function) and "runs" in item.fixturenames]
+    chosen: list[Any] = [item.callspec.params["fault"] if hasattr(item, "callspec") else None for item in here]
+    return sorted(dict.fromkeys(chosen), key=lambda fault: fault is not None)
 
 
 @contextlib.contextmanager

@@ -157,7 +157,7 @@ class _Pass:
         self._publish()
         if early or self._infrastructure_ready():
             self._initialized()
-        if self.fault == "dies-later" and self._initialized_for(2.0):
+        if self.fault == "dies-later" and self._available_for(2.5):
             self.doors.lead(self.key, 0)
 
     def _may_open(self) -> bool:
@@ -262,8 +262,10 @@ class _Pass:
             return False
         return bool(((infrastructure.get("status") or {}).get("initialization") or {}).get("provisioned"))
 
-    def _initialized_for(self, seconds: float) -> bool:
-        return bool(self.status.get("initialized")) and self.provider.elapsed(self.key, "initialized") > seconds
+    def _available_for(self, seconds: float) -> bool:
+        conditions = (self.cluster.get("status") or {}).get("conditions") or ()
+        available = any((one["type"], one["status"]) == ("Available", "True") for one in conditions)
+        return available and self.provider.elapsed(self.key, "available") > seconds
 
     def _later(self, what: str) -> bool:
         return self.provider.elapsed(self.key, what) > LATER_SECONDS

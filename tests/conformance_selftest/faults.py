@@ -61,7 +61,7 @@ BEHAVIOUR = [
     Fault("talks-when-all-is-well", "test_objects_say_how_they_are[FakeCluster", "All is well", seconds=HASTY),
     Fault("no-paused-condition", "test_objects_say_how_they_are[FakeCluster", "Paused should be False NotPaused, is absent"),
     Fault("no-reason", "test_objects_say_how_they_are[FakeCluster", "conditions without a reason"),
-    Fault("no-finalizer", "test_objects_keep_what_core_has_written[FakeCluster", "no finalizer"),
+    Fault("no-finalizer", "test_objects_keep_what_core_has_written[FakeCluster", "no finalizer: nothing keeps"),
     Fault("deaf-to-pauses", "test_a_pause_is_said_and_so_is_its_end[by the Cluster", "Paused should be True Paused"),
     Fault("only-true-pauses", "test_a_pause_is_said_and_so_is_its_end[by the annotation", "Paused should be True Paused"),
     Fault("never-resumes", "test_a_pause_is_said_and_so_is_its_end[by both", "Paused should be False NotPaused"),
