@@ -20,16 +20,14 @@ OF_A_CLASS = "topology.yaml"
 """Holds no object of ours; tests/capi applies it."""
 OURS = sorted(path for path in SAMPLES.glob("*.yaml") if path.name not in {*INVALID, OF_A_CLASS})
 RIGHTS = {
-    "kindclusters.infrastructure.cluster.x-k8s.io": {"get", "list", "watch", "patch", "update"},
-    "kindclusters.infrastructure.cluster.x-k8s.io/status": {"patch", "update"},
-    "kindclusters.infrastructure.cluster.x-k8s.io/finalizers": {"update"},
+    "kindclusters.infrastructure.cluster.x-k8s.io": {"get", "list", "watch", "patch"},
+    "kindclusters.infrastructure.cluster.x-k8s.io/status": {"patch"},
     "kindcontrolplanes.controlplane.cluster.x-k8s.io": {"get", "list", "watch"},
-    "kindcontrolplanes.controlplane.cluster.x-k8s.io/status": {"patch", "update"},
+    "kindcontrolplanes.controlplane.cluster.x-k8s.io/status": {"patch"},
     "clusters.cluster.x-k8s.io": {"get", "list", "watch"},
-    "secrets": {"get", "list", "watch", "create", "patch", "update", "delete"},
+    "secrets": {"get", "list", "watch", "create", "patch", "delete"},
     "events": {"create", "patch"},
-    "customresourcedefinitions.apiextensions.k8s.io": {"get", "list", "watch"},
-    "namespaces": {"get", "list", "watch"},
+    "customresourcedefinitions.apiextensions.k8s.io": {"list", "watch"},
 }
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
@@ -99,7 +97,7 @@ def test_the_manager_may_do_what_it_does_and_nothing_else(installed: KindCluster
 def test_the_lease_is_its_own_namespace_alone(installed: KindClusters) -> None:
     """Leader election needs no rights elsewhere."""
     lease = "leases.coordination.k8s.io"
-    assert {verb for verb in VERBS if may(installed, verb, lease, "capkind-system")} == {"get", "create", "update", "patch"}
+    assert {verb for verb in VERBS if may(installed, verb, lease, "capkind-system")} == {"get", "create", "patch"}
     assert not any(may(installed, verb, lease) for verb in VERBS)
 
 
