@@ -125,7 +125,7 @@ class Reason(StrEnum):
     DELETE_BLOCKED = "DeleteBlocked"
     """Deletion waits; the message says for what."""
     OWNER_GONE = "OwnerGone"
-    """The owner Cluster vanished without being seen deleting: the kind cluster is kept."""
+    """The owner Cluster vanished without being seen deleting, or came after the deletion: the kind cluster is kept."""
     UNKNOWN = "Unknown"
     """Nobody could tell yet."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from provider.api import names
-from provider.api.conditions import Reason
+from provider.api.conditions import ConditionType, Reason
 from provider.ports import (
     Jobs,
     JobState,
+    JsonObject,
     Kube,
     Ownership,
     Presence,
@@ -18,6 +19,7 @@ from provider.ports import (
     Runtime,
     RuntimeObservation,
 )
+from provider.reconcile.conditions import find
 from provider.reconcile.creation import describe
 from provider.reconcile.findings import progress
 from provider.reconcile.identity import without_finalizer
@@ -36,12 +38,30 @@ def may_not_touch(scope: Scope) -> bool:
 
 def blocked_by_owner(scope: Scope) -> str:
     """Why the owner forbids destroying; empty when it does not."""
-    if scope.owner is not Owner.GONE or scope.standalone:
+    if scope.standalone:
         return ""
-    return (
-        "The owner Cluster vanished without deleting this object first, so the kind cluster is kept. "
-        "To delete it all the same, remove metadata.ownerReferences from this object."
-    )
+    if scope.owner is Owner.GONE:
+        return (
+            "The owner Cluster vanished without deleting this object first, so the kind cluster is kept. "
+            "To delete it all the same, remove metadata.ownerReferences from this object."
+        )
+    if scope.cluster is not None and deleted_by_nobody(scope, scope.cluster):
+        return (
+            "This object was deleted before its Cluster owned it, as garbage collection does to one that is restored with the "
+            "ownerReferences of a former Cluster, so the kind cluster is kept. To delete it all the same, delete the Cluster. "
+            "To go on using it, remove this object's finalizers and create it again from the backup without ownerReferences."
+        )
+    return ""
+
+
+def deleted_by_nobody(scope: Scope, cluster: JsonObject) -> bool:
+    """Core gives a restored object its new owner even when it is being deleted already: the deletion is not that owner's wish, nor a
+    person's. An endpoint without a status of its own tells a restored object; what was said of the owner earlier stays said.
+    """
+    if "deletionTimestamp" in cluster["metadata"] or not scope.provisioned:
+        return False
+    ready = find(scope.status.get("conditions") or [], ConditionType.READY)
+    return ready is None or ready.get("reason") in (Reason.INVALID_OWNER, Reason.OWNER_GONE)
 
 
 async def reconcile_delete(scope: Scope, kube: Kube, jobs: Jobs) -> bool:

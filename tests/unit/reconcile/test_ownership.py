@@ -226,6 +226,38 @@ async def test_an_owner_gone_without_a_trace_keeps_the_cluster(world: World) -> 
     assert world.runtime.clusters == {}
 
 
+@pytest.mark.parametrize("seen_between", [True, False])
+async def test_a_restored_object_collected_for_its_former_owner_keeps_the_cluster(world: World, seen_between: bool) -> None:
+    """A backup names an owner that is not there any more: garbage collection deletes it, core gives it the new owner, nobody wanted it
+    destroyed. Deleting the Cluster is wanting it."""
+    world.apply(kindcluster())
+    own(world)
+    await world.settle()
+    saved = world.get()
+    assert saved is not None
+    world.edit({"metadata": {"finalizers": None}})
+    world.kube.remove(names.KINDCLUSTERS, KEY)
+    world.kube.remove(names.CLUSTERS, CLUSTER)
+    await world.settle()
+
+    kept = {key: saved["metadata"][key] for key in ("name", "namespace", "finalizers", "ownerReferences")}
+    world.apply({**kindcluster(), "metadata": kept, "spec": saved["spec"]})
+    world.delete()
+    if seen_between:
+        await world.settle()
+    own(world)
+    await world.pass_time(60)
+    assert world.condition("Ready")["reason"] == "OwnerGone"
+    assert world.runtime.clusters
+
+    world.kube.edit(names.CLUSTERS, CLUSTER, {"metadata": {"finalizers": ["core"]}})
+    world.kube.remove(names.CLUSTERS, CLUSTER)
+    world.edit({})
+    await world.settle()
+    assert world.get() is None
+    assert world.runtime.clusters == {}
+
+
 async def test_other_namespaces_and_filters_are_left_to_other_managers() -> None:
     """--namespace and --watch-filter select; what is not selected is not written."""
     world = World(ReconcileOptions(namespace="mine", watch_filter="a"))
