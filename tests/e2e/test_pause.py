@@ -59,7 +59,7 @@ class Life:
         self.since = self.events.changes()[-1].at
 
     def wait_change(self, action: str, since: float) -> None:
-        self.managed.manager.wait(60, lambda: action in {one.action for one in self.events.changes(since)}, action)
+        self.managed.manager.wait(60, lambda: action in {one.action for one in self.events.so_far(since)}, action)
 
 
 @pytest.mark.parametrize(("way", "workers"), [("cluster", 0), ("annotation", 0), ("both", 1)])

@@ -44,6 +44,8 @@ class EngineEvents:
         self._lock = threading.Lock()
         self._seen: list[dict[str, Any]] = []
         self._process: subprocess.Popen[str] | None = None
+        self._first: set[str] = set()
+        """Ids of containers that were there before us; of later ones we are told."""
 
     @classmethod
     @contextlib.contextmanager
@@ -56,6 +58,7 @@ class EngineEvents:
             reader.start()
             try:
                 events._fence()
+                events._first = set(engine.containers(cluster))
                 yield events
             finally:
                 process.kill()
@@ -64,9 +67,13 @@ class EngineEvents:
     def changes(self, since: float = 0.0) -> list[Change]:
         """Everything done to the cluster after that moment and before this call."""
         self._fence()
+        return self.so_far(since)
+
+    def so_far(self, since: float = 0.0) -> list[Change]:
+        """As changes, but what was done a moment ago may be missing; costs nothing, for who waits for something to be done."""
         with self._lock:
-            mine = self._containers()
-            found = [_change(event) for event in self._seen if self._concerns(event, mine)]
+            mine = {event["Actor"]["ID"] for event in self._seen if event["Type"] == "container" and self._labelled(event)}
+            found = [_change(event) for event in self._seen if self._concerns(event, mine | self._first)]
         return [change for change in found if change.at > since and not change.action.startswith(READS)]
 
     # --- parts --------------------------------------------------------------------------------------------------------------
@@ -99,11 +106,6 @@ class EngineEvents:
     def _saw(self, volumes: list[str]) -> bool:
         with self._lock:
             return any(event["Type"] == "volume" and event["Actor"]["ID"] in volumes for event in reversed(self._seen[-200:]))
-
-    def _containers(self) -> set[str]:
-        """Ids of all containers of the cluster that were ever seen; a listing knows those that were there before us."""
-        told = {event["Actor"]["ID"] for event in self._seen if event["Type"] == "container" and self._labelled(event)}
-        return told | set(engine.containers(self._cluster))
 
     def _labelled(self, event: dict[str, Any]) -> bool:
         return bool(event["Actor"]["Attributes"].get(engine.CLUSTER_LABEL) == self._cluster)
