@@ -40,6 +40,8 @@ MAX_RESTARTS, RESTART_WINDOW = 5, 600.0
 STOP_GRACE, STOP_DEADLINE = 0.5, 3.0
 """Seconds after which kopf is told to stop more firmly, and after which the thread is left to die with the process."""
 BEAT = 1.0
+CLOSING_ROUNDS = 5
+"""Rounds of the loop that a transport needs to close its socket."""
 SERVED = (names.KINDCLUSTERS, names.KINDCONTROLPLANES)
 
 Add = Callable[[Resource, ObjectKey], None]
@@ -100,13 +102,13 @@ def _group_of(reference: Mapping[str, Any]) -> str:
     return reference.get("apiGroup") or str(reference.get("apiVersion", "")).partition("/")[0]
 
 
-def make_registry(add: Add, login: Callable[[], Awaitable[Credentials]], opened: Callable[[], None]) -> kopf.OperatorRegistry:
-    """Handlers that only name keys. All three functions are called in kopf's thread."""
+def make_registry(add: Add, enter: Callable[[], Awaitable[kopf.AiohttpSession]]) -> kopf.OperatorRegistry:
+    """Handlers that only name keys. Both functions are called in kopf's thread."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    async def enter(**_: Any) -> kopf.AiohttpSession:
-        return open_session(await login(), opened)
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        return await enter()
 
     @kopf.on.event(names.GROUP, names.VERSION, names.KINDCLUSTERS.plural, registry=registry)
     async def kindcluster(body: kopf.Body, **_: Any) -> None:
@@ -286,11 +288,19 @@ class Watch:
 
     async def _watch_once(self) -> None:
         """Run kopf until it is told to stop or fails. Never raises."""
-        registry = make_registry(lambda resource, key: self._tell(self._add, resource, key), self._login, self._ready.set)
+        sessions: list[aiohttp.ClientSession] = []
+
+        async def enter() -> kopf.AiohttpSession:
+            opened = open_session(await self._login(), self._ready.set)
+            sessions.append(opened.aiohttp_session)
+            return opened
+
+        registry = make_registry(lambda resource, key: self._tell(self._add, resource, key), enter)
         operator = kopf.operator(registry=registry, settings=make_settings(), clusterwide=True, stop_flag=self._stop)
         self._kopf = asyncio.create_task(operator, name="kopf")
         await asyncio.wait({self._kopf})
         self._ready.clear()
+        await _close(sessions)
         # kopf raises whatever ended one of its tasks; when cancelled, a cancellation.
         error = None if self._kopf.cancelled() else self._kopf.exception()
         if not self._stopping.is_set():
@@ -313,6 +323,16 @@ class Watch:
         assert self._main is not None
         with contextlib.suppress(RuntimeError):  # the manager's loop has ended
             self._main.call_soon_threadsafe(function, *args)
+
+
+async def _close(sessions: list[aiohttp.ClientSession]) -> None:
+    """kopf closes its session unless it is cancelled on the way; a stream that is left open would be until the process ends."""
+    for session in sessions:
+        if session.connector is not None:
+            await session.connector.close(abort_ssl=True)
+        await session.close()
+    for _ in range(CLOSING_ROUNDS):
+        await asyncio.sleep(0)
 
 
 def _note_loose_end(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

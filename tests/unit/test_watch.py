@@ -98,7 +98,7 @@ def test_kopf_has_no_handler_that_changes_objects() -> None:
     async def login() -> Any:
         raise AssertionError("nobody logs in here")
 
-    registry = make_registry(lambda resource, key: None, login, lambda: None)
+    registry = make_registry(lambda resource, key: None, login)
 
     assert len(registry._watching.get_all_handlers()) == 4
     for others in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
