@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.management import Access, Clusters, Host, Json, Management
-from tests.conformance.profile import BadProfile, GroupKind, Profile
+from tests.conformance.profile import BadProfile, GroupKind, Profile, Seconds
 from tests.conformance.subject import PAUSED, Subject
 from tests.conformance.supply import Provisioned, Supply
 
@@ -52,11 +52,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if PROFILE not in config.stash:
-        here = Path(__file__).parent
-        for item in items:
-            if item.path.is_relative_to(here):
-                item.add_marker(pytest.mark.skip(reason=NO_PROFILE))
+    """A test has as long as the profile is patient; the limits inside are what fails."""
+    here = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    profile = config.stash.get(PROFILE, None)
+    for item in here:
+        item.add_marker(pytest.mark.timeout(_limit(profile.seconds)) if profile else pytest.mark.skip(reason=NO_PROFILE))
+
+
+def _limit(seconds: Seconds) -> float:
+    """For what takes longest: a cluster is made, moved twice, and deleted; and the host's own time."""
+    return 300.0 + 3 * seconds.available + 3 * seconds.deleted + seconds.settled + seconds.stable
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.conformance.management import SECRET, Json, Management
 from tests.conformance.subject import Subject
 from tests.conformance.waiting import wait
@@ -41,7 +39,6 @@ def check_arrival(source: Subject, target: Subject, identity: Json) -> None:
     wait(source.profile.seconds.deleted, secret_problem)
 
 
-@pytest.mark.timeout(900)
 def test_a_move_there_and_back_touches_nothing(target: Management, subject: Subject) -> None:
     """Objects arrive without status and with new UIDs; the provider finds the cluster by what it has written into spec or metadata."""
     away, identity = subject.at(target), subject.identity()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from tests.conformance.subject import Subject
 from tests.conformance.waiting import POLL_SECONDS
 
@@ -17,7 +15,6 @@ def versions(subject: Subject) -> dict[str, str]:
     return {key: one["metadata"]["resourceVersion"] for key, one in subject.objects().items()}
 
 
-@pytest.mark.timeout(900)
 def test_nothing_is_written_while_nothing_changes(subject: Subject) -> None:
     """All objects of the Cluster keep their resource versions for two minutes; the last writes before that are soon done."""
     seconds, began = subject.profile.seconds, time.monotonic()
