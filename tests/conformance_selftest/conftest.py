@@ -20,7 +20,7 @@ from tests.conformance_selftest.faults import DEFINITIONS, FOLDER, Fault
 from tests.harness import capi, tools
 from tests.harness.controlplane import REQUIRED, ManagementAPI
 
-AT_ONCE = 5
+AT_ONCE = 4
 GREEN = "green"
 NAMESPACE_OBJECT = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "fake-system"}}
 METADATA = {
@@ -60,15 +60,15 @@ class Runs:
 
     def _run(self, fault: Fault | None) -> kit.Report:
         if fault is None:
-            return self._kit(GREEN, kit.profile("none", GREEN, {}), [FOLDER])
+            return self._kit(GREEN, kit.profile("none", GREEN, kit.GREEN), [FOLDER])
         tests = [_node(name) for name in (fault.before, fault.check) if name]
         if fault in DEFINITIONS:
             group = fault.name if "." in fault.name else f"{fault.name}.{definitions.INFRASTRUCTURE}"
             different = {"templates": [group]} if "Template" in fault.name else {"infrastructure": group, "templates": []}
             return self._kit(
-                fault.name.lower(), kit.profile("none", fault.name.lower().replace(".", "-"), {}, **different), tests
+                fault.name.lower(), kit.profile("none", fault.name.lower().replace(".", "-"), kit.FAULTY, **different), tests
             )
-        return self._kit(fault.name, kit.profile(fault.name, fault.name, dict(fault.seconds)), tests)
+        return self._kit(fault.name, kit.profile(fault.name, fault.name, {**kit.FAULTY, **dict(fault.seconds)}), tests)
 
     def _kit(self, name: str, profile: dict[str, object], tests: list[str]) -> kit.Report:
         flags = [f"--conformance-kubeconfig={self.home.api.kubeconfig}"]

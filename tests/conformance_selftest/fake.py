@@ -23,7 +23,7 @@ CLUSTERS = "/apis/cluster.x-k8s.io/v1beta2"
 PLURALS = {"FakeCluster": f"{INFRASTRUCTURE}/fakeclusters", "FakeControlPlane": f"{CONTROL_PLANE}/fakecontrolplanes"}
 MERGE = "application/merge-patch+json"
 PASS_SECONDS = 0.1
-LATER_SECONDS = 3.0
+LATER_SECONDS = 6.0
 """How late a fault does what should have been done before."""
 AGAIN = "again"
 """Provisioned for the second time."""
@@ -148,6 +148,8 @@ class _Pass:
 
     def _reconcile_control_plane(self) -> None:
         """Opens the door, tells where it is, waits for the infrastructure, and calls itself initialized."""
+        if self.fault == "makes-it-anew-after-a-move" and self._is_elsewhere():
+            self._make_anew()
         early = self.fault in ("initialized-before-the-kubeconfig", "initialized-before-the-api-answers")
         if self.fault == "initialized-before-the-kubeconfig" and not self._later("secret"):
             self._initialized()
@@ -168,8 +170,6 @@ class _Pass:
         return True
 
     def _initialized(self) -> None:
-        if self.fault == "makes-it-anew-after-a-move" and self.key in self.doors and self._is_elsewhere():
-            self._make_anew()
         if self.fault in ("never-initialized", "never-rebuilds-status") and (
             self._is_elsewhere() or self.fault == "never-initialized"
         ):

@@ -21,7 +21,7 @@ class Fault:
     """Differences to the kit's patience in this run."""
 
 
-HASTY = (("available", 6.0), ("deleted", 6.0))
+HASTY = (("available", 20.0), ("deleted", 10.0))
 
 BEHAVIOUR = [
     Fault(
