@@ -7,6 +7,8 @@
 ARG BASE_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
+# Engines without BuildKit keep this stage as an image without a name.
+LABEL org.opencontainers.image.title="cluster-api-provider-kind"
 WORKDIR /src
 COPY requirements.lock pyproject.toml README.md LICENSE ./
 COPY provider ./provider

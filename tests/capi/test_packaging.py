@@ -17,6 +17,7 @@ from provider import __version__
 
 CLUSTER_SCOPED = ("Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding")
 NAMESPACE = "capkind-system"
+STATE = "/var/lib/cluster-api-provider-kind"
 CANONICAL = re.compile(r"^[a-z0-9.-]+(\.[a-z0-9.-]+|:\d+)/[a-z0-9./_-]+:[A-Za-z0-9._-]+$")
 """registry/repository:tag; clusterctl parses images strictly."""
 
@@ -118,6 +119,28 @@ def test_the_manager_is_a_container_called_manager_with_a_canonical_image_of_thi
     assert "manager" == container["name"]
     assert CANONICAL.match(container["image"])
     assert container["image"].endswith(f":v{__version__}")
+
+
+def test_the_managers_pod_has_the_engine_and_little_else(objects: list[Json]) -> None:
+    """The socket and a state folder of the node (a successor finds the locks there); no capability, no file it can write elsewhere."""
+    (deployment,) = of_kind(objects, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    security = container["securityContext"]
+    mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+    hosts = {mounts[one["name"]]: one["hostPath"] for one in pod["volumes"] if "hostPath" in one}
+
+    assert {"/var/run/docker.sock": "Socket", STATE: "DirectoryOrCreate"} == {path: one["type"] for path, one in hosts.items()}
+    assert [] == [path for path, one in hosts.items() if one["path"] != path]
+    assert f"--state-dir={STATE}" in container["args"]
+    assert (["ALL"], True, False) == (
+        security["capabilities"]["drop"],
+        security["readOnlyRootFilesystem"],
+        security["allowPrivilegeEscalation"],
+    )
+    assert ("/healthz", "/readyz") == tuple(container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("liveness", "readiness"))
+    assert {"cpu", "memory"} == set(container["resources"]["requests"])
+    assert "node-role.kubernetes.io/control-plane" in {one["key"] for one in pod["tolerations"]}
 
 
 def test_nothing_looks_like_a_variable_to_clusterctl(artifacts: Path) -> None:

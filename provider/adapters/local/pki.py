@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,14 +78,14 @@ def authority(name: str = "kubernetes") -> KeyPair:
     return KeyPair(key, builder.sign(key, hashes.SHA256()))
 
 
-def serving(ca: KeyPair, *addresses: str) -> KeyPair:
-    """The API server's own certificate: valid on loopback and for `addresses` (the first service address of its network)."""
+def serving(ca: KeyPair, *addresses: str, names: Sequence[str] = SERVER_NAMES) -> KeyPair:
+    """A server's own certificate: valid on loopback, for `addresses` (an API server's: the first of its service network) and `names`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in SERVER_NAMES]
-    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in (*SERVER_ADDRESSES, *addresses)]
+    subjects: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+    subjects += [x509.IPAddress(ipaddress.ip_address(address)) for address in (*SERVER_ADDRESSES, *addresses)]
     builder = (
         _builder(_subject("kube-apiserver"), key, ca.certificate.subject)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName(subjects), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )
     return KeyPair(key, builder.sign(ca.key, hashes.SHA256()))
