@@ -285,7 +285,7 @@ class Kube(Protocol):
     """The management cluster's API. Objects are plain dicts.
 
     Raises Transient for anything a retry may cure (timeouts, 5xx, 429), Conflict for 409, Terminal(reason="Forbidden") for 403
-    and Terminal(reason="Invalid") for 422 with the server's own message.
+    (NamespaceTerminating for what cannot be created any more) and Terminal(reason="Invalid") for 422 with the server's own message.
     """
 
     async def get(self, resource: Resource, key: ObjectKey) -> JsonObject | None:

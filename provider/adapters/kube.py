@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from provider.adapters.kube_login import Login
+from provider.api.conditions import Reason
 from provider.api.resources import ObjectKey, Resource
 from provider.errors import Conflict, ProviderError, Terminal, Transient
 from provider.ports import JsonObject
@@ -252,5 +253,12 @@ def error_of(answer: Answer, what: str) -> ProviderError:
         return Conflict(reason or "Conflict", text)
     if answer.status in (TIMEOUT, TOO_MANY, UNAUTHORIZED) or answer.status >= SERVER_ERRORS:
         return Transient(reason or "APIError", text, retry_after=answer.retry_after)
-    fixed: dict[int, str] = {FORBIDDEN: "Forbidden", UNPROCESSABLE: "Invalid"}
-    return Terminal(fixed.get(answer.status) or reason or "BadRequest", text)
+    if answer.status == FORBIDDEN:
+        return Terminal(Reason.NAMESPACE_TERMINATING if Reason.NAMESPACE_TERMINATING in _causes(answer) else "Forbidden", text)
+    return Terminal("Invalid" if answer.status == UNPROCESSABLE else reason or "BadRequest", text)
+
+
+def _causes(answer: Answer) -> set[str]:
+    """Reasons in the details of a Status; NamespaceTerminating is one of the API server's own."""
+    found = (answer.body.get("details") or {}).get("causes") or []
+    return {str(cause.get("reason")) for cause in found}

@@ -112,6 +112,8 @@ class Reason(StrEnum):
     """Another process on this host works on a cluster of this name."""
     SECRET_CONFLICT = "SecretConflict"
     """A Secret of that name exists that is not ours."""
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    """The namespace is being deleted: nothing can be created in it any more, and this object will be deleted too."""
     KUBECONFIG_REFUSED = "KubeconfigRefused"
     """The node handed out a kubeconfig that is not plain inline data."""
     KUBECONFIG_PENDING = "KubeconfigPending"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.resources import ObjectKey
+from provider.errors import Terminal
 from provider.ports import JsonObject, Kube
 from provider.reconcile.observe import Kubeconfigs
 from provider.reconcile.scope import Scope
@@ -21,10 +22,19 @@ CONFLICT_RETRY = 60.0
 
 
 async def ensure_secrets(scope: Scope, kube: Kube, kubeconfigs: Kubeconfigs) -> None:
-    """Publish or repair. Sets scope.secret_published, or scope.problem where a Secret of that name is somebody else's."""
-    for wanted in _wanted(scope, kubeconfigs):
-        if not await _ensure(scope, kube, wanted):
-            return
+    """Publish or repair. Sets scope.secret_published, or scope.problem where a Secret of that name is somebody else's, or where the
+    namespace is going: then the object goes in a moment, and trying again and again would only fill the log.
+    """
+    try:
+        for wanted in _wanted(scope, kubeconfigs):
+            if not await _ensure(scope, kube, wanted):
+                return
+    except Terminal as error:
+        if error.reason != Reason.NAMESPACE_TERMINATING:
+            raise
+        scope.problem = (Reason.NAMESPACE_TERMINATING, "The namespace is being deleted: nothing can be created in it any more.")
+        scope.wait(CONFLICT_RETRY)
+        return
     scope.secret_published = True
 
 

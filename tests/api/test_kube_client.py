@@ -115,6 +115,18 @@ async def test_what_is_forbidden_is_terminal_and_says_what(apiserver: Management
     assert "nobody" in error.message
 
 
+async def test_a_namespace_that_is_going_is_told_from_a_lack_of_rights(apiserver: ManagementAPI, connect: Connect) -> None:
+    """Both are 403: only the cause in the details says that nothing can be created there because it is being deleted."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "going"}}
+    apiserver.request("POST", "/api/v1/namespaces", namespace)
+    apiserver.request("DELETE", "/api/v1/namespaces/going")  # no controller-manager: it stays Terminating
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late", "namespace": "going"}}
+    error = await failure(connect(apiserver.kubeconfig).create(SECRETS, secret))
+    apiserver.request("PUT", "/api/v1/namespaces/going/finalize", {**namespace, "spec": {"finalizers": []}})
+
+    assert (type(error), error.reason) == (Terminal, "NamespaceTerminating")
+
+
 async def test_what_is_invalid_is_terminal_and_says_why(apiserver: ManagementAPI, connect: Connect) -> None:
     """422 with the field."""
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "Not_A_Name", "namespace": "default"}}

@@ -322,6 +322,22 @@ async def test_a_secret_that_is_not_ours_is_left_alone(world: World) -> None:
     assert world.status()["ready"] is False
 
 
+async def test_a_namespace_that_is_going_is_no_failure(world: World) -> None:
+    """Its Secrets go before its KINDClusters do, and cannot be made again: said, and not tried over and over with errors."""
+    await ready(world)
+    world.kube.remove(names.SECRETS, ObjectKey("default", "demo-config"))
+    world.kube.fail("create", Terminal("NamespaceTerminating", "being terminated"), times=99, resource=names.SECRETS)
+
+    await world.look()
+    await world.pass_time(30)
+
+    assert [] == world.errors
+    assert world.condition("KubeconfigPublished")["reason"] == "NamespaceTerminating"
+    world.delete()
+    await world.pass_time(30)
+    assert world.get() is None
+
+
 async def test_a_transient_failure_is_retried_with_backoff_and_then_given_up(world: World) -> None:
     """Bounded tries; the reason and the time of the next try are there to read."""
     world.runtime.fail("create", Transient("ImagePullFailed", "kindest/node:v9 cannot be pulled."), call=None)
