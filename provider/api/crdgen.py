@@ -68,7 +68,8 @@ class CustomResource:
 
     resource: Resource
     model: type[BaseModel]
-    columns: Sequence[Column]
+    columns: Sequence[Column] = ()
+    """None: NAME and AGE, as the API server shows every object."""
     short_names: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     scale: bool = False
@@ -122,7 +123,6 @@ RESOURCES = (
         resource=names.KINDCLUSTER_TEMPLATES,
         model=v1alpha1_classes.KINDClusterTemplate,
         labels=CONTRACT_LABELS,
-        columns=(AGE,),
     ),
     CustomResource(
         resource=names.KINDCONTROLPLANES,
@@ -143,7 +143,6 @@ RESOURCES = (
         resource=names.KINDCONTROLPLANE_TEMPLATES,
         model=v1alpha1_classes.KINDControlPlaneTemplate,
         labels=CONTRACT_LABELS,
-        columns=(AGE,),
     ),
 )
 
@@ -160,7 +159,7 @@ def crd(kind: CustomResource) -> Schema:
         "name": resource.version,
         "served": True,
         "storage": True,
-        "additionalPrinterColumns": columns,
+        **({"additionalPrinterColumns": columns} if columns else {}),
         "schema": {"openAPIV3Schema": root_schema(kind.model)},
     }
     if kind.subresources:
@@ -229,7 +228,10 @@ def _convert(
     title = raw.get("title", "")
     if schema.get("type") == "object" and title in ruled:
         schema["x-kubernetes-validations"] = [rule.as_dict() for rule in rules.RULES[ruled[title]]]
-    return _checked(schema, path)
+    _checked(schema, path)
+    if not schema.get("properties", True):
+        del schema["properties"]  # an object without fields; the API server stores no empty map
+    return schema
 
 
 def _without_null(raw: Schema, path: str) -> Schema:
@@ -256,7 +258,7 @@ def _tidy(schema: Schema) -> None:
         schema["description"] = " ".join(schema["description"].split())
 
 
-def _checked(schema: Schema, path: str) -> Schema:
+def _checked(schema: Schema, path: str) -> None:
     """Refuse what the API server would refuse, or what it would accept and nobody could understand or bound."""
     if unknown := schema.keys() - KEYWORDS:
         raise Unrepresentable(f"{path}: {', '.join(sorted(unknown))} is not allowed in a structural schema")
@@ -268,7 +270,6 @@ def _checked(schema: Schema, path: str) -> Schema:
         _check_object(schema, path)
     if (pattern := schema.get("pattern")) and NOT_RE2.search(pattern):
         raise Unrepresentable(f"{path}: {pattern} is not RE2")
-    return schema
 
 
 def _check_object(schema: Schema, path: str) -> None:
