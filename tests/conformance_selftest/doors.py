@@ -23,6 +23,7 @@ class Doors:
         self._making = threading.Lock()
         self.gone: set[Key] = set()
         """Those that were taken away: a door of the same key is to another cluster."""
+        self._shut: list[_Door] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -31,6 +32,8 @@ class Doors:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for key in list(self._doors):
             self.remove(key)
+        for door in self._shut:
+            self._run(door.end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -55,9 +58,11 @@ class Doors:
         self._run(self._doors[key].lead(target))
 
     def remove(self, key: Key) -> None:
+        """For good. Its port stays taken: a server that is closed while somebody knocks leaks what it has just accepted."""
         if door := self._doors.pop(key, None):
             self.gone.add(key)
-            self._run(door.end())
+            self._shut.append(door)
+            self._run(door.lead(0))
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -106,10 +111,10 @@ class _Door:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            inner_writer.close()  # first: a second cancellation may come while the rest is awaited
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            inner_writer.close()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
