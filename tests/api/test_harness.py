@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("apiserver")  # skipped with its reason whe
 
 ROOT = Path(__file__).parents[2]
 OWNER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in its background
 from tests.harness.controlplane import ManagementAPI
 with ManagementAPI.temporary() as api:
     print(api.folder, *api.running().values(), flush=True)
