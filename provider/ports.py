@@ -240,7 +240,7 @@ class Runtime(Protocol):
         ...
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
-        """Endless stream; survives outages of the engine and yields RuntimeEvent(None) after each."""
+        """Endless stream; survives outages of the engine and yields RuntimeEvent(None) when one begins and when it is over."""
         ...
 
     async def collect_logs(self, identity: Identity, directory: Path) -> None:

@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 
 async def watch(engines: EngineChoice) -> AsyncGenerator[RuntimeEvent, None]:
-    """Never ends. After every connection (the first included) comes RuntimeEvent(None): what happened before is not known."""
+    """Never ends. RuntimeEvent(None) comes after every connection (the first included), because what happened before is not known,
+    and when the engine is lost, or is out of reach for another reason than before: nothing else would make anybody notice."""
     pause, told = FIRST_PAUSE, ""
     while True:
         try:
@@ -35,6 +36,7 @@ async def watch(engines: EngineChoice) -> AsyncGenerator[RuntimeEvent, None]:
             if error.message != told:
                 logger.info("Reconnecting to the engine's events", extra={"reason": error.reason, "detail": error.message})
                 told = error.message
+                yield RuntimeEvent(None)
         await asyncio.sleep(pause * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - spreads load, guards nothing
         pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -14,7 +14,6 @@ from provider.adapters import kind_events
 from provider.adapters.engine import DIALECTS, Engine, event_cluster
 from provider.adapters.engines import EngineChoice, child_environment
 from provider.errors import Transient
-from provider.ports import RuntimeEvent
 from tests.fakes.engine_cli import FakeBinaries
 
 PODMAN_INFO = {
@@ -129,23 +128,24 @@ def test_events_are_read_in_every_dialect(line: str, cluster: str | None) -> Non
     assert cluster == event_cluster(line)
 
 
-async def test_an_interrupted_stream_comes_back_and_asks_for_a_look(fake: FakeBinaries, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After every connection None; in between clusters by name; an engine that is down for a while is waited for."""
+async def test_an_interrupted_stream_asks_for_a_look_and_comes_back(fake: FakeBinaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None when the engine is lost, for every new reason why, and after every connection; in between clusters by name."""
     monkeypatch.setattr(kind_events, "OPENING", 0.1)
     monkeypatch.setattr(kind_events, "FIRST_PAUSE", 0.05)
     event = {"Actor": {"Attributes": {"io.x-k8s.kind.cluster": "demo"}}}
     async with asyncio.timeout(20), aclosing(kind_events.watch(choice(fake, "docker"))) as events:
-        first = await anext(events)
+        seen = [await anext(events)]
         (fake.folder / "events.log").write_text(json.dumps(event) + "\n")
-        second = await anext(events)
+        seen.append(await anext(events))
         for _ in range(2):
             fake.fault("docker events", code=1, stderr="Cannot connect to the Docker daemon")
         (fake.folder / "events.log").write_text("")
         (fake.folder / "events.stop").touch()
+        seen += [await anext(events), await anext(events)]
         waiting = asyncio.ensure_future(anext(events))
         while len(fake.calls("docker events")) < 3:  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.01)
         (fake.folder / "events.stop").unlink()
-        third = await waiting
+        seen.append(await waiting)
 
-    assert [RuntimeEvent(None), RuntimeEvent("demo"), RuntimeEvent(None)] == [first, second, third]
+    assert [None, "demo", None, None, None] == [event.cluster_name for event in seen]

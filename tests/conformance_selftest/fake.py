@@ -108,7 +108,7 @@ class _Pass:
     def _add_finalizer(self) -> None:
         if self.meta.get("finalizers") or self.fault == "no-finalizer":
             return
-        if self.fault == "makes-it-anew-after-finalizers-were-lost" and self.doors.leads_to(self.key):
+        if self.fault == "makes-it-anew-after-finalizers-were-lost" and self.status.get("initialization"):
             self._make_anew()
         if self.fault == "adds-finalizers-once" and self.status.get("initialization"):
             return

@@ -16,6 +16,8 @@ from tests.harness.manager import ManagerProcess
 ROOT = Path(__file__).resolve().parent.parent.parent
 KINDCLUSTERS = "kindclusters.infrastructure.cluster.x-k8s.io"
 FLAGS = ("--runtime=kind", "--log-level=debug")
+OURS = ("e2e-", "c-e2e-")
+"""How the names of all kind clusters begin that this tier makes, and nobody else's should."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,6 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.e2e)
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_leftovers() -> None:
+    """A name that is taken is, rightly, left alone by the manager: what an earlier run left when it was cut off must go first."""
+    if not engine.missing():
+        engine.remove_leftovers(OURS)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from tests.harness.incluster import NAMESPACE, InCluster
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "in-cluster.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 IMAGE = re.compile(r"^export IMAGE=(\S+)$", re.MULTILINE)
-MANAGEMENT, NAME, MINIMAL = "e2e-management", "e2e-inside", "minimal"
+MANAGEMENT, NAME, MINIMAL = "e2e-management", "e2e-inside", "e2e-minimal"
 READER = """
 apiVersion: v1
 kind: Pod
@@ -47,7 +47,9 @@ def blocks() -> list[str]:
     text = PAGE.read_text().replace("--name management", f"--name {MANAGEMENT}")
     text = text.replace("kind create cluster", f"kind create cluster --image {engine.node_image()}")
     text = re.sub(r"CAPKIND_DEFAULT_IMAGE=\S+", f"CAPKIND_DEFAULT_IMAGE={engine.node_image()}", text)
-    return BLOCK.findall(text.replace(f"{MINIMAL}.kubeconfig", f"$XDG_CONFIG_HOME/{MINIMAL}.kubeconfig"))
+    text = re.sub(r"\bminimal\b(?!\.yaml)", MINIMAL, text.replace("minimal.kubeconfig", "$XDG_CONFIG_HOME/minimal.kubeconfig"))
+    text = re.sub(r"apply -f (\S+/minimal\.yaml)", rf"apply -f - < <(sed 's/name: minimal/name: {MINIMAL}/' \1)", text)
+    return BLOCK.findall(text)
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ class ManagementAPI:
     def _exchange(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         try:
             return self._send(method, path, data, headers)
-        except (http.client.RemoteDisconnected, ConnectionError):  # an idle connection the server has closed
+        except (http.client.HTTPException, ConnectionError, ssl.SSLError):  # an idle connection the server has closed
             self._disconnect()
             return self._send(method, path, data, headers)
 

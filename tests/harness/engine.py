@@ -77,6 +77,14 @@ def remove_cluster(cluster: str) -> None:
         docker("rm", "-f", "-v", *found, check=False)
 
 
+def remove_leftovers(prefixes: tuple[str, ...]) -> None:
+    """Clusters of an earlier run that was cut off."""
+    listed = docker("ps", "-a", "--filter", f"label={CLUSTER_LABEL}", "--format", f'{{{{.Label "{CLUSTER_LABEL}"}}}}').split()
+    for name in sorted(set(listed)):
+        if name.startswith(prefixes):
+            remove_cluster(name)
+
+
 class Door:
     """A unix socket that leads to the engine until it is shut: `shut` is a stopped daemon, without stopping anybody's daemon."""
 

@@ -6,7 +6,7 @@ It runs with an environment of its own (a private HOME and state folder), so tha
 from __future__ import annotations
 
 import contextlib
-import json
+import http.client
 import os
 import signal
 import subprocess
@@ -94,22 +94,20 @@ class ManagerProcess:
         return next((entry for entry in conditions if entry["type"] == kind), {})
 
     def wait(self, seconds: float, done: Callable[[], object], what: str = "") -> float:
-        """Poll until done; returns the seconds it took. Fails with the end of the log and a living manager's state."""
+        """Poll until done; returns the seconds it took. Fails with what the objects say and the end of the log."""
         began = time.monotonic()
         while not done():
             if time.monotonic() - began > seconds:
-                raise AssertionError(f"not within {seconds:.0f} s: {what}\n--- manager ---\n{self.log[-6000:]}")
+                raise AssertionError(
+                    f"not within {seconds:.0f} s: {what}\n{self._objects()}\n--- manager ---\n{self.log[-6000:]}"
+                )
             if self._process is not None and self._process.poll() is not None:
                 raise AssertionError(f"the manager ended with {self._process.returncode}\n{self.log[-6000:]}")
             time.sleep(0.05)
         return time.monotonic() - began
 
     def wait_ready(self, name: str, seconds: float = 180.0, namespace: str = "default") -> float:
-        return self.wait(
-            seconds,
-            lambda: self.status(name, namespace).get("ready") is True,
-            f"{name} Ready: {json.dumps(self.status(name, namespace))[-3000:]}",
-        )
+        return self.wait(seconds, lambda: self.status(name, namespace).get("ready") is True, f"{name} Ready")
 
     def wait_gone(self, name: str, seconds: float = 60.0, namespace: str = "default") -> float:
         return self.wait(seconds, lambda: not self.get(name, namespace), f"{name} gone")
@@ -118,3 +116,17 @@ class ManagerProcess:
         """Until condition `kind` has `reason`; returns the condition."""
         self.wait(seconds, lambda: self.condition(name, kind, namespace).get("reason") == reason, f"{name} {kind}={reason}")
         return self.condition(name, kind, namespace)
+
+    def _objects(self) -> str:
+        """Every KINDCluster with its phase and those of its conditions that are not True."""
+        status, found = self.api.request("GET", "/apis/infrastructure.cluster.x-k8s.io/v1alpha1/kindclusters")
+        if status != http.client.OK:
+            return f"KINDClusters cannot be listed: {found}"
+        return "\n".join(_summary(obj) for obj in found["items"]) or "there is no KINDCluster"
+
+
+def _summary(obj: dict[str, Any]) -> str:
+    meta, status = obj["metadata"], obj.get("status") or {}
+    bad = [entry for entry in status.get("conditions") or [] if entry["status"] != "True"]
+    told = "".join(f"\n  {entry['type']}={entry['status']} {entry['reason']}: {entry.get('message', '')}" for entry in bad)
+    return f"{meta['namespace']}/{meta['name']}: phase {status.get('phase')}{told}"
