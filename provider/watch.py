@@ -37,8 +37,10 @@ RESTART_FIRST, RESTART_LONGEST = 1.0, 30.0
 """Seconds before the first restart and before any further one: doubled each time."""
 MAX_RESTARTS, RESTART_WINDOW = 5, 600.0
 """More restarts than this in so many seconds: give up, let the process end and be seen to end."""
-STOP_GRACE, STOP_DEADLINE = 0.5, 3.0
-"""Seconds after which kopf is told to stop more firmly, and after which the thread is left to die with the process."""
+STOP_DEADLINE = 3.0
+"""Seconds after which a stopping thread is left to die with the process."""
+ENDING_ROUND, ENDING_ROUNDS = 0.5, 20
+"""Seconds that kopf's tasks get to end before they are cancelled, each time; rounds after which kopf is given up."""
 BEAT = 1.0
 CLOSING_ROUNDS = 5
 """Rounds of the loop that a transport needs to close its socket."""
@@ -216,7 +218,6 @@ class Watch:
         self._own: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._stopping = threading.Event()
-        self._kopf: asyncio.Task[None] | None = None
         self._ready = threading.Event()
         self._ended = asyncio.Event()
         self._beat = 0.0
@@ -272,12 +273,13 @@ class Watch:
         self._own.set_exception_handler(_note_loose_end)
         beating = asyncio.create_task(self._keep_beating(), name="watch beat")
         while not self._stopping.is_set():
-            await self._watch_once()
+            ended = await self._watch_once()
             if self._stopping.is_set():
                 break
-            delay = self._guard.next_delay(self._own.time())
+            delay = self._guard.next_delay(self._own.time()) if ended else None
             if delay is None:
-                log.error("Watching ended too often", extra={"restarts": MAX_RESTARTS, "seconds": RESTART_WINDOW})
+                why = "Watching ended too often" if ended else "Watching failed and does not end"
+                log.error(why, extra={"restarts": self._guard.total})
                 self._tell(self._gave_up)
                 break
             log.warning("Restarting watching", extra={"seconds": delay})
@@ -286,8 +288,8 @@ class Watch:
                 await asyncio.wait_for(self._stop.wait(), delay)
         beating.cancel()
 
-    async def _watch_once(self) -> None:
-        """Run kopf until it is told to stop or fails. Never raises."""
+    async def _watch_once(self) -> bool:
+        """Run kopf until it is told to stop or fails. False: it would not end. Never raises."""
         sessions: list[aiohttp.ClientSession] = []
 
         async def enter() -> kopf.AiohttpSession:
@@ -296,22 +298,21 @@ class Watch:
             return opened
 
         registry = make_registry(lambda resource, key: self._tell(self._add, resource, key), enter)
-        operator = kopf.operator(registry=registry, settings=make_settings(), clusterwide=True, stop_flag=self._stop)
-        self._kopf = asyncio.create_task(operator, name="kopf")
-        await asyncio.wait({self._kopf})
+        ours = asyncio.all_tasks()
+        parts = await kopf.spawn_tasks(registry=registry, settings=make_settings(), clusterwide=True, stop_flag=self._stop)
+        operator = asyncio.create_task(kopf.run_tasks(parts, ignored=ours), name="kopf")
+        await asyncio.wait({operator, *parts}, return_when=asyncio.FIRST_COMPLETED)
         self._ready.clear()
+        ended = await _see_off(operator, ours)
         await _close(sessions)
-        # kopf raises whatever ended one of its tasks; when cancelled, a cancellation.
-        error = None if self._kopf.cancelled() else self._kopf.exception()
-        if not self._stopping.is_set():
+        if ended and not self._stopping.is_set():
+            error = None if operator.cancelled() else operator.exception()  # kopf raises whatever ended one of its tasks
             log.warning("Watching ended", extra={"error": f"{type(error).__name__}: {error}"})
+        return ended
 
     def _halt(self) -> None:
-        """Ask kopf to stop. It waits five seconds for requests that were under way, unless it is cancelled as well."""
         assert self._stop is not None
         self._stop.set()
-        if self._kopf is not None:
-            asyncio.get_running_loop().call_later(STOP_GRACE, self._kopf.cancel)
 
     async def _keep_beating(self) -> None:
         while True:
@@ -323,6 +324,22 @@ class Watch:
         assert self._main is not None
         with contextlib.suppress(RuntimeError):  # the manager's loop has ended
             self._main.call_soon_threadsafe(function, *args)
+
+
+async def _see_off(operator: asyncio.Task[None], ours: set[asyncio.Task[Any]]) -> bool:
+    """Once one of kopf's parts has ended, all of it must end: what is left of it is cancelled, again and again. False: in vain.
+
+    kopf cancels each of its tasks once and then waits for as long as it takes. A watcher that is cancelled in the moment in which its
+    stream breaks swallows that (kopf 1.45, _cogs/clients/watching.py, streaming_block) and goes on; the others are gone by then, and
+    the manager would be blind for good.
+    """
+    for _ in range(ENDING_ROUNDS):
+        await asyncio.wait({operator}, timeout=ENDING_ROUND)
+        if operator.done():
+            return True
+        for task in asyncio.all_tasks() - ours - {operator}:
+            task.cancel()
+    return False
 
 
 async def _close(sessions: list[aiohttp.ClientSession]) -> None:

@@ -8,12 +8,13 @@ import logging
 import statistics
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import kopf
 import pytest
 
 from provider.adapters.kube_login import Login, login
@@ -306,9 +307,41 @@ async def test_a_watch_that_dies_is_started_again_and_lists_anew(
         assert not keys.gave_up
 
 
+@pytest.mark.parametrize(("stubborn", "given_up"), [(3, False), (1000, True)])
+async def test_a_part_of_kopf_that_does_not_end_leaves_nobody_blind(
+    proxy: APIProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stubborn: int, given_up: bool
+) -> None:
+    """kopf's parts swallow a cancellation now and then, and kopf would wait for ever: they are cancelled again, then given up."""
+    monkeypatch.setattr("provider.watch.ENDING_ROUNDS", 6)
+    spawn_tasks, over = kopf.spawn_tasks, threading.Event()
+    parts: list[asyncio.Task[None]] = []
+
+    async def swallow() -> None:
+        left = stubborn
+        while left and not over.is_set():
+            try:
+                await asyncio.sleep(0.1)
+            except asyncio.CancelledError:
+                left -= 1
+
+    async def spawn(**options: Any) -> Collection[asyncio.Task[Any]]:
+        tasks = await spawn_tasks(**options)
+        parts.append(asyncio.create_task(swallow()))
+        return tasks
+
+    monkeypatch.setattr("kopf.spawn_tasks", spawn)
+    async with watching(proxy.kubeconfig, tmp_path) as (watch, keys):
+        proxy.answer(404, "watch=true")
+        await asyncio.to_thread(proxy.cut)
+
+        await until(lambda: watch.restarts or keys.gave_up, 30.0, "noticed")
+        assert given_up == keys.gave_up
+        over.set()
+
+
 async def test_endless_restarts_end_in_giving_up(proxy: APIProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A manager that cannot watch must not look alive."""
-    monkeypatch.setattr("provider.watch.MAX_RESTARTS", 1)  # each end of kopf takes it five seconds
+    monkeypatch.setattr("provider.watch.MAX_RESTARTS", 1)
     proxy.answer(404, "watch=true")
     keys = Keys()
 
