@@ -98,6 +98,8 @@ class _Pass:
 
     def _reconcile(self) -> None:
         self._add_finalizer()
+        if self.fault == "makes-it-anew-after-a-move" and self._is_elsewhere():
+            self._swap()  # while it is still paused: before Cluster API connects to the old one
         if self._say_paused() and self.fault != "works-while-paused":
             return
         if self.obj["kind"] == "FakeControlPlane":
@@ -148,8 +150,6 @@ class _Pass:
 
     def _reconcile_control_plane(self) -> None:
         """Opens the door, tells where it is, waits for the infrastructure, and calls itself initialized."""
-        if self.fault == "makes-it-anew-after-a-move" and self._is_elsewhere():
-            self._make_anew()
         early = self.fault in ("initialized-before-the-kubeconfig", "initialized-before-the-api-answers")
         if self.fault == "initialized-before-the-kubeconfig" and not self._later("secret"):
             self._initialized()
@@ -236,10 +236,13 @@ class _Pass:
             self._request("PATCH", self._secret_path, {"data": data, "metadata": {"ownerReferences": owners}})
 
     def _make_anew(self) -> None:
+        self._swap()
+        self._publish()
+
+    def _swap(self) -> None:
         """The same door to another cluster."""
         if not self._is_anew():
             self.doors.lead(self.key, self._server_port(1))
-        self._publish()
 
     def _is_anew(self) -> bool:
         return self.doors.leads_to(self.key) == self._server_port(1)
