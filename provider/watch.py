@@ -248,9 +248,9 @@ class Watch:
     async def stop(self) -> None:
         """Returns when the thread is over, or after three seconds (it cannot keep the process alive)."""
         self._stopping.set()
-        if self._own is not None:
+        if self._own is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # its loop is closed already
-                self._own.call_soon_threadsafe(self._halt)
+                self._own.call_soon_threadsafe(self._stop.set)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_DEADLINE):
                 await self._ended.wait()
@@ -289,7 +289,7 @@ class Watch:
         beating.cancel()
 
     async def _watch_once(self) -> bool:
-        """Run kopf until it is told to stop or fails. False: it would not end. Never raises."""
+        """Run kopf until it is told to stop or fails. False: it would not end. Raises only what keeps kopf from starting."""
         sessions: list[aiohttp.ClientSession] = []
 
         async def enter() -> kopf.AiohttpSession:
@@ -309,10 +309,6 @@ class Watch:
             error = None if operator.cancelled() else operator.exception()  # kopf raises whatever ended one of its tasks
             log.warning("Watching ended", extra={"error": f"{type(error).__name__}: {error}"})
         return ended
-
-    def _halt(self) -> None:
-        assert self._stop is not None
-        self._stop.set()
 
     async def _keep_beating(self) -> None:
         while True:
