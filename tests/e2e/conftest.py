@@ -32,8 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def no_leftovers() -> None:
     """A name that is taken is, rightly, left alone by the manager: what an earlier run left when it was cut off must go first."""
-    if not engine.missing():
-        engine.remove_leftovers(OURS)
+    engine.remove_leftovers(OURS)
 
 
 @pytest.fixture(scope="session")

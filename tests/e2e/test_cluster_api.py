@@ -15,12 +15,6 @@ TEAM = "team"
 pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(400)]
 
 
-def volumes() -> set[str]:
-    """Of the cluster's containers, by name."""
-    mounts = [mount for one in engine.inspect(*engine.containers(NAME)) for mount in one["Mounts"]]
-    return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
-
-
 def left_of(managed: Managed, made: set[str]) -> list[str]:
     """Containers, those volumes, files of the manager that are named after the cluster; a name's lock is never removed."""
     files = [path for path in managed.manager.folder.rglob(f"*{NAME}*") if path.suffix != ".lock"]
@@ -44,7 +38,7 @@ def test_a_generated_cluster_is_green_and_goes_without_a_rest(home: Managed) -> 
     assert [] == bad
     assert [f"{NAME}-control-plane"] == home.nodes(home.clusterctl.run("get", "kubeconfig", NAME).stdout)
 
-    made = volumes()
+    made = engine.volumes(NAME)
     assert made
     home.api.kubectl("delete", "cluster", NAME, "--timeout=120s", timeout=130)
     assert (
@@ -66,7 +60,7 @@ def test_a_namespace_that_goes_while_a_cluster_is_made_leaves_nothing(home: Mana
     """kind is stopped, its containers and volumes are removed, and the namespace is really gone."""
     home.apply(home.generate(NAME, "-n", team))
     home.manager.wait(60, lambda: engine.containers(NAME, running=True), "a container")
-    made = volumes()
+    made = engine.volumes(NAME)
 
     home.api.kubectl("delete", "namespace", team, "--timeout=120s", timeout=130)
 

@@ -80,11 +80,6 @@ def with_core(inside: InCluster) -> InCluster:
     return inside
 
 
-def volumes(cluster: str) -> set[str]:
-    found = engine.inspect(*engine.containers(cluster))
-    return {mount["Name"] for one in found for mount in one["Mounts"] if mount["Type"] == "volume"}
-
-
 def image() -> str:
     found = IMAGE.search(PAGE.read_text())
     assert found
@@ -96,7 +91,7 @@ def test_the_pages_own_cluster_comes_and_goes(inside: InCluster) -> None:
     use = blocks()[2]
     *before, delete = use.strip().splitlines()
     shown = inside.shell("\n".join(before))
-    made = volumes(MINIMAL)
+    made = engine.volumes(MINIMAL)
     inside.shell(delete)
 
     assert re.search(rf"{MINIMAL}-control-plane +Ready", shown)
@@ -114,7 +109,7 @@ def test_a_cluster_survives_its_manager_and_is_reached_by_name(with_core: InClus
     inside.wait(60, lambda: engine.containers(NAME), "its node is being made")
     inside.kill_manager()
     inside.wait(180, lambda: inside.available(NAME), f"Cluster {NAME} Available")
-    made = volumes(NAME)
+    made = engine.volumes(NAME)
 
     assert 1 == inside.manager()["status"]["containerStatuses"][0]["restartCount"]
     assert f"https://{NAME}-control-plane:6443" in secret(inside, f"{NAME}-kubeconfig", "value")

@@ -69,7 +69,7 @@ def request(identity: Identity, **spec: object) -> ClusterRequest:
 async def test_several_control_planes_are_ours_with_their_load_balancer(runtime: KindRuntime, identity: Identity) -> None:
     """The load balancer has no mount; the proxy entry marks it, the API answers behind it, and it goes with the others."""
     await runtime.create(identity, request(identity, controlPlaneReplicas=3), silent)
-    volumes = volumes_of(identity)
+    volumes = engine.volumes(identity.cluster_name)
     seen = await runtime.observe(identity)
 
     assert Ownership.OURS is seen.ownership
@@ -81,12 +81,6 @@ async def test_several_control_planes_are_ours_with_their_load_balancer(runtime:
     assert Presence.ABSENT is (await runtime.observe(identity)).presence
     assert 3 == len(volumes)
     assert not volumes & engine.leaked_volumes()
-
-
-def volumes_of(identity: Identity) -> set[str]:
-    """Others use the engine, too: only volumes of this cluster's containers are looked at."""
-    found = engine.inspect(*engine.containers(identity.cluster_name))
-    return {mount["Name"] for one in found for mount in one["Mounts"] if mount["Type"] == "volume"}
 
 
 def kubectl(kubeconfig: str, *args: str) -> str:
@@ -151,7 +145,7 @@ async def test_cancelling_at_any_moment_leaves_nothing_after_a_delete(
     await asyncio.wait([task], timeout=delay)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    seen, volumes = await runtime.observe(identity), volumes_of(identity)
+    seen, volumes = await runtime.observe(identity), engine.volumes(identity.cluster_name)
     await runtime.delete(identity, silent)
     after = await runtime.observe(identity)
 

@@ -58,6 +58,12 @@ def inspect(*names: str) -> list[dict[str, Any]]:
     return found
 
 
+def volumes(cluster: str) -> set[str]:
+    """Names of the volumes of a kind cluster's containers."""
+    mounts = [mount for one in inspect(*containers(cluster)) for mount in one["Mounts"]]
+    return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
+
+
 def leaked_volumes() -> set[str]:
     """Volumes that no container uses (any more)."""
     return set(docker("volume", "ls", "-q", "--filter", "dangling=true").split())

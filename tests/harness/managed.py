@@ -16,7 +16,7 @@ from hack.tools import cache
 from provider.adapters.local import daemons, state
 from tests.harness import capi
 from tests.harness.controlplane import ManagementAPI
-from tests.harness.manager import ManagerProcess
+from tests.harness.manager import API, ManagerProcess
 
 KUBERNETES = "v1.34.4"
 NAMESPACE = "capkind-system"
@@ -25,7 +25,6 @@ GROUPS = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}")
 """Whom config/rbac grants the manager's rights: its ServiceAccount, under the name that the API server knows it by."""
 AVAILABLE_SECONDS = 90.0
 CLUSTERS = "/apis/cluster.x-k8s.io/v1beta2"
-KINDCLUSTERS = "/apis/infrastructure.cluster.x-k8s.io/v1alpha1"
 MERGE = "application/merge-patch+json"
 NEGATIVE = {"Paused", "Deleting", "RollingOut", "ScalingUp", "ScalingDown", "Updating", "Remediating"}
 """Conditions that are good when False (clusterctl's internal/util/tree)."""
@@ -141,7 +140,7 @@ class Managed:
 
     @staticmethod
     def path(name: str) -> str:
-        return f"{KINDCLUSTERS}/namespaces/default/kindclusters/{name}"
+        return f"{API}/namespaces/default/kindclusters/{name}"
 
     def cluster(self, name: str) -> Json:
         """The Cluster, or {}."""

@@ -20,6 +20,8 @@ from tests.harness import processes
 from tests.harness.controlplane import ManagementAPI
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+API = "/apis/infrastructure.cluster.x-k8s.io/v1alpha1"
+"""Path of the types the manager serves."""
 STOP_SECONDS = 10.0
 """SIGTERM must end the manager within this."""
 
@@ -81,7 +83,7 @@ class ManagerProcess:
 
     def get(self, name: str, namespace: str = "default") -> dict[str, Any]:
         """The KINDCluster, or {} when it does not exist."""
-        path = f"/apis/infrastructure.cluster.x-k8s.io/v1alpha1/namespaces/{namespace}/kindclusters/{name}"
+        path = f"{API}/namespaces/{namespace}/kindclusters/{name}"
         status, obj = self.api.request("GET", path)
         return obj if status == 200 else {}
 
@@ -119,7 +121,7 @@ class ManagerProcess:
 
     def _objects(self) -> str:
         """Every KINDCluster with its phase and those of its conditions that are not True."""
-        status, found = self.api.request("GET", "/apis/infrastructure.cluster.x-k8s.io/v1alpha1/kindclusters")
+        status, found = self.api.request("GET", f"{API}/kindclusters")
         if status != http.client.OK:
             return f"KINDClusters cannot be listed: {found}"
         return "\n".join(_summary(obj) for obj in found["items"]) or "there is no KINDCluster"
