@@ -29,17 +29,17 @@ help: ## List the targets
 
 .PHONY: demo demo-status demo-down
 demo: tools ## Run the main job here: a management API, the manager, a first cluster
-	@$(PY) -m hack.demo up
+	@$(PY) -m devenv.demo up
 demo-status: venv ## Show what the demo runs and how to talk to it
-	@$(PY) -m hack.demo status
+	@$(PY) -m devenv.demo status
 demo-down: venv ## End every process of the demo and remove every file
-	@$(PY) -m hack.demo down
+	@$(PY) -m devenv.demo down
 
 .PHONY: capi-up capi-down
 capi-up: tools-capi ## Play with Cluster API itself: its core, clusterctl, our CRDs and manager as local processes
-	@$(PY) -m hack.capi up
+	@$(PY) -m devenv.playground up
 capi-down: venv ## End every process of it and remove every file
-	@$(PY) -m hack.capi down
+	@$(PY) -m devenv.playground down
 
 ## Use it, against the cluster of the current kubeconfig
 
@@ -54,17 +54,17 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 
 ## Test it
 
-.PHONY: test test-unit test-adapters test-contract test-api test-local test-capi test-conformance test-e2e
-test: venv ## All that needs no container engine: unit, static checks, generated files, adapters, contract, api, local
-	@$(PY) -m hack.tiers unit static generated adapters api local contract coverage -- $(ARGS)
+.PHONY: test test-unit test-component test-contract test-envtest test-local test-capi test-conformance test-e2e
+test: venv ## All that needs no container engine: unit, static checks, generated files, component, contract, envtest, local
+	@$(PY) -m hack.tiers unit static generated component envtest local contract coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
 	@$(PY) -m hack.tiers unit -- $(ARGS)
-test-adapters: venv ## Adapter tier: real processes around fake commands (Python only)
-	@$(PY) -m hack.tiers adapters -- $(ARGS)
+test-component: venv ## Component tier: real processes around fake commands (Python only)
+	@$(PY) -m hack.tiers component -- $(ARGS)
 test-contract: venv ## Contract tier: one suite for each implementation of a port
 	@$(PY) -m hack.tiers contract -- $(ARGS)
-test-api: venv ## API tier: against a real etcd and kube-apiserver
-	@$(PY) -m hack.tiers api -- $(ARGS)
+test-envtest: venv ## Envtest tier: against a real etcd and kube-apiserver
+	@$(PY) -m hack.tiers envtest -- $(ARGS)
 test-local: venv ## Local tier: the embedded runtime with its real processes
 	@$(PY) -m hack.tiers local -- $(ARGS)
 test-capi: venv ## Cluster API tier: its real core manager and clusterctl (compiled on first use: 4 minutes)
@@ -99,7 +99,7 @@ tools-capi: venv ## The same, and what `capi` targets need: Cluster API's core m
 tool-%: venv
 	@$(PY) -m hack.tools --quiet --only $*
 manifests: venv ## Write what is generated: config/crd from the models, docs/reference from the code
-	@$(PY) -m provider.api.crdgen && $(PY) -m hack.reference
+	@$(PY) -m hack.crdgen && $(PY) -m hack.reference
 format: venv ## Let ruff fix and format
 	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 lock: ## Lock the dependencies again (hashes for every platform; names no host)

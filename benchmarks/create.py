@@ -22,11 +22,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from devenv import capi, engine, tools
+from devenv.controlplane import ManagementAPI
+from devenv.managed import Managed
+from devenv.manager import ManagerProcess
 from hack import release
-from tests.harness import capi, engine, tools
-from tests.harness.controlplane import ManagementAPI
-from tests.harness.managed import Managed
-from tests.harness.manager import ManagerProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "bench-create"

@@ -18,8 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.harness import processes
-from tests.harness.controlplane import ManagementAPI
+from devenv import processes
+from devenv.controlplane import ManagementAPI
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTION = "/apis/infrastructure.cluster.x-k8s.io/v1alpha1/namespaces/default/kindclusters"
@@ -30,16 +30,16 @@ READY_SECONDS = 300.0
 
 def run_manager(kubeconfig: str, state: str) -> int:
     """The child: a manager whose runtime and workload probe are fakes."""
-    from provider import manager, settings
-    from provider.lifecycle import Manager
+    from provider import main, settings
+    from provider.manager import Manager
     from tests.fakes.runtime import FakeRuntime
     from tests.fakes.workload import FakeWorkload
 
     chosen = settings.load([f"--kubeconfig={kubeconfig}", f"--state-dir={state}", "--health-addr=0", "--diagnostics-address=0"])
-    manager.prepare(chosen.state_dir)
+    main.prepare(chosen.state_dir)
 
     async def run() -> int:
-        async with manager.connect(chosen) as parts:
+        async with main.connect(chosen) as parts:
             runtime = FakeRuntime()
             return await Manager(
                 chosen, dataclasses.replace(parts, runtimes={"kind": runtime}, workload=FakeWorkload(runtime))

@@ -14,9 +14,9 @@ def main() -> int:
     except settings.SettingsError as error:
         print(f"{error}\nTry --help.", file=sys.stderr)
         return 2
-    from provider import manager  # a second of imports that --help does not need
+    from provider import main  # a second of imports that --help does not need
 
-    return manager.run(chosen)
+    return main.run(chosen)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The wall clock (provider.ports.Clock). Durations come from the event loop's clock, which does not jump."""
+"""The wall clock (provider.ports.clock.Clock). Durations come from the event loop's clock, which does not jump."""
 
 from __future__ import annotations
 

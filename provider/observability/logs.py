@@ -35,7 +35,7 @@ SECRETS = [
 MAX_VALUE = 4000
 """Characters of one message or value; longer ones are cut."""
 QUIET = {
-    "kopf": logging.CRITICAL,  # retries of an API server that is away; provider.watch says what matters
+    "kopf": logging.CRITICAL,  # retries of an API server that is away; provider.controller.watch says what matters
     "kubernetes": logging.ERROR,
     "aiohttp.access": logging.WARNING,
     "asyncio": logging.WARNING,

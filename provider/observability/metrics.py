@@ -10,8 +10,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from provider.api.resources import ObjectKey
-from provider.ports import JobState, JobStatus
+from provider.api.meta import ObjectKey
+from provider.ports.tasks import JobState, JobStatus
 
 PREFIX = "capkind"
 PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

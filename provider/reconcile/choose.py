@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from provider.api.conditions import Reason
-from provider.ports import Runtime
+from provider.ports.runtime import Runtime
 from provider.reconcile.plan import Action, Plan
 
 RETRY = timedelta(seconds=15)

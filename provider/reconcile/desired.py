@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from provider.api.conditions import Reason
-from provider.api.v1alpha1 import ControlPlaneEndpoint, KINDClusterSpec
-from provider.ports import ClusterRequest, JsonObject
-from provider.reconcile import network, update
+from provider.api.meta import JsonObject
+from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint, KINDClusterSpec
+from provider.ports.runtime import ClusterRequest
+from provider.reconcile import drift, network
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Action, Plan, expected_nodes
+from provider.reconcile.request import cluster_request, config_hash
 from provider.reconcile.scope import Scope
-from provider.render import cluster_request, config_hash
 
 LONGEST_NAME_WITH_LOAD_BALANCER = 40
 """Characters: the load balancer's container is called NAME-external-load-balancer, and a host name has 63."""
@@ -33,7 +34,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> None:
         default_timeout=options.default_create_timeout.total_seconds(),
     )
     scope.config_hash = config_hash(request)
-    scope.made_from = update.wanted(spec, request.config)
+    scope.made_from = drift.wanted(spec, request.config)
     scope.request = at_published_endpoint(request, scope.spec.control_plane_endpoint)
     scope.expected = expected_nodes(request.config, load_balancer=not scope.runtime.simulated)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from provider.ports import JsonObject
-from provider.reconcile.conditions import shorten, timestamp
+from provider.api.meta import JsonObject, shorten, timestamp
 
 LIMIT = 20
 MAX_MESSAGE = 500

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 
+from provider.api.meta import JsonObject, ObjectKey
 from provider.api.names import FINALIZER
-from provider.api.resources import ObjectKey
-from provider.api.v1alpha1 import KINDClusterSpec
-from provider.ports import Identity, JsonObject
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.ports.runtime import Identity
 
 MARKER_LENGTH = 32
 
@@ -41,3 +41,8 @@ def with_finalizer(obj: JsonObject) -> list[str] | None:
 
 def without_finalizer(obj: JsonObject) -> list[str]:
     return [name for name in obj["metadata"].get("finalizers") or [] if name != FINALIZER]
+
+
+def cluster_name_of(obj: JsonObject) -> str:
+    name: str = (obj.get("spec") or {}).get("clusterName") or obj["metadata"]["name"]
+    return name

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provider.api.conditions import Reason
-from provider.ports import JsonObject
+from provider.api.meta import JsonObject
 from provider.reconcile.plan import Action, Plan
 from provider.reconcile.scope import Scope
 

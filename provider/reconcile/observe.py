@@ -10,9 +10,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from provider.api.conditions import Reason
-from provider.api.resources import ObjectKey
+from provider.api.kind import NodeRole
+from provider.api.meta import ObjectKey
 from provider.errors import ProviderError, Terminal
-from provider.ports import NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation, Workload, WorkloadObservation
+from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.ports.workload import Workload, WorkloadObservation
 from provider.reconcile.scope import Scope
 
 MISSES_UNTIL_DOWN = 3

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from provider.api import names
+from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
-from provider.ports import JobState
-from provider.reconcile.conditions import Finding, Truth
-from provider.reconcile.creation import describe
+from provider.api.meta import Finding, Truth
+from provider.ports.tasks import JobState
+from provider.reconcile.attempts import describe
+from provider.reconcile.drift import UpdatePolicy, listed
 from provider.reconcile.scope import Scope
-from provider.reconcile.update import UpdatePolicy, listed
 
 
 def to_be_replaced(scope: Scope) -> str:
@@ -63,4 +63,4 @@ def _not_done(scope: Scope) -> tuple[str, str]:
 
 
 def _from_a_topology(scope: Scope) -> bool:
-    return names.TOPOLOGY_OWNED_LABEL in (scope.meta.get("labels") or {})
+    return contract.TOPOLOGY_OWNED_LABEL in (scope.meta.get("labels") or {})

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from provider.api import names
-from provider.api.resources import ObjectKey
-from provider.api.v1alpha1 import ControlPlaneEndpoint
+from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint
 from provider.errors import Conflict
-from provider.ports import JobState, JsonObject, Kube, Presence
-from provider.reconcile import update
-from provider.reconcile.identity import with_finalizer
-from provider.reconcile.opening import cluster_name_of
+from provider.ports.kube import Kube
+from provider.ports.runtime import Presence
+from provider.ports.tasks import JobState
+from provider.reconcile import drift
+from provider.reconcile.identity import cluster_name_of, with_finalizer
 from provider.reconcile.plan import expected_nodes
 from provider.reconcile.scope import Scope
 
@@ -57,16 +58,16 @@ async def ensure_made_from(scope: Scope, kube: Kube, *, complete: bool) -> None:
     """
     if not complete:
         return
-    job, made = scope.job, update.recorded(scope.obj)
+    job, made = scope.job, drift.recorded(scope.obj)
     fresh = job is not None and (job.verb, job.state, job.tag) == ("create", JobState.SUCCEEDED, scope.config_hash)
     known = not scope.control_plane_missing
     if known and (made is None or (fresh and made != scope.made_from)):
         made = dict(scope.made_from)
-        await _patch(scope, kube, {"metadata": {"annotations": {names.MADE_FROM_ANNOTATION: update.as_annotation(made)}}})
+        await _patch(scope, kube, {"metadata": {"annotations": {names.MADE_FROM_ANNOTATION: drift.as_annotation(made)}}})
     if known:
-        scope.changes = update.changes(made or {}, scope.made_from)
+        scope.changes = drift.changes(made or {}, scope.made_from)
     if made is not None and scope.runtime is not None and scope.request is not None:
-        config = {**scope.request.config, "nodes": update.made_nodes(made)}
+        config = {**scope.request.config, "nodes": drift.made_nodes(made)}
         scope.expected = expected_nodes(config, load_balancer=not scope.runtime.simulated)
 
 

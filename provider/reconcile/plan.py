@@ -13,7 +13,9 @@ from enum import StrEnum
 from typing import Any
 
 from provider.api.conditions import Reason
-from provider.ports import JobState, JobStatus, NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.api.kind import NodeRole
+from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.ports.tasks import JobState, JobStatus
 
 
 class Action(StrEnum):

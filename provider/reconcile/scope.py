@@ -8,21 +8,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from provider.api import names
-from provider.api.resources import ObjectKey, Resource
-from provider.api.v1alpha1 import KINDClusterSpec
-from provider.ports import (
-    ClusterRequest,
-    Identity,
-    JobStatus,
-    JsonObject,
-    NodeRole,
-    Runtime,
-    RuntimeObservation,
-    WorkloadObservation,
-)
-from provider.reconcile.plan import Plan
-from provider.reconcile.update import Change
+from pydantic import ValidationError
+
+from provider.api.conditions import Reason
+from provider.api.kind import NodeRole
+from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.ports.runtime import ClusterRequest, Identity, Runtime, RuntimeObservation
+from provider.ports.tasks import JobStatus
+from provider.ports.workload import WorkloadObservation
+from provider.reconcile.drift import Change
+from provider.reconcile.identity import identity_of
+from provider.reconcile.plan import Action, Plan
 
 
 class Owner(StrEnum):
@@ -119,45 +116,22 @@ class Scope:
         self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
 
 
-def annotated(obj: JsonObject, annotation: str) -> bool:
-    """Existence counts, whatever the value (Cluster API util/annotations)."""
-    return annotation in (obj["metadata"].get("annotations") or {})
+ESSENTIAL = ("clusterName", "identity", "deletionPolicy", "standalone")
+"""What deletion needs; read alone when the rest of a spec cannot be read."""
 
 
-def paused(cluster: JsonObject) -> bool:
-    """Whether a Cluster is."""
-    return (cluster.get("spec") or {}).get("paused") is True
-
-
-def pause_reason(kind: str, obj: JsonObject, cluster: JsonObject | None) -> str:
-    """Why an object is paused, in the contract's words; empty when it is not (Cluster API util/paused)."""
-    parts = []
-    if cluster is not None and paused(cluster):
-        parts.append("Cluster spec.paused is set to true")
-    if annotated(obj, names.PAUSED_ANNOTATION):
-        parts.append(f"{kind} has the {names.PAUSED_ANNOTATION} annotation")
-    return ", ".join(parts)
-
-
-def owner_reference(obj: JsonObject) -> Mapping[str, Any] | None:
-    """The reference to a Cluster API Cluster, by group and kind (the version and `controller` may be anything)."""
-    for reference in obj["metadata"].get("ownerReferences") or []:
-        group = str(reference.get("apiVersion", "")).partition("/")[0]
-        if reference.get("kind") == names.CLUSTERS.kind and group == names.CAPI_GROUP:
-            found: Mapping[str, Any] = reference
-            return found
-    return None
-
-
-def references(cluster: JsonObject, key: ObjectKey) -> bool:
-    """Whether Cluster.spec.infrastructureRef names this KINDCluster."""
-    return referred(cluster, "infrastructureRef", names.KINDCLUSTERS) == key
-
-
-def referred(cluster: JsonObject, reference: str, resource: Resource) -> ObjectKey | None:
-    """The object of this type that a Cluster's reference names (v1beta2 apiGroup or v1beta1 apiVersion form), in its namespace."""
-    found = (cluster.get("spec") or {}).get(reference) or {}
-    group = found.get("apiGroup") or str(found.get("apiVersion", "")).partition("/")[0]
-    if (group, found.get("kind")) != (resource.group, resource.kind) or not found.get("name"):
-        return None
-    return ObjectKey(cluster["metadata"]["namespace"], found["name"])
+def open_scope(key: ObjectKey, obj: JsonObject, runtimes: Mapping[str, Runtime], now: datetime) -> tuple[Scope, Plan | None]:
+    """The scope, and why the spec cannot be read, if so (possible only when the stored object was never checked by our CRD)."""
+    raw, problem = obj.get("spec") or {}, None
+    try:
+        spec = KINDClusterSpec.model_validate(raw)
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(str(part) for part in entry["loc"]) for entry in error.errors()}))
+        message = f"spec cannot be read; check these fields: {fields}."
+        problem = Plan(Action.WAIT, Reason.INVALID_SPEC, message)
+        spec = KINDClusterSpec.model_validate({name: raw[name] for name in ESSENTIAL if name in raw})
+    scope = Scope(key, obj, spec, now)
+    scope.identity = identity_of(key, spec)
+    if spec.identity is not None:
+        scope.runtime = runtimes.get(spec.identity.runtime)
+    return scope, problem

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from provider.api import meta
 from provider.api.conditions import ConditionType, Phase, Reason
-from provider.ports import JobState, JsonObject, NodeRole, Ownership, Presence
-from provider.reconcile import conditions, history
-from provider.reconcile.conditions import Finding, Truth
-from provider.reconcile.creation import Record
-from provider.reconcile.findings import findings
+from provider.api.kind import NodeRole
+from provider.api.meta import Finding, JsonObject, Truth
+from provider.ports.runtime import Ownership, Presence
+from provider.ports.tasks import JobState
+from provider.reconcile import history
+from provider.reconcile.attempts import Record
+from provider.reconcile.conditions import findings
 from provider.reconcile.plan import Action
 from provider.reconcile.scope import Scope
 
@@ -21,10 +24,10 @@ def compute(scope: Scope, record: Record) -> JsonObject:
     """The whole desired status. Keys that should go are absent."""
     old = scope.status
     found = findings(scope)
-    merged = conditions.merge(old.get("conditions") or [], found, generation=scope.generation, now=scope.now)
+    merged = meta.merge_conditions(old.get("conditions") or [], found, generation=scope.generation, now=scope.now)
     status = {**old, **_observed(scope), **_recorded(record)}
     status["conditions"] = merged
-    status["ready"] = conditions.is_true(merged, ConditionType.READY)
+    status["ready"] = meta.is_condition_true(merged, ConditionType.READY)
     status["observedGeneration"] = scope.generation
     status["phase"] = str(phase(scope, merged))
     _initialize(status, scope, merged)
@@ -37,7 +40,7 @@ def paused(scope: Scope, message: str) -> JsonObject:
     """Only the Paused condition may be written while paused."""
     finding = Finding(ConditionType.PAUSED, Truth.TRUE, Reason.PAUSED, message)
     old = scope.status.get("conditions") or []
-    merged = conditions.merge(old, [finding], generation=scope.generation, now=scope.now)
+    merged = meta.merge_conditions(old, [finding], generation=scope.generation, now=scope.now)
     return {**scope.status, "conditions": merged}
 
 
@@ -59,8 +62,8 @@ def phase(scope: Scope, merged: list[JsonObject]) -> Phase:
         return Phase.DELETING
     if working := _phase_of_work(scope):
         return working
-    ready = conditions.find(merged, ConditionType.READY)
-    if conditions.is_true(merged, ConditionType.READY):
+    ready = meta.find_condition(merged, ConditionType.READY)
+    if meta.is_condition_true(merged, ConditionType.READY):
         return Phase.READY
     reason = ready.get("reason") if ready else ""
     if scope.observation is not None and scope.observation.presence is Presence.UNKNOWN:
@@ -165,8 +168,8 @@ def _recorded(record: Record) -> JsonObject:
 def _initialize(status: JsonObject, scope: Scope, merged: list[JsonObject]) -> None:
     """`provisioned` never flips back (Cluster API contract: initialization fields are one-way)."""
     before = (scope.status.get("initialization") or {}).get("provisioned") is True
-    usable = scope.provisioned and conditions.is_true(merged, ConditionType.KUBECONFIG_PUBLISHED)
-    answering = conditions.is_true(merged, ConditionType.CONTROL_PLANE_READY)
+    usable = scope.provisioned and meta.is_condition_true(merged, ConditionType.KUBECONFIG_PUBLISHED)
+    answering = meta.is_condition_true(merged, ConditionType.CONTROL_PLANE_READY)
     if before or (usable and answering):
         status["initialization"] = {"provisioned": True, "controlPlaneInitialized": True}
         status["initialized"] = True
@@ -187,5 +190,5 @@ def _history(scope: Scope, status: JsonObject) -> list[JsonObject]:
 
 
 def _headline(status: JsonObject) -> tuple[str, str, str]:
-    ready = conditions.find(status.get("conditions") or [], ConditionType.READY) or {}
+    ready = meta.find_condition(status.get("conditions") or [], ConditionType.READY) or {}
     return status.get("phase", ""), ready.get("reason", ""), ready.get("message", "")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from provider.errors import Terminal, Transient
-from provider.ports import ClusterRequest, Identity, Problem, Progress, Runtime
+from provider.ports.runtime import ClusterRequest, Identity, Problem, Runtime
+from provider.ports.tasks import Progress
 
 
 async def prepare(runtime: Runtime, identity: Identity, request: ClusterRequest, tell: Progress) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from devenv import capi, tools
+from devenv.controlplane import REQUIRED, ManagementAPI
+from devenv.managed import Managed
 from hack import release
 from provider.adapters.local import components as local
-from tests.harness import capi, tools
-from tests.harness.controlplane import REQUIRED, ManagementAPI
-from tests.harness.managed import Managed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

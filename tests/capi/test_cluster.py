@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.managed import KUBERNETES, Managed
+from devenv.managed import KUBERNETES, Managed
 
 GREEN = "green"
 FINALIZER = "kindcluster.infrastructure.cluster.x-k8s.io"

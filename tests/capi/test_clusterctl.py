@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from devenv import capi
+from devenv.controlplane import ManagementAPI
 from hack import release
-from tests.harness import capi
-from tests.harness.controlplane import ManagementAPI
 
 VERSION = ("--kubernetes-version", "v1.34.4")
 NAMESPACE = "capkind-system"

@@ -9,8 +9,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from devenv.managed import CLUSTERS, Managed
 from provider.adapters.local import daemons, state
-from tests.harness.managed import CLUSTERS, Managed
 
 TEAM = "team"
 PAUSED = "cluster.x-k8s.io/paused"

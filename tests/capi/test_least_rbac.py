@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devenv import audit
+from devenv.audit import Permission
+from devenv.managed import CLUSTERS, MANAGER, Managed
 from hack import release
-from tests.harness import audit
-from tests.harness.audit import Permission
-from tests.harness.managed import CLUSTERS, MANAGER, Managed
 
 ALONE = """
 apiVersion: infrastructure.cluster.x-k8s.io/v1alpha1

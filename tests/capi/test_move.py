@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.managed import Managed
+from devenv.managed import Managed
 
 NAME = "mover"
 SECRETS = (f"{NAME}-kubeconfig", f"{NAME}-config")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.managed import CLUSTERS, Managed
+from devenv.managed import CLUSTERS, Managed
 
 CONTROL_PLANES = "/apis/controlplane.cluster.x-k8s.io/v1alpha1/namespaces/default/kindcontrolplanes"
 NAME = "topology"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.walkthrough import SCRIPT, walk
+from devenv.walkthrough import SCRIPT, walk
 
 NAME = "walk"
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from devenv import capi, tools
+from devenv.controlplane import REQUIRED, ManagementAPI
 from tests.conformance_selftest import definitions, kit
 from tests.conformance_selftest.doors import Doors
 from tests.conformance_selftest.fake import FakeProvider
 from tests.conformance_selftest.faults import DEFINITIONS, FOLDER, Fault
-from tests.harness import capi, tools
-from tests.harness.controlplane import REQUIRED, ManagementAPI
 
 AT_ONCE = 4
 GREEN = "green"

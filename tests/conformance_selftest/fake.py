@@ -13,8 +13,8 @@ import threading
 import time
 from typing import Any
 
+from devenv.controlplane import ManagementAPI
 from tests.conformance_selftest.doors import Doors, Key
-from tests.harness.controlplane import ManagementAPI
 
 PAUSED, MANAGED_BY = "cluster.x-k8s.io/paused", "cluster.x-k8s.io/managed-by"
 INFRASTRUCTURE = "/apis/infrastructure.cluster.x-k8s.io/v1alpha1"

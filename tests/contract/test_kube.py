@@ -1,4 +1,4 @@
-"""What every implementation of provider.ports.Kube promises: the in-memory fake and the client of a real API server alike.
+"""What every implementation of provider.ports.kube.Kube promises: the in-memory fake and the client of a real API server alike.
 
 A difference found here is a lie the unit tests would believe. The real one needs etcd and kube-apiserver.
 """
@@ -13,15 +13,15 @@ from uuid import uuid4
 
 import pytest
 
-from provider.adapters.kube import KubeClient
-from provider.adapters.kube_login import Login, login
+from devenv import tools
+from devenv.controlplane import REQUIRED, ManagementAPI
+from provider.adapters.kube.client import KubeClient
+from provider.adapters.kube.login import Login, login
+from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.api.names import LEASES, SECRETS
-from provider.api.resources import ObjectKey, Resource
 from provider.errors import Conflict, Terminal
-from provider.ports import JsonObject, Kube
+from provider.ports.kube import Kube
 from tests.fakes.kube import FakeKube
-from tests.harness import tools
-from tests.harness.controlplane import REQUIRED, ManagementAPI
 
 GROUP = "contract.test"
 WIDGETS = Resource(GROUP, "v1", "widgets", "Widget")

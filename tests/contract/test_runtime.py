@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Terminal, Transient
-from provider.ports import NodeRole, NodeRunState, Ownership, Presence, Step, StepState
-from tests.harness.runtimes import FakeSubject, KindSubject, LocalSubject, Subject, identity
+from provider.ports.runtime import NodeRunState, Ownership, Presence
+from provider.ports.tasks import Step, StepState
+from tests.contract.runtimes import FakeSubject, KindSubject, LocalSubject, Subject, identity
 
 
 def silent(_: Step) -> None: ...

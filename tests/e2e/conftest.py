@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from devenv import engine
+from devenv.controlplane import ManagementAPI
+from devenv.managed import Managed
+from devenv.manager import ManagerProcess
 from hack import release
-from tests.harness import engine
-from tests.harness.controlplane import ManagementAPI
-from tests.harness.managed import Managed
-from tests.harness.manager import ManagerProcess
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KINDCLUSTERS = "kindclusters.infrastructure.cluster.x-k8s.io"

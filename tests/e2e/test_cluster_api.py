@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import capi, engine
-from tests.harness.managed import Managed
+from devenv import capi, engine
+from devenv.managed import Managed
 
 NAME = "e2e-capi"
 TEAM = "team"

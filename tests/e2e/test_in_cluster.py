@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import capi, engine, incluster
-from tests.harness.incluster import NAMESPACE, InCluster
+from devenv import capi, engine, incluster
+from devenv.incluster import NAMESPACE, InCluster
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "in-cluster.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)

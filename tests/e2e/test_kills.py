@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.harness import engine
-from tests.harness.manager import ManagerProcess
+from devenv import engine
+from devenv.manager import ManagerProcess
 
 NAME = "e2e-kill"
 MANIFEST = f"""

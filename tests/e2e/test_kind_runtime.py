@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from provider.adapters.kind import KindOptions, KindRuntime
-from provider.api.v1alpha1 import KINDClusterSpec
+from devenv import engine
+from provider.adapters.kind.runtime import KindOptions, KindRuntime
+from provider.api.kind import NodeRole
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.errors import ProviderError, Terminal, Transient
-from provider.ports import ClusterRequest, Identity, NodeRole, Ownership, Presence, Step
-from provider.render import cluster_request
-from tests.harness import engine
+from provider.ports.runtime import ClusterRequest, Identity, Ownership, Presence
+from provider.ports.tasks import Step
+from provider.reconcile.request import cluster_request
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +30,8 @@ PREFIX = "c-e2e-"
 MANAGER = """
 import asyncio, json, os, sys
 from pathlib import Path
-from provider.adapters.kind import KindOptions, KindRuntime
-from provider.ports import ClusterRequest, Identity
+from provider.adapters.kind.runtime import KindOptions, KindRuntime
+from provider.ports.runtime import ClusterRequest, Identity
 
 async def main():
     state, name, marker, config, image = sys.argv[1:]

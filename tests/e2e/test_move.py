@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.harness import capi, engine
-from tests.harness.engine_events import EngineEvents
-from tests.harness.managed import Managed
+from devenv import capi, engine
+from devenv.engine_events import EngineEvents
+from devenv.managed import Managed
 
 NAME = "e2e-move"
 NODE = f"{NAME}-control-plane"

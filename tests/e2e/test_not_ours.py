@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import engine, tools
-from tests.harness.manager import ManagerProcess
+from devenv import engine, tools
+from devenv.manager import ManagerProcess
 
 NAME = "e2e-shared"
 

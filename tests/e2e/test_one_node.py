@@ -6,8 +6,8 @@ import base64
 import time
 from pathlib import Path
 
-from tests.harness import engine
-from tests.harness.manager import ManagerProcess
+from devenv import engine
+from devenv.manager import ManagerProcess
 
 NAME = "e2e-one"
 MANIFEST = f"""

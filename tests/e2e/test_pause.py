@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from provider.api.names import PAUSED_ANNOTATION
-from tests.harness import capi, engine
-from tests.harness.engine_events import EngineEvents
-from tests.harness.managed import Managed
+from devenv import capi, engine
+from devenv.engine_events import EngineEvents
+from devenv.managed import Managed
+from provider.api.contract import PAUSED_ANNOTATION
 
 NAME = "e2e-pause"
 NODE = f"{NAME}-control-plane"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.harness import capi, engine
-from tests.harness.engine_events import EngineEvents
-from tests.harness.managed import CLUSTERS, Managed
+from devenv import capi, engine
+from devenv.engine_events import EngineEvents
+from devenv.managed import CLUSTERS, Managed
 
 NAME = "e2e-restore"
 NODE = f"{NAME}-control-plane"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import engine
-from tests.harness.manager import ManagerProcess
+from devenv import engine
+from devenv.manager import ManagerProcess
 
 
 def free_port() -> int:

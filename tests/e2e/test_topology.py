@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from devenv import capi, engine
+from devenv.managed import CLUSTERS, Managed
 from hack import release
-from tests.harness import capi, engine
-from tests.harness.managed import CLUSTERS, Managed
 
 NAME = "e2e-topology"
 NODE = f"{NAME}-control-plane"

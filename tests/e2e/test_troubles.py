@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from devenv import engine
+from devenv.controlplane import ManagementAPI
+from devenv.manager import ManagerProcess
 from tests.e2e.conftest import FLAGS
-from tests.harness import engine
-from tests.harness.controlplane import ManagementAPI
-from tests.harness.manager import ManagerProcess
 
 NAME = "e2e-trouble"
 

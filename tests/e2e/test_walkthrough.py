@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import capi, engine
-from tests.harness.walkthrough import walk
+from devenv import capi, engine
+from devenv.walkthrough import walk
 
 NAME = "e2e-walk"
 

@@ -14,7 +14,7 @@ EPOCH = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class FakeClock:
-    """provider.ports.Clock that stands still until told."""
+    """provider.ports.clock.Clock that stands still until told."""
 
     def __init__(self, now: datetime = EPOCH) -> None:
         self._now = now
@@ -27,7 +27,7 @@ class FakeClock:
 
 
 class LoopClock:
-    """provider.ports.Clock that follows the running event loop's time (virtual under `in_virtual_time`)."""
+    """provider.ports.clock.Clock that follows the running event loop's time (virtual under `in_virtual_time`)."""
 
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""FakeKube: provider.ports.Kube in memory, with the manners of a real API server that reconcilers trip over.
+"""FakeKube: provider.ports.kube.Kube in memory, with the manners of a real API server that reconcilers trip over.
 
 It has uids, resourceVersions, generations, a separate status, 404/409 answers, deletion that waits for finalizers, label
 selectors and no-op writes that change nothing. tests/contract/test_kube.py runs one suite against it and a real API server.
@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from provider.api.names import CLUSTERS, GROUP, KINDCLUSTERS
-from provider.api.resources import ObjectKey, Resource
+from provider.api.contract import CLUSTERS
+from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.names import GROUP, KINDCLUSTERS
 from provider.errors import Conflict, ProviderError, Terminal, Transient
-from provider.ports import JsonObject
 
 BUILT_IN_GROUPS = frozenset({"", "coordination.k8s.io", "apiextensions.k8s.io", "events.k8s.io"})
 READ_ONLY_METADATA = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "name", "namespace")

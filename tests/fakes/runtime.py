@@ -16,24 +16,22 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from provider.api.kind import NodeRole
 from provider.errors import NotOurs, ProviderError, Transient
-from provider.ports import (
+from provider.ports.runtime import (
     ClusterRequest,
     Endpoint,
     Identity,
     NodeObservation,
-    NodeRole,
     NodeRunState,
     Ownership,
     Presence,
     Problem,
-    Progress,
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
-    Step,
-    StepState,
 )
+from provider.ports.tasks import Progress, Step, StepState
 
 CREATE_STEPS = ("Preparing nodes", "Writing configuration", "Starting control-plane", "Installing CNI", "Installing StorageClass")
 DELETE_STEP = "Removing containers"

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 
 import yaml
 
-from provider.ports import EventNote, JsonObject, NodeRole, NodeRunState, WorkloadNode, WorkloadObservation
+from provider.api.kind import NodeRole
+from provider.api.meta import JsonObject
+from provider.ports.kube import EventNote
+from provider.ports.runtime import NodeRunState
+from provider.ports.workload import WorkloadNode, WorkloadObservation
 from tests.fakes.runtime import FakeRuntime
 
 VERSION = "v1.34.4"

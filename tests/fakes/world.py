@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provider.api import names
-from provider.api.resources import ObjectKey
+from provider.api.meta import JsonObject, ObjectKey
 from provider.errors import Conflict, ProviderError
-from provider.ports import JsonObject, NodeRunState
-from provider.reconcile.cluster import Reconciler
+from provider.ports.runtime import NodeRunState
+from provider.reconcile.kindcluster import Reconciler
 from provider.reconcile.options import ReconcileOptions
 from tests.fakes.clock import FakeClock
-from tests.fakes.jobs import FakeJobs
 from tests.fakes.kube import FakeKube
 from tests.fakes.runtime import FakeRuntime
+from tests.fakes.tasks import FakeJobs
 from tests.fakes.workload import FakeRecorder, FakeWorkload
 
 KEY = ObjectKey("default", "demo")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from devenv import tools
 from provider.adapters.local import components, daemons
 from provider.adapters.local.runtime import LocalRuntime
-from provider.ports import ClusterRequest, Identity
-from tests.harness import tools
+from provider.ports.runtime import ClusterRequest, Identity
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

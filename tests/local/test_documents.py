@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import processes, tools
-from tests.harness.controlplane import ManagementAPI
+from devenv import processes, tools
+from devenv.controlplane import ManagementAPI
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "docs" / "troubleshooting.md"]

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from devenv import tools
 from provider.adapters.local import components, daemons, state
 from provider.adapters.local.runtime import LocalRuntime
 from provider.errors import NotOurs, Transient
-from provider.ports import NodeRunState, Ownership, Presence
-from tests.harness import tools
+from provider.ports.runtime import NodeRunState, Ownership, Presence
 from tests.local.conftest import find_tool, identity, quiet, request
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTION_LINES = 60
 FILE_LINES = 400
 PRODUCT = sorted((ROOT / "provider").rglob("*.py"))
-EVERYTHING = sorted(path for top in ("provider", "hack", "tests", "benchmarks") for path in (ROOT / top).rglob("*.py"))
+EVERYTHING = sorted(path for top in ("provider", "hack", "devenv", "tests", "benchmarks") for path in (ROOT / top).rglob("*.py"))
 
 
 def name(path: Path) -> str:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from provider.adapters import process
-from provider.adapters.strays import start_time
+from provider.adapters.process.command import Command, run_command
+from provider.adapters.process.strays import start_time
 from provider.errors import Transient
 
 MARK = "CAPKIND_OWNER"
@@ -49,7 +49,7 @@ async def start(component: str, argv: Sequence[str], *, marker: str, folder: Pat
     mark = f"{marker}/{component}"
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), MARK: mark}
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(folder), f"{component}.log", *argv]
-    done = await process.run(process.Command(argv=launcher, env=environ, timeout=LAUNCH_SECONDS))
+    done = await run_command(Command(argv=launcher, env=environ, timeout=LAUNCH_SECONDS))
     pid = int(done.stdout)
     return Daemon(pid, start_time(pid) or 0, mark, datetime.now(UTC).isoformat(timespec="milliseconds"))
 

@@ -15,7 +15,7 @@ from provider.adapters.local.nodes import Api, manifest
 from provider.adapters.local.state import State
 from provider.adapters.local.threads import to_end
 from provider.errors import Transient
-from provider.ports import Progress, Step, StepState
+from provider.ports.tasks import Progress, Step, StepState
 
 READY_SECONDS = 60.0
 BOUND_SECONDS = 20.0

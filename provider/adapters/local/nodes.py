@@ -1,6 +1,6 @@
 """The API of a local cluster as its maker uses it: is it ready, and make the Node objects that kwok then keeps Ready.
 
-A handful of requests with the cluster's own admin certificate; everything else goes through provider.adapters.kube.
+A handful of requests with the cluster's own admin certificate; everything else goes through provider.adapters.kube.client.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provider.adapters.local.loopback import HOST
-from provider.ports import ClusterRequest, Problem
+from provider.ports.runtime import ClusterRequest, Problem
 
 NODE_FIELDS = ("extraMounts", "extraPortMappings", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902", "image")
 CLUSTER_FIELDS = (

@@ -1,4 +1,4 @@
-"""LocalRuntime: provider.ports.Runtime over local processes. Ownership is the marker in state.json, checked under the cluster's lock."""
+"""LocalRuntime: provider.ports.runtime.Runtime over local processes. Ownership is the marker in state.json, checked under the lock."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
-from provider.adapters import process
 from provider.adapters.local import certificates, components, daemons, logs, loopback, nodes, preflight, state, view
 from provider.adapters.local.lock import in_use, locked
 from provider.adapters.local.making import Maker
 from provider.adapters.local.state import State, Unreadable
 from provider.adapters.local.threads import to_end
 from provider.adapters.local.watching import Watcher
+from provider.adapters.process.command import Command, RunError, run_command
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
-from provider.ports import (
+from provider.ports.runtime import (
     ClusterRequest,
     Identity,
     Ownership,
     Presence,
     Problem,
-    Progress,
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
-    Step,
-    StepState,
 )
+from provider.ports.tasks import Progress, Step, StepState
 
 RESCAN_SECONDS = 5.0
 """How often the events stream looks for what somebody else has made, mended or removed, and bounds the logs."""
@@ -247,9 +245,9 @@ class LocalRuntime:
         try:
             key = (path, (await asyncio.to_thread(os.stat, path)).st_mtime_ns)
             if key not in self._versions:
-                command = process.Command(argv=[path, "--version"], env={"PATH": os.defpath}, timeout=VERSION_SECONDS)
-                self._versions[key] = (await process.run(command)).stdout.strip().rpartition(" ")[2]
-        except (OSError, process.RunError) as error:
+                command = Command(argv=[path, "--version"], env={"PATH": os.defpath}, timeout=VERSION_SECONDS)
+                self._versions[key] = (await run_command(command)).stdout.strip().rpartition(" ")[2]
+        except (OSError, RunError) as error:
             raise Transient("ToolsMissing", f"{path} cannot be run on this machine: {error}.") from error
         return self._versions[key]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from provider.adapters.local import certificates, components, daemons, logs
 from provider.adapters.local.loopback import HOST
 from provider.adapters.local.state import NodeSpec, State
-from provider.ports import Endpoint, Identity, NodeObservation, NodeRole, NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.api.kind import NodeRole
+from provider.ports.runtime import Endpoint, Identity, NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
 
 ID_LENGTH = 12
 """Letters of the marker in a node's id."""

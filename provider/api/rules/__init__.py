@@ -16,21 +16,21 @@ from types import MappingProxyType
 
 from pydantic import BaseModel
 
-from provider.api import v1alpha1, v1alpha1_classes
 from provider.api.rules.cluster import OBJECT, SPEC, TEMPLATE, VERSION
 from provider.api.rules.networking import NETWORKING
 from provider.api.rules.node import MOUNT, NODE, PORT_MAPPING
 from provider.api.rules.rule import Rule
+from provider.api.v1alpha1 import common, kindcluster, kindcontrolplane, templates
 
 RULES: Mapping[type[BaseModel], tuple[Rule, ...]] = MappingProxyType(
     {
-        v1alpha1.KINDCluster: OBJECT,
-        v1alpha1.KINDClusterSpec: SPEC,
-        v1alpha1_classes.KINDClusterTemplateSpec: TEMPLATE,
-        v1alpha1_classes.KINDControlPlaneSpec: (VERSION,),
-        v1alpha1.Node: NODE,
-        v1alpha1.Mount: MOUNT,
-        v1alpha1.PortMapping: PORT_MAPPING,
-        v1alpha1.Networking: NETWORKING,
+        kindcluster.KINDCluster: OBJECT,
+        kindcluster.KINDClusterSpec: SPEC,
+        templates.KINDClusterTemplateSpec: TEMPLATE,
+        kindcontrolplane.KINDControlPlaneSpec: (VERSION,),
+        common.Node: NODE,
+        common.Mount: MOUNT,
+        common.PortMapping: PORT_MAPPING,
+        common.Networking: NETWORKING,
     }
 )

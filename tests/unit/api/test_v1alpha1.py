@@ -7,10 +7,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from provider.api import v1alpha1
 from provider.api.conditions import Phase
-from provider.api.v1alpha1 import KINDCluster, KINDClusterSpec
-from provider.api.v1alpha1_status import KINDClusterStatus
+from provider.api.v1alpha1 import common
+from provider.api.v1alpha1.kindcluster import KINDCluster, KINDClusterSpec
+from provider.api.v1alpha1.status import KINDClusterStatus
 
 KIND = {
     KINDClusterSpec: {
@@ -23,7 +23,7 @@ KIND = {
         "containerdConfigPatches",
         "containerdConfigPatchesJSON6902",
     },
-    v1alpha1.Node: {
+    common.Node: {
         "role",
         "image",
         "labels",
@@ -32,10 +32,10 @@ KIND = {
         "kubeadmConfigPatches",
         "kubeadmConfigPatchesJSON6902",
     },
-    v1alpha1.Mount: {"containerPath", "hostPath", "readOnly", "selinuxRelabel", "propagation"},
-    v1alpha1.PortMapping: {"containerPort", "hostPort", "listenAddress", "protocol"},
-    v1alpha1.PatchJSON6902: {"group", "version", "kind", "patch"},
-    v1alpha1.Networking: {
+    common.Mount: {"containerPath", "hostPath", "readOnly", "selinuxRelabel", "propagation"},
+    common.PortMapping: {"containerPort", "hostPort", "listenAddress", "protocol"},
+    common.PatchJSON6902: {"group", "version", "kind", "patch"},
+    common.Networking: {
         "ipFamily",
         "apiServerPort",
         "apiServerAddress",

@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from provider.api.resources import ObjectKey
+from provider.api.meta import ObjectKey
 from provider.errors import Terminal, Transient
 from provider.observability.health import Server
 from provider.observability.metrics import Metrics
-from provider.ports import JobState, JobStatus
+from provider.ports.tasks import JobState, JobStatus
 from provider.settings import Address
 from tests.fakes.clock import EPOCH
 

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from provider.ports import ClusterRequest, Identity, NodeRunState, Progress
+from provider.ports.runtime import ClusterRequest, Identity, NodeRunState
+from provider.ports.tasks import Progress
 from tests.fakes.kube import Call
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.world import World, kindcluster

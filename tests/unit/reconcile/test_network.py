@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from provider.api import names
-from provider.api.resources import ObjectKey
-from provider.ports import JsonObject
+from provider.api import contract, names
+from provider.api.meta import JsonObject, ObjectKey
 from tests.fakes.world import KEY, World, kindcluster
 
 CLUSTER = ObjectKey("default", "capi")
@@ -23,19 +22,19 @@ class Owned(World):
 
     def __init__(self, networking: JsonObject | None, spec: JsonObject | None = None, **parts: str) -> None:
         super().__init__()
-        self.kube.groups.add(names.CAPI_GROUP)
+        self.kube.groups.add(contract.CAPI_GROUP)
         silent = kindcluster(**(spec or {}))
         self.apply(silent | {"spec": silent["spec"] | {"networking": networking}} if networking else silent)
         meta = {"name": CLUSTER.name, "namespace": CLUSTER.namespace}
         reference = {"apiGroup": names.GROUP, "kind": names.KIND, "name": KEY.name}
         owner = self.kube.put(
-            names.CLUSTERS, {"metadata": meta, "spec": {"infrastructureRef": reference, "clusterNetwork": network(**parts)}}
+            contract.CLUSTERS, {"metadata": meta, "spec": {"infrastructureRef": reference, "clusterNetwork": network(**parts)}}
         )
         owned = {"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "name": "capi", "uid": owner["metadata"]["uid"]}
         self.edit({"metadata": {"ownerReferences": [owned]}})
 
     def edit_network(self, **parts: str) -> None:
-        self.kube.edit(names.CLUSTERS, CLUSTER, {"spec": {"clusterNetwork": network(**parts)}})
+        self.kube.edit(contract.CLUSTERS, CLUSTER, {"spec": {"clusterNetwork": network(**parts)}})
         self.edit({})
 
 
@@ -69,7 +68,7 @@ async def test_networks_that_cannot_both_be_had_are_said_and_nothing_is_made(
     assert all(word in condition["message"] for word in (*words, "Correct it here or in Cluster capi.")), condition["message"]
     assert world.runtime.requests == []
 
-    world.kube.edit(names.CLUSTERS, CLUSTER, {"spec": {"clusterNetwork": None}})
+    world.kube.edit(contract.CLUSTERS, CLUSTER, {"spec": {"clusterNetwork": None}})
     await world.look()
     await world.settle()
     assert "Ready" == world.status()["phase"]

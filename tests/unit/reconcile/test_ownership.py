@@ -6,9 +6,8 @@ import base64
 
 import pytest
 
-from provider.api import names
-from provider.api.resources import ObjectKey
-from provider.ports import JsonObject
+from provider.api import contract, names
+from provider.api.meta import JsonObject, ObjectKey
 from provider.reconcile.options import ReconcileOptions
 from tests.fakes.world import KEY, World, kindcluster
 
@@ -18,7 +17,7 @@ CLUSTER = ObjectKey("default", "capi")
 @pytest.fixture
 def world() -> World:
     world = World()
-    world.kube.groups.add(names.CAPI_GROUP)
+    world.kube.groups.add(contract.CAPI_GROUP)
     return world
 
 
@@ -29,7 +28,7 @@ def cluster(**spec: object) -> JsonObject:
 
 def own(world: World, **spec: object) -> None:
     """What the core manager does: an owner reference, not a controlling one."""
-    owner = world.kube.put(names.CLUSTERS, cluster(**spec))
+    owner = world.kube.put(contract.CLUSTERS, cluster(**spec))
     reference = {
         "apiVersion": "cluster.x-k8s.io/v1beta2",
         "kind": "Cluster",
@@ -57,11 +56,11 @@ async def test_with_cluster_api_an_object_waits_for_its_owner(world: World) -> N
 async def test_a_cluster_that_could_own_it_is_named(world: World) -> None:
     """Cluster API owns nothing while paused, so that the reason for waiting is the pause of that Cluster."""
     world.apply(kindcluster())
-    world.kube.put(names.CLUSTERS, cluster(paused=True))
+    world.kube.put(contract.CLUSTERS, cluster(paused=True))
     await world.settle()
     assert world.condition("Ready")["message"] == "Cluster capi names this object and is paused: set its spec.paused to false."
 
-    world.kube.edit(names.CLUSTERS, CLUSTER, {"spec": {"paused": False}})
+    world.kube.edit(contract.CLUSTERS, CLUSTER, {"spec": {"paused": False}})
     await world.look()
     assert "Cluster capi names this object and does not own it yet" in world.condition("Ready")["message"]
 
@@ -130,7 +129,7 @@ async def test_paused_before_creating_makes_nothing(world: World, how: str) -> N
     world.apply(kindcluster())
     own(world, **({"paused": True} if how != "annotation" else {}))
     if how != "cluster":
-        world.edit({"metadata": {"annotations": {names.PAUSED_ANNOTATION: ""}}})
+        world.edit({"metadata": {"annotations": {contract.PAUSED_ANNOTATION: ""}}})
     await world.settle()
 
     assert world.condition("Paused")["status"] == "True"
@@ -140,7 +139,7 @@ async def test_paused_before_creating_makes_nothing(world: World, how: str) -> N
 async def test_a_paused_object_says_so_before_it_has_an_owner(world: World) -> None:
     """The annotation counts by itself: with or without an owner, only the Paused condition is written."""
     obj = kindcluster()
-    obj["metadata"]["annotations"] = {names.PAUSED_ANNOTATION: ""}
+    obj["metadata"]["annotations"] = {contract.PAUSED_ANNOTATION: ""}
     world.apply(obj)
     await world.settle()
 
@@ -153,7 +152,7 @@ async def test_pausing_while_creating_stops_the_engine_work(world: World) -> Non
     world.run_jobs = False
     world.apply(kindcluster(standalone=True))
     await world.settle()
-    world.edit({"metadata": {"annotations": {names.PAUSED_ANNOTATION: "true"}}})
+    world.edit({"metadata": {"annotations": {contract.PAUSED_ANNOTATION: "true"}}})
     await world.settle()
 
     assert world.jobs.cancelled == [KEY]
@@ -170,7 +169,7 @@ async def test_deletion_waits_while_paused_and_says_so(world: World) -> None:
     """The surprise other providers are known for gets a message here."""
     world.apply(kindcluster(standalone=True))
     await world.settle()
-    world.edit({"metadata": {"annotations": {names.PAUSED_ANNOTATION: ""}}})
+    world.edit({"metadata": {"annotations": {contract.PAUSED_ANNOTATION: ""}}})
     world.delete()
     await world.settle()
 
@@ -185,7 +184,7 @@ async def test_deletion_waits_while_paused_and_says_so(world: World) -> None:
 async def test_an_externally_managed_object_is_not_written_at_all(world: World) -> None:
     """Not even its status."""
     obj = kindcluster(standalone=True)
-    obj["metadata"]["annotations"] = {names.MANAGED_BY_ANNOTATION: "somebody"}
+    obj["metadata"]["annotations"] = {contract.MANAGED_BY_ANNOTATION: "somebody"}
     world.apply(obj)
     await world.settle()
 
@@ -196,7 +195,7 @@ async def test_move_does_not_destroy_at_the_source(world: World) -> None:
     """clusterctl move marks, deletes, and only then empties finalizers: the cluster lives on elsewhere."""
     world.apply(kindcluster(standalone=True))
     await world.settle()
-    world.edit({"metadata": {"annotations": {names.DELETE_FOR_MOVE_ANNOTATION: ""}}})
+    world.edit({"metadata": {"annotations": {contract.DELETE_FOR_MOVE_ANNOTATION: ""}}})
     world.delete()
     await world.pass_time(60)
     assert world.runtime.calls["delete"] == 0
@@ -212,7 +211,7 @@ async def test_an_owner_gone_without_a_trace_keeps_the_cluster(world: World) -> 
     world.apply(kindcluster())
     own(world)
     await world.settle()
-    world.kube.remove(names.CLUSTERS, CLUSTER)
+    world.kube.remove(contract.CLUSTERS, CLUSTER)
     world.delete()
     await world.pass_time(60)
 
@@ -237,7 +236,7 @@ async def test_a_restored_object_collected_for_its_former_owner_keeps_the_cluste
     assert saved is not None
     world.edit({"metadata": {"finalizers": None}})
     world.kube.remove(names.KINDCLUSTERS, KEY)
-    world.kube.remove(names.CLUSTERS, CLUSTER)
+    world.kube.remove(contract.CLUSTERS, CLUSTER)
     await world.settle()
 
     kept = {key: saved["metadata"][key] for key in ("name", "namespace", "finalizers", "ownerReferences")}
@@ -250,8 +249,8 @@ async def test_a_restored_object_collected_for_its_former_owner_keeps_the_cluste
     assert world.condition("Ready")["reason"] == "OwnerGone"
     assert world.runtime.clusters
 
-    world.kube.edit(names.CLUSTERS, CLUSTER, {"metadata": {"finalizers": ["core"]}})
-    world.kube.remove(names.CLUSTERS, CLUSTER)
+    world.kube.edit(contract.CLUSTERS, CLUSTER, {"metadata": {"finalizers": ["core"]}})
+    world.kube.remove(contract.CLUSTERS, CLUSTER)
     world.edit({})
     await world.settle()
     assert world.get() is None
@@ -287,7 +286,7 @@ async def test_the_kubeconfig_of_cluster_api_has_the_contract_shape(world: World
     secret = world.secret("capi-kubeconfig")
     assert secret is not None
     assert secret["type"] == "cluster.x-k8s.io/secret"
-    assert secret["metadata"]["labels"][names.CLUSTER_NAME_LABEL] == "capi"
+    assert secret["metadata"]["labels"][contract.CLUSTER_NAME_LABEL] == "capi"
     assert list(secret["data"]) == ["value"]
     assert world.secret("somewhere-config") is not None
 
@@ -299,7 +298,7 @@ async def test_the_kubeconfig_of_cluster_api_has_the_contract_shape(world: World
 async def test_inside_the_network_cluster_api_gets_the_internal_address() -> None:
     """A pod cannot reach the host's loopback; people on the host still can."""
     world = World(ReconcileOptions(inside_network=True))
-    world.kube.groups.add(names.CAPI_GROUP)
+    world.kube.groups.add(contract.CAPI_GROUP)
     world.apply(kindcluster())
     own(world)
     await world.settle()

@@ -10,16 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.api.conditions import Reason
-from provider.ports import (
-    JobState,
-    JobStatus,
-    NodeObservation,
-    NodeRole,
-    NodeRunState,
-    Ownership,
-    Presence,
-    RuntimeObservation,
-)
+from provider.api.kind import NodeRole
+from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.ports.tasks import JobState, JobStatus
 from provider.reconcile.plan import Action, Attempts, Facts, Heal, expected_nodes, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

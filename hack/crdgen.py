@@ -1,0 +1,229 @@
+"""Models → CustomResourceDefinition YAML: `python -m hack.crdgen [--check]`.
+
+What the API server would only complain about later is refused here: a keyword outside a structural schema, a string, list or map without
+an upper bound (CEL costs are computed from the bounds), a regular expression that RE2 does not know, a hidden default, a property that
+`kubectl explain` could not explain. Nothing here knows a field by name; shapes live in the models, rules over several fields in
+provider.api.rules.
+
+Source of what is allowed: Kubernetes apiextensions-apiserver pkg/apiserver/schema (structural schemas) and
+apiextensions/v1 JSONSchemaProps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from provider.api import rules
+from provider.api.definitions import RESOURCES, CustomResource
+
+Schema = dict[str, Any]
+
+DIRECTORY = Path(__file__).parents[1] / "config" / "crd" / "bases"
+HEADER = "# Made from provider/api by `make manifests`. Do not edit.\n---\n"
+WIDTH = 130
+
+INT32 = 2**31 - 1
+MAX_NAME = 63
+"""metadata.name becomes a label value on the Secrets of the object."""
+
+KEYWORDS = frozenset(
+    {
+        "type", "format", "description", "properties", "required", "items", "additionalProperties", "enum", "pattern", "minLength",
+        "maxLength", "minimum", "maximum", "minItems", "maxItems", "minProperties", "maxProperties", "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys", "x-kubernetes-map-type", "x-kubernetes-validations",
+    }
+)  # fmt: skip
+NOT_RE2 = re.compile(r"\(\?[=!<>]|\(\?P=|\\[1-9]|[*+?}]\+")
+"""Look-around, atomic groups, back references and possessive quantifiers: Python knows them, RE2 does not."""
+BOUNDS = {"array": "maxItems", "string": "maxLength"}
+
+
+class Unrepresentable(Exception):
+    """A model says something that a structural schema cannot; the message starts with the path of the field."""
+
+
+def crd(kind: CustomResource) -> Schema:
+    """The whole CustomResourceDefinition. Raises Unrepresentable."""
+    resource = kind.resource
+    columns = [
+        {"name": column.name, "jsonPath": column.path, "type": column.type}
+        | ({"priority": column.priority} if column.priority else {})
+        for column in kind.columns
+    ]
+    version: Schema = {
+        "name": resource.version,
+        "served": True,
+        "storage": True,
+        **({"additionalPrinterColumns": columns} if columns else {}),
+        "schema": {"openAPIV3Schema": root_schema(kind.model)},
+    }
+    if kind.subresources:
+        version["subresources"] = kind.subresources
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.name, "labels": dict(kind.labels)},
+        "spec": {
+            "group": resource.group,
+            "names": {
+                "kind": resource.kind,
+                "listKind": f"{resource.kind}List",
+                "plural": resource.plural,
+                "singular": resource.kind.lower(),
+                **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
+                "categories": ["cluster-api"],
+            },
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    }
+
+
+def root_schema(model: type[BaseModel]) -> Schema:
+    """The model's schema with what every Kubernetes object has."""
+    schema = structural(model)
+    about = {
+        "apiVersion": "apiVersion of this representation of the object.",
+        "kind": "kind of the object.",
+    }
+    known: Schema = {key: {"type": "string", "description": text} for key, text in about.items()}
+    known["metadata"] = {"type": "object", "properties": {"name": {"type": "string", "maxLength": MAX_NAME}}}
+    schema["properties"] = known | schema["properties"]
+    return schema
+
+
+def structural(model: type[BaseModel]) -> Schema:
+    """A model's schema as a structural schema, rules included. Raises Unrepresentable."""
+    raw = model.model_json_schema(by_alias=True)
+    by_title = {found.__name__: found for found in rules.RULES}
+    return _convert(raw, raw.get("$defs", {}), by_title, model.__name__, frozenset())
+
+
+def _convert(
+    raw: Schema, defs: Mapping[str, Schema], ruled: Mapping[str, type[BaseModel]], path: str, inside: frozenset[str]
+) -> Schema:
+    """One node of pydantic's JSON schema → the same as structural schema; `inside`: models on the way here (no recursion)."""
+    raw = _without_null(raw, path)
+    if "$ref" in raw:
+        name = raw.pop("$ref").rpartition("/")[2]
+        if name in inside:
+            raise Unrepresentable(f"{path}: {name} contains itself")
+        return _convert({**defs[name], **raw}, defs, ruled, path, inside | {name})
+    schema = {key: value for key, value in raw.items() if key not in {"title", "$defs", "const"}}
+    if "const" in raw:
+        schema["enum"] = [raw["const"]]
+    _tidy(schema)
+    if "properties" in schema:
+        schema["properties"] = {
+            key: _convert(value, defs, ruled, f"{path}.{key}", inside) for key, value in schema["properties"].items()
+        }
+    for key, suffix in (("items", "[]"), ("additionalProperties", "{}")):
+        if key in schema:
+            schema[key] = _convert(schema[key], defs, ruled, path + suffix, inside)
+    title = raw.get("title", "")
+    if schema.get("type") == "object" and title in ruled:
+        schema["x-kubernetes-validations"] = [rule.as_dict() for rule in rules.RULES[ruled[title]]]
+    _checked(schema, path)
+    if not schema.get("properties", True):
+        del schema["properties"]  # an object without fields; the API server stores no empty map
+    return schema
+
+
+def _without_null(raw: Schema, path: str) -> Schema:
+    """Optional[T] is T that may be absent: JSON null is never stored. Only None may be a default, and it means absent."""
+    if raw.get("default") is not None:
+        raise Unrepresentable(f"{path}: a default of {raw['default']!r} would be hidden in the schema; make absent mean it")
+    raw = {key: value for key, value in raw.items() if key != "default"}
+    options = [option for option in raw.pop("anyOf", [{}]) if option.get("type") != "null"]
+    if len(options) != 1:
+        raise Unrepresentable(f"{path}: a union has no structural schema")
+    return {**options[0], **raw}
+
+
+def _tidy(schema: Schema) -> None:
+    """Say as OpenAPI v3 does what JSON schema says otherwise. Keys of maps cannot be restricted there: a rule has to do it."""
+    schema.pop("propertyNames", None)
+    if by_pattern := schema.pop("patternProperties", None):
+        (schema["additionalProperties"],) = by_pattern.values()
+    if schema.get("type") == "integer":
+        schema["format"] = "int32" if schema.get("maximum", INT32 + 1) <= INT32 else "int64"
+    if schema.get("type") == "array":
+        schema.setdefault("x-kubernetes-list-type", "atomic")
+    if "description" in schema:
+        schema["description"] = " ".join(schema["description"].split())
+
+
+def _checked(schema: Schema, path: str) -> None:
+    """Refuse what the API server would refuse, or what it would accept and nobody could understand or bound."""
+    if unknown := schema.keys() - KEYWORDS:
+        raise Unrepresentable(f"{path}: {', '.join(sorted(unknown))} is not allowed in a structural schema")
+    if "type" not in schema:
+        raise Unrepresentable(f"{path}: untyped")
+    if (bound := BOUNDS.get(schema["type"])) and not schema.keys() & {bound, "enum", "format"}:
+        raise Unrepresentable(f"{path}: {schema['type']} without {bound}")
+    if schema["type"] == "object":
+        _check_object(schema, path)
+    if (pattern := schema.get("pattern")) and NOT_RE2.search(pattern):
+        raise Unrepresentable(f"{path}: {pattern} is not RE2")
+
+
+def _check_object(schema: Schema, path: str) -> None:
+    if "properties" not in schema and "maxProperties" not in schema:
+        raise Unrepresentable(f"{path}: map without maxProperties")
+    for key, value in schema.get("properties", {}).items():
+        if not value.get("description"):
+            raise Unrepresentable(f"{path}.{key}: no description")
+
+
+class _Dumper(yaml.SafeDumper):
+    """No anchors; long texts stay readable."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  (the signature is PyYAML's)
+        return True
+
+
+def render(kind: CustomResource) -> str:
+    """The file's content."""
+    return HEADER + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
+
+
+def stale(directory: Path = DIRECTORY) -> list[Path]:
+    """Files whose content is not what the models say now, or that no kind makes any more."""
+    wanted = {directory / kind.file_name: render(kind) for kind in RESOURCES}
+    wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    return wrong + sorted(set(directory.glob("*.yaml")) - wanted.keys())
+
+
+def write(directory: Path = DIRECTORY) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in stale(directory):
+        path.unlink(missing_ok=True)
+    for kind in RESOURCES:
+        (directory / kind.file_name).write_text(render(kind))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0, or 1 when --check finds a stale file."""
+    parser = argparse.ArgumentParser(prog="python -m hack.crdgen", description="Write config/crd/bases from the models.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the files are (default: config/crd/bases)")
+    options = parser.parse_args(argv)
+    if not options.check:
+        write(options.directory)
+        return 0
+    wrong = stale(options.directory)
+    for path in wrong:
+        sys.stderr.write(f"{path.name} is stale: run `make manifests`\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

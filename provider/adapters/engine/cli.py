@@ -1,0 +1,288 @@
+"""docker, podman and nerdctl behind one class: the few verbs this provider needs, by container id, each with a deadline.
+
+The command line is used, not an API: it is what kind itself uses, so both see the same engine (contexts, DOCKER_HOST, rootless
+sockets). Nothing here knows about ownership; who may be removed is decided where the marker is checked (kind.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import tarfile
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from provider.adapters.engine import inspect
+from provider.adapters.engine.inspect import Listing, UnknownShape
+from provider.adapters.kind.errors import engine_failure, pull_failure
+from provider.adapters.process.command import MAX_OUTPUT, Command, CommandFailed, Completed, RunError, run_command, stream_lines
+from provider.api import kind
+from provider.errors import ProviderError, Transient
+
+SLOW = 90.0
+"""Seconds for verbs that wait for containers to end or start."""
+FINISH = 6.0
+"""Seconds that a change gets to finish when whoever asked for it is cancelled."""
+MAX_INSPECT = 64 << 20
+MAX_FILE = 1 << 20
+ATTEMPTS = 4
+"""Removing again when containers are removed by somebody else meanwhile."""
+PAUSE = 0.2
+GONE = ("no such container", "no such object", "no container with name or id", "removal of container", "already in progress")
+"""Said by `inspect` and `rm` about containers that somebody else removes at the same time (moby errors, podman, nerdctl)."""
+NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
+"""What docker, nerdctl and podman say of an image that is not on the engine."""
+
+EVENTS = ("create", "start", "die", "pause", "unpause", "destroy")
+"""docker's container events worth a look; its exec_* events would answer our own probes with more work."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the engine says of itself."""
+
+    engine: str
+    version: str
+    cgroup: str
+    """"1" or "2"."""
+    rootless: bool
+    root_dir: str = ""
+    """Folder of the engine's data on its host."""
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.version} (cgroup v{self.cgroup}{', rootless' if self.rootless else ''})"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Where the engines' command lines differ."""
+
+    name: str
+    info: tuple[str, ...] = ("info", "--format", "{{json .}}")
+    events: tuple[str, ...] = ()
+    """Arguments after `events`."""
+    copies_out: bool = True
+    """`cp CONTAINER:PATH -` writes a tar stream to standard output."""
+    named_volumes: bool = False
+    """kind makes a node's volume before the node, so it is not anonymous."""
+    children_exit: bool = True
+    """No process started by `run -d` outlives it (podman's conmon does), so file descriptors may be inherited."""
+
+
+_LABEL = ("--filter", f"label={kind.KIND_CLUSTER_LABEL}", "--filter", "type=container", "--format", "{{json .}}")
+DIALECTS = {
+    "docker": Dialect("docker", events=(*_LABEL, *(word for event in EVENTS for word in ("--filter", f"event={event}")))),
+    "podman": Dialect("podman", info=("info", "--format", "json"), events=_LABEL, named_volumes=True, children_exit=False),
+    "nerdctl": Dialect("nerdctl", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
+}
+
+
+class Engine:
+    """One engine's command line. Every method raises Transient(EngineUnreachable) or another Transient; never anything else."""
+
+    def __init__(self, dialect: Dialect, env: Mapping[str, str], timeout: float) -> None:
+        """`timeout`: seconds that a question may take."""
+        self.dialect = dialect
+        self._env = env
+        self._timeout = timeout
+        self._running: asyncio.Task[Listing] | None = None
+        self._next: asyncio.Task[Listing] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.dialect.name
+
+    async def info(self) -> EngineInfo:
+        done = await self._run(*self.dialect.info, check=False)
+        try:
+            return _info(self.name, json.loads(done.stdout))
+        except (ValueError, KeyError, TypeError) as error:
+            tail = f"{done.stderr}\n{done.stdout}"
+            message = f"{self.name} info gave no usable answer."
+            failure = CommandFailed("CommandFailed", message, argv=done.argv, returncode=done.returncode, tail=tail)
+            raise engine_failure(failure, self.name) from error
+
+    async def containers(self) -> Listing:
+        """All of kind's containers, as they were at some moment after this call. Never raises for an engine that does not answer.
+
+        Calls that come while a listing runs share the next one: any number of concurrent observers costs a handful of processes.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._after(self._running))
+        return await asyncio.shield(self._next)
+
+    async def remove(self, ids: Sequence[str], volumes: Sequence[str] = ()) -> None:
+        """Remove containers with their volumes; absent ones are fine. `volumes`: names of theirs, where `rm -v` leaves them."""
+        left = list(ids)
+        for attempt in range(ATTEMPTS):
+            if not left:
+                break
+            done = await self._change("rm", "-f", "-v", *left, timeout=SLOW, check=False)
+            if done.returncode != 0 and not any(word in done.stderr.lower() for word in GONE):
+                raise engine_failure(_failed(done), self.name)
+            left = await self._existing(left)
+            if left:
+                await asyncio.sleep(PAUSE * 2**attempt)
+        if left:
+            message = f"{self.name} does not finish removing {len(left)} container(s); it is tried again."
+            raise Transient("DeleteFailed", message)
+        if volumes and self.dialect.named_volumes:
+            await self._change("volume", "rm", *volumes, check=False)
+
+    async def start(self, ids: Sequence[str]) -> None:
+        if ids:
+            await self._change("start", *ids, timeout=SLOW)
+
+    async def unpause(self, ids: Sequence[str]) -> None:
+        if ids:
+            await self._change("unpause", *ids)
+
+    async def has_image(self, image: str) -> bool:
+        done = await self._run("image", "inspect", image, max_output=MAX_INSPECT, check=False)
+        if done.returncode != 0 and not any(word in done.stderr.lower() for word in NO_IMAGE):
+            raise engine_failure(_failed(done), self.name)
+        return done.returncode == 0
+
+    async def pull(self, image: str, timeout: float) -> None:
+        """Raises Terminal(ImageNotFound) or Transient(ImagePullFailed)."""
+        done = await self._run("pull", image, timeout=timeout, check=False)
+        if done.returncode != 0:
+            raise pull_failure(image, done.stderr)
+
+    async def logs(self, container: str, lines: int) -> str:
+        """The newest lines of a container's own output (both streams)."""
+        done = await self._run("logs", "--tail", str(lines), container, check=False)
+        return f"{done.stdout}{done.stderr}"
+
+    async def inspect(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        done = await self._run("inspect", "--type", "container", *ids, max_output=MAX_INSPECT)
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
+
+    async def read_file(self, container: str, path: str) -> str:
+        """A small text file of a container. Raises Transient when it is not there (yet) or is not a small text file."""
+        if not self.dialect.copies_out:
+            return (await self._run("exec", container, "cat", path)).stdout
+        done = await self._run("cp", f"{container}:{path}", "-", max_output=MAX_FILE)
+        return _only_member(done.output)
+
+    async def events(self) -> AsyncGenerator[str | None, None]:
+        """Cluster names of containers that changed; None: something changed. Raises Transient when the engine goes away."""
+        command = self._command(("events", *self.dialect.events), self._timeout, MAX_OUTPUT)
+        try:
+            async with aclosing(stream_lines(command)) as lines:
+                async for line in lines:
+                    yield event_cluster(line)
+        except RunError as error:
+            raise engine_failure(error, self.name) from error
+
+    # --- inside --------------------------------------------------------------------------------------------------------------
+
+    async def _after(self, current: asyncio.Task[Listing] | None) -> Listing:
+        if current is not None:
+            await asyncio.wait([current])
+        self._running, self._next = self._next, None
+        return await self._list()
+
+    async def _list(self) -> Listing:
+        try:
+            found = (await self._ps("-q")).split()
+            if not found:
+                return Listing()
+            done = await self._run("inspect", "--type", "container", *found, max_output=MAX_INSPECT, check=False)
+            if done.returncode == 0:
+                return inspect.parse(done.stdout)
+            if not any(word in done.stderr.lower() for word in GONE):
+                raise engine_failure(_failed(done), self.name)
+            return await self._list_partly(found, done.stdout)
+        except UnknownShape as error:
+            return Listing(reason="EngineUnreachable", detail=f"{self.name} inspect gave an answer that cannot be read: {error}.")
+        except ProviderError as error:
+            return Listing(reason=error.reason, detail=error.message)
+
+    async def _list_partly(self, listed: Sequence[str], inspected: str) -> Listing:
+        """Some listed containers could not be inspected. Either they are gone by now, or they are still being made: docker lists a
+        container for seconds (while it fills the volumes) before it can be inspected. Only their clusters are unreadable then."""
+        listing = inspect.parse(inspected)
+        missing = set(listed) - inspect.ids(inspected)
+        unready = inspect.unready(await self._ps("--format", "{{json .}}"), missing)
+        return replace(listing, unreadable={**listing.unreadable, **unready})
+
+    async def _ps(self, *options: str) -> str:
+        done = await self._run("ps", "-a", "--no-trunc", *options, "--filter", f"label={kind.KIND_CLUSTER_LABEL}")
+        return done.stdout
+
+    async def _existing(self, ids: Sequence[str]) -> list[str]:
+        present = set((await self._ps("-q")).split())
+        return [one for one in ids if one in present]
+
+    async def _change(self, *args: str, timeout: float = 0.0, check: bool = True) -> Completed:
+        """The engine goes on with what its client asked for when the client is killed. Whoever is cancelled here ends after it has
+        ended, so that "nothing is done any more" is true when it is said (of a paused cluster, for one)."""
+        running = asyncio.create_task(self._run(*args, timeout=timeout, check=check))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running], timeout=FINISH)
+            raise
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def _run(self, *args: str, timeout: float = 0.0, max_output: int = MAX_OUTPUT, check: bool = True) -> Completed:
+        try:
+            return await run_command(self._command(args, timeout or self._timeout, max_output), check=check)
+        except RunError as error:
+            raise engine_failure(error, self.name) from error
+
+    def _command(self, args: Sequence[str], timeout: float, max_output: int) -> Command:
+        return Command(argv=[self.name, *args], env=self._env, timeout=timeout, max_output=max_output)
+
+
+def event_cluster(line: str) -> str | None:
+    """The cluster an event is about: docker has Actor.Attributes, podman Attributes, nerdctl neither."""
+    try:
+        event = json.loads(line)
+        attributes = (event.get("Actor") or event).get("Attributes") or {}
+        cluster = attributes.get(kind.KIND_CLUSTER_LABEL)
+    except (ValueError, AttributeError):
+        return None
+    return cluster if isinstance(cluster, str) else None
+
+
+def _info(engine: str, answer: Any) -> EngineInfo:
+    """docker and nerdctl share a shape; podman has its own (also when it poses as `docker`)."""
+    if "host" in answer:
+        if engine != "podman":
+            raise ValueError("podman poses as another engine")
+        host = answer["host"]
+        version = str(answer["version"]["Version"])
+        cgroup = str(host["cgroupVersion"]).removeprefix("v")
+        return EngineInfo(engine, version, cgroup, bool(host["security"]["rootless"]), answer["store"]["graphRoot"])
+    version = str(answer["ServerVersion"])
+    if not version:
+        raise ValueError("no server answered")
+    options = answer.get("SecurityOptions") or []
+    rootless = any("name=rootless" in str(option) for option in options)
+    return EngineInfo(engine, version, str(answer.get("CgroupVersion") or "1"), rootless, str(answer.get("DockerRootDir") or ""))
+
+
+def _failed(done: Completed) -> CommandFailed:
+    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    return CommandFailed("CommandFailed", last[:500], argv=done.argv, returncode=done.returncode, tail=done.stderr)
+
+
+def _only_member(archive: bytes) -> str:
+    """The one regular file in a tar stream; a link or a folder is no answer."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            member = tar.next()
+            content = tar.extractfile(member) if member is not None and member.isreg() else None
+            if content is not None:
+                return content.read(MAX_FILE).decode()
+    except (tarfile.TarError, UnicodeDecodeError) as error:
+        raise Transient("FileUnreadable", "The node's file cannot be read.") from error
+    raise Transient("FileUnreadable", "The node's file is not a regular file.")

@@ -1,0 +1,1 @@
+"""The runtime `kind`: whole clusters as containers, made by the kind command."""

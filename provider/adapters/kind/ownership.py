@@ -1,0 +1,114 @@
+"""From a listing of containers to what the port promises: whose they are, what runs, where the API server answers. Pure.
+
+Ownership is decided here and nowhere else: a container is ours if it has kind's cluster label and our marker, as the mount
+/kind/owner/<marker> or (the load balancer, which kind gives no mounts) as an entry of its NO_PROXY variable. One container under the name
+that is not ours makes the whole name foreign.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from provider.adapters.engine.inspect import Container, Listing
+from provider.api.conditions import Reason
+from provider.api.kind import NodeRole
+from provider.errors import NotOurs, Transient
+from provider.ports.runtime import Endpoint, Identity, NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
+
+API_PORT = 6443
+SHOWN = 3
+
+
+def observation(listing: Listing, identity: Identity) -> RuntimeObservation:
+    """Three-valued: an engine that did not answer, or not in a way that can be read, is UNKNOWN."""
+    name = identity.cluster_name
+    if listing.reason:
+        return RuntimeObservation(Presence.UNKNOWN, reason=listing.reason, detail=listing.detail)
+    if name in listing.unreadable:
+        detail = f"What the engine says about the containers of {name} cannot be read ({listing.unreadable[name]})."
+        return RuntimeObservation(Presence.UNKNOWN, reason=Reason.ENGINE_UNREACHABLE, detail=detail)
+    found = listing.clusters.get(name, ())
+    if not found:
+        return RuntimeObservation(Presence.ABSENT)
+    own = owned(found, identity)
+    nodes = tuple(_node(container) for container in own)
+    if len(own) != len(found):
+        detail = _foreign_detail(found, own, identity)
+        return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, nodes, reason=Reason.NAME_CONFLICT, detail=detail)
+    head = _head(own)
+    return RuntimeObservation(
+        Presence.PRESENT,
+        Ownership.OURS,
+        nodes,
+        endpoint=head.published if head is not None else None,
+        internal_endpoint=Endpoint(head.name, API_PORT) if head is not None else None,
+    )
+
+
+def owned(found: Sequence[Container], identity: Identity) -> list[Container]:
+    return [container for container in found if container.owned_by(identity.marker)]
+
+
+def containers_of(listing: Listing, identity: Identity, *, mixed: bool = False) -> list[Container]:
+    """Our containers, for a method that is about to change them.
+
+    Raises Transient when nobody can tell, NotOurs when a foreign one is among them (with `mixed`: when none is ours).
+    """
+    seen = observation(listing, identity)
+    if seen.presence is Presence.UNKNOWN:
+        raise Transient(seen.reason or Reason.ENGINE_UNREACHABLE, seen.detail)
+    if seen.ownership is Ownership.FOREIGN and not (mixed and seen.nodes):
+        raise NotOurs(Reason.NAME_CONFLICT, seen.detail)
+    return owned(listing.clusters.get(identity.cluster_name, ()), identity)
+
+
+def complete(own: Sequence[Container], roles: Mapping[NodeRole, int]) -> bool:
+    """Whether there is a container for every node that was asked for."""
+    return Counter(container.role for container in own) == Counter(roles)
+
+
+def wanted_roles(config: Mapping[str, Any]) -> Counter[NodeRole]:
+    """Containers that kind makes for a config, by role; several control planes get a load balancer."""
+    counts = Counter(NodeRole(node.get("role", NodeRole.CONTROL_PLANE)) for node in config["nodes"])
+    if counts[NodeRole.CONTROL_PLANE] > 1:
+        counts[NodeRole.LOAD_BALANCER] = 1
+    return counts
+
+
+def control_plane(own: Sequence[Container]) -> Container | None:
+    """A running control plane; kind's first one if it runs."""
+    running = [one for one in own if one.role is NodeRole.CONTROL_PLANE and one.state is NodeRunState.RUNNING]
+    return min(running, key=lambda container: container.name, default=None)
+
+
+def _head(own: Sequence[Container]) -> Container | None:
+    """The container behind the API server's address: the load balancer, else kind's first control plane."""
+    for role in (NodeRole.LOAD_BALANCER, NodeRole.CONTROL_PLANE):
+        if heads := [container for container in own if container.role is role]:
+            return min(heads, key=lambda container: container.name)
+    return None
+
+
+def _node(container: Container) -> NodeObservation:
+    assert container.role is not None
+    return NodeObservation(
+        name=container.name,
+        role=container.role,
+        id=container.id,
+        state=container.state,
+        image=container.image,
+        addresses=container.addresses,
+        started_at=container.started_at,
+        exit_code=container.exit_code,
+    )
+
+
+def _foreign_detail(found: Sequence[Container], own: Sequence[Container], identity: Identity) -> str:
+    foreign = [container.name for container in found if container not in own]
+    shown = ", ".join(foreign[:SHOWN]) + (f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else "")
+    return (
+        f"A kind cluster named {identity.cluster_name} exists that {identity.holder} did not make ({shown}); it is left alone. "
+        f"Remove it (kind delete cluster --name {identity.cluster_name}), or use another spec.clusterName in a new object."
+    )

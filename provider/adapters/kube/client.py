@@ -1,0 +1,263 @@
+"""provider.ports.kube.Kube over `kubernetes.aio`: generic requests and plain dicts, no model classes (their import takes seconds).
+
+One HTTP exchange per call, with a deadline; what goes wrong is mapped to provider.errors and never retried here, except for one
+new login after a 401. Knows nothing of Cluster API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from provider.adapters.kube.login import Login
+from provider.api.conditions import Reason
+from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.errors import Conflict, ProviderError, Terminal, Transient
+
+DEADLINE = 15.0
+"""Seconds for one request, queueing for a connection included."""
+PAGE = 500
+SERVED_FOR = 10.0
+"""Seconds for which an answer to "is this API group served?" is believed."""
+FIELD_MANAGER = "cluster-api-provider-kind"
+MERGE_PATCH = "application/merge-patch+json"
+
+Query = list[tuple[str, str]]
+Objects = list[JsonObject]
+
+OK_MIN, OK_MAX = 200, 299
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TIMEOUT, CONFLICT, GONE = 401, 403, 404, 408, 409, 410
+UNPROCESSABLE, TOO_MANY, SERVER_ERRORS = 422, 429, 500
+SHOWN = 1000
+"""Characters of a server's message that are passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: JsonObject
+    """Empty when it is not a JSON object."""
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        return OK_MIN <= self.status <= OK_MAX
+
+    @property
+    def unknown_path(self) -> bool:
+        """404 because the server does not know the resource, not because it lacks the object (then it names it in details)."""
+        return self.status == NOT_FOUND and "details" not in self.body
+
+
+class KubeClient:
+    """One per process. `login` is called on first use and again after a 401."""
+
+    def __init__(self, login: Callable[[], Awaitable[Login]], *, deadline: float = DEADLINE) -> None:
+        self._login, self._deadline = login, deadline
+        self._current: Login | None = None
+        self._entering = asyncio.Lock()
+        self._versions: dict[str, str] = {}
+        self._served: dict[str, tuple[float, bool]] = {}
+
+    async def connect(self) -> None:
+        """Load credentials, without a request. Raises Terminal when they cannot be used."""
+        await self._entered()
+
+    async def close(self) -> None:
+        if self._current is not None:
+            await self._current.client.close()
+
+    # --- the port --------------------------------------------------------------------------------------------------------------
+
+    async def get(self, resource: Resource, key: ObjectKey) -> JsonObject | None:
+        answer = await self._resource_request("GET", resource, key)
+        return None if answer is None else self._checked(answer, resource, key)
+
+    async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "") -> Objects:
+        where = ObjectKey(namespace or "", "")
+        query = [("limit", str(PAGE))] + ([("labelSelector", labels)] if labels else [])
+        items: Objects = []
+        while (answer := await self._resource_request("GET", resource, where, query=query)) is not None:
+            if answer.status == GONE:
+                return await self._list_at_once(resource, where, labels)
+            page = self._checked(answer, resource, where)
+            kind = {"apiVersion": page["apiVersion"], "kind": resource.kind}
+            items += [kind | item for item in page["items"]]
+            if not (more := page["metadata"].get("continue")):
+                break
+            query = [pair for pair in query if pair[0] != "continue"] + [("continue", more)]
+        return items
+
+    async def create(self, resource: Resource, obj: JsonObject) -> JsonObject:
+        meta = obj["metadata"]
+        key = ObjectKey(meta.get("namespace", ""), meta.get("name", ""))
+        query = [("fieldManager", FIELD_MANAGER)]
+        answer = await self._resource_request("POST", resource, ObjectKey(key.namespace, ""), query=query, body=obj)
+        if answer is None:
+            raise Transient("NotFound", f"{resource.kind} {key} cannot be created: its namespace or its type does not exist.")
+        return self._checked(answer, resource, key)
+
+    async def patch(
+        self, resource: Resource, key: ObjectKey, patch: JsonObject, *, subresource: str = "", version: str | None = None
+    ) -> JsonObject | None:
+        if version is not None:
+            patch = patch | {"metadata": (patch.get("metadata") or {}) | {"resourceVersion": version}}
+        query = [("fieldManager", FIELD_MANAGER)]
+        answer = await self._resource_request("PATCH", resource, key, subresource=subresource, query=query, body=patch)
+        return None if answer is None else self._checked(answer, resource, key)
+
+    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None) -> None:
+        options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        answer = await self._resource_request("DELETE", resource, key, body=options)
+        if answer is not None:
+            self._checked(answer, resource, key)
+
+    async def serves(self, group: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        until, served = self._served.get(group, (now, False))
+        if group and now >= until:
+            served = await self._preferred_version(group) is not None
+            self._served[group] = (now + SERVED_FOR, served)
+        return served or not group
+
+    # --- requests about a resource ---------------------------------------------------------------------------------------------
+
+    async def _resource_request(
+        self,
+        method: str,
+        resource: Resource,
+        key: ObjectKey,
+        *,
+        subresource: str = "",
+        query: Query | None = None,
+        body: JsonObject | None = None,
+    ) -> Answer | None:
+        """None for 404. A discovered version that is no longer served is discovered anew, once."""
+        for _ in range(2):
+            version = resource.version or await self._discovered(resource.group)
+            if version is None:
+                return None
+            path = path_of(resource, version, key, subresource)
+            answer = await self._exchange(method, path, query or [], body)
+            if answer.status != NOT_FOUND:
+                return answer
+            if resource.version or not answer.unknown_path or self._versions.pop(resource.group, None) is None:
+                return None
+        return None
+
+    async def _list_at_once(self, resource: Resource, where: ObjectKey, labels: str) -> Objects:
+        """The continue token expired while paging: one big page is consistent again."""
+        query = [("labelSelector", labels)] if labels else []
+        answer = await self._resource_request("GET", resource, where, query=query)
+        page: JsonObject = {"items": [], "apiVersion": ""} if answer is None else self._checked(answer, resource, where)
+        return [{"apiVersion": page["apiVersion"], "kind": resource.kind} | item for item in page["items"]]
+
+    async def _discovered(self, group: str) -> str | None:
+        if group not in self._versions and (version := await self._preferred_version(group)) is not None:
+            self._versions[group] = version
+        return self._versions.get(group)
+
+    async def _preferred_version(self, group: str) -> str | None:
+        answer = await self._exchange("GET", f"/apis/{quote(group)}", [], None)
+        if answer.status == NOT_FOUND:
+            return None
+        if not answer.ok:
+            raise error_of(answer, f"API group {group}")
+        version: str = answer.body["preferredVersion"]["version"]
+        return version
+
+    def _checked(self, answer: Answer, resource: Resource, key: ObjectKey) -> JsonObject:
+        if answer.ok:
+            return answer.body
+        raise error_of(answer, f"{resource.kind} {key}")
+
+    # --- one exchange ----------------------------------------------------------------------------------------------------------
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: JsonObject | None,
+    ) -> Answer:
+        try:
+            async with asyncio.timeout(self._deadline):
+                used = await self._entered()
+                answer = await _send(used, method, path, query, body)
+                if answer.status == UNAUTHORIZED:
+                    answer = await _send(await self._entered(instead_of=used), method, path, query, body)
+                return answer
+        except TimeoutError as error:
+            raise Transient("APITimeout", f"The API server did not answer {method} within {self._deadline:.0f} s.") from error
+        except OSError as error:
+            # aiohttp's connection errors are OSErrors; their text names the address, nothing secret.
+            raise Transient("APIUnreachable", f"The API server cannot be reached: {error}.") from error
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "aiohttp":
+                raise
+            raise Transient("APIUnreachable", f"The API server broke off: {type(error).__name__}.") from error
+
+    async def _entered(self, *, instead_of: Login | None = None) -> Login:
+        """The login in use; a new one when there is none, or when `instead_of` (refused by the server) is still the one."""
+        async with self._entering:
+            if self._current is None or self._current is instead_of:
+                fresh = await self._login()
+                if self._current is not None:
+                    await self._current.client.close()
+                self._current = fresh
+            return self._current
+
+
+def path_of(resource: Resource, version: str, key: ObjectKey, subresource: str = "") -> str:
+    """URL path of an object, or of the collection when the key has no name."""
+    root = f"/apis/{resource.group}/{version}" if resource.group else f"/api/{version}"
+    namespace = f"/namespaces/{quote(key.namespace)}" if key.namespace else ""
+    parts = [part for part in (quote(key.name), subresource) if part]
+    return "/".join([f"{root}{namespace}/{resource.plural}", *parts])
+
+
+async def _send(login: Login, method: str, path: str, query: Query, body: JsonObject | None) -> Answer:
+    headers = {"Accept": "application/json", "Content-Type": MERGE_PATCH if method == "PATCH" else "application/json"}
+    request = await login.client.param_serialize(
+        method, path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
+    )
+    response = await login.client.call_api(*request, _request_timeout=DEADLINE)
+    data = await response.read()
+    return Answer(response.status, _decoded(data), _seconds(response.headers.get("Retry-After")))
+
+
+def _decoded(data: bytes) -> JsonObject:
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def error_of(answer: Answer, what: str) -> ProviderError:
+    """The error for an answer that is neither success nor a meaningful 404."""
+    message = str(answer.body.get("message") or f"HTTP {answer.status}")[:SHOWN]
+    reason = str(answer.body.get("reason") or "")
+    text = f"{what}: {message}"
+    if answer.status == CONFLICT:
+        return Conflict(reason or "Conflict", text)
+    if answer.status in (TIMEOUT, TOO_MANY, UNAUTHORIZED) or answer.status >= SERVER_ERRORS:
+        return Transient(reason or "APIError", text, retry_after=answer.retry_after)
+    if answer.status == FORBIDDEN:
+        return Terminal(Reason.NAMESPACE_TERMINATING if Reason.NAMESPACE_TERMINATING in _causes(answer) else "Forbidden", text)
+    return Terminal("Invalid" if answer.status == UNPROCESSABLE else reason or "BadRequest", text)
+
+
+def _causes(answer: Answer) -> set[str]:
+    """Reasons in the details of a Status; NamespaceTerminating is one of the API server's own."""
+    found = (answer.body.get("details") or {}).get("causes") or []
+    return {str(cause.get("reason")) for cause in found}

@@ -1,0 +1,392 @@
+"""The only place that starts processes. What lives here: running a program to its end, or for as long as its output is wanted.
+
+Every program is an argument list (no shell), gets the environment it is handed and nothing else, runs in a session of its own and is
+killed with everything it started when its deadline passes or the awaiting task is cancelled. Nothing here knows what docker or kind
+are; who owns what, and what an exit code means, is the caller's business.
+
+Long-running children die with this process (launcher.py) and may inherit file descriptors, so that a lock taken for them is held for
+as long as any of their own children lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from provider.adapters.process import strays
+from provider.errors import Transient
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+LOCALE = "C.UTF-8"
+MAX_OUTPUT = 1 << 20
+"""Bytes of standard output kept of a short command; more is an error, because half an answer is worse than none."""
+MAX_TAIL = 64 << 10
+"""Bytes of standard error (and of a long command's output) kept: the end, where the reason is."""
+MAX_LINE = 16 << 10
+CHUNK = 64 << 10
+GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL."""
+LEFTOVER_OUTPUT = 1.0
+"""Seconds to wait for the end of the output once the program has ended: a grandchild may hold the pipe open."""
+
+OnLine = Callable[[str], None]
+MayFinish = Callable[[Sequence[str]], bool]
+"""Given a process's arguments: whether it is let go on when its job is stopped, because stopping it would leave a half-done effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A program that ended by itself."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    output: bytes
+    """Standard output (of a job: its end)."""
+    stderr: str
+    """The end of it."""
+    seconds: float
+
+    @property
+    def stdout(self) -> str:
+        return self.output.decode(errors="replace")
+
+
+class RunError(Transient):
+    """A program could not be run to a good end. `tail` is the end of its output; it may be long and is not for people."""
+
+    def __init__(self, reason: str, message: str, *, argv: Sequence[str], returncode: int | None = None, tail: str = "") -> None:
+        super().__init__(reason, message)
+        self.argv = tuple(redact(word) for word in argv)
+        self.returncode = returncode
+        self.tail = tail
+
+
+class CommandMissing(RunError):
+    """There is no such program on the PATH that was handed in, or it may not be run."""
+
+
+class CommandTimeout(RunError):
+    """The deadline passed; the program and all it started were killed."""
+
+
+class CommandFailed(RunError):
+    """The program ended with an exit code other than 0, or said more than it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to run. `env` is the whole environment but LC_ALL; argv[0] is looked up in its PATH."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    timeout: float
+    """Seconds."""
+    stdin: str = ""
+    max_output: int = MAX_OUTPUT
+    grace: float = GRACE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a long command has on top: it dies with this process, and its own children may outlive it for a moment."""
+
+    on_line: OnLine
+    """Called with every line of standard error as it comes, without its end, cut at 16 KiB."""
+    name: str = ""
+    """Value of CAPKIND_JOB in the environment, by which the remains of a killed manager are found (strays.py)."""
+    pass_fds: tuple[int, ...] = ()
+    may_finish: MayFinish = field(default=lambda _: False)
+    finish_timeout: float = 0.0
+    """Seconds that such processes get after the program ended or was killed; then they are killed too."""
+    on_torn: Callable[[], None] = lambda: None
+    """Called if one of them had to be killed."""
+
+
+async def run_command(command: Command, *, check: bool = True) -> Completed:
+    """Run a short command. Raises CommandMissing, CommandTimeout, and (with `check`) CommandFailed for an exit code other than 0."""
+    out, err = _Head(command.max_output), _Tail(MAX_TAIL)
+    completed = await _execute(command, _locate(command), out, err, None)
+    if out.overflowed:
+        message = f"{_short(command.argv)} said more than {command.max_output} bytes."
+        raise CommandFailed("CommandFailed", message, argv=command.argv, returncode=completed.returncode)
+    return _checked(completed) if check else completed
+
+
+async def run_long_command(command: Command, job: Job) -> Completed:
+    """Run a long command; its exit code is not judged. Of both outputs only the end is kept."""
+    argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
+    return await _execute(command, argv, _Tail(MAX_TAIL), _Lines(job.on_line), job)
+
+
+async def stream_lines(command: Command) -> AsyncGenerator[str, None]:
+    """Lines of standard output for as long as the program runs (`timeout` is not looked at). Closing the iterator kills it.
+
+    Raises CommandFailed when the program ends, whatever its exit code: an endless stream has no good end.
+    """
+    argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
+    err = _Tail(MAX_TAIL)
+    async with _Running.start(argv, command, None) as running:
+        listener = asyncio.create_task(_drain(running.stderr, err))
+        try:
+            while line := await _line(running.stdout):
+                yield line.decode(errors="replace").rstrip("\r\n")
+        finally:
+            listener.cancel()
+    message = f"{_short(command.argv)} ended."
+    raise CommandFailed("CommandFailed", message, argv=command.argv, returncode=running.returncode, tail=err.text())
+
+
+def redact(text: str) -> str:
+    """Without credentials of URLs; nothing secret is ever an argument, but a proxy's address may end up in one."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "***@", text)
+
+
+# --- running -------------------------------------------------------------------------------------------------------------------
+
+
+async def _execute(command: Command, argv: Sequence[str], out: _Sink, err: _Sink, job: Job | None) -> Completed:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with _Running.start(argv, command, job) as running:
+        readers = [asyncio.create_task(_drain(running.stdout, out)), asyncio.create_task(_drain(running.stderr, err))]
+        try:
+            async with asyncio.timeout(command.timeout):
+                returncode = await running.wait()
+            await asyncio.wait(readers, timeout=LEFTOVER_OUTPUT)
+        except TimeoutError:
+            message = f"{_short(command.argv)} did not end within {command.timeout:.0f} s."
+            raise CommandTimeout("CommandTimeout", message, argv=command.argv, tail=err.text()) from None
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+    return Completed(tuple(command.argv), returncode, out.data(), err.text(), loop.time() - started)
+
+
+def _checked(completed: Completed) -> Completed:
+    if completed.returncode == 0:
+        return completed
+    last = completed.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+    message = f"{_short(completed.argv)} failed (exit code {completed.returncode}): {last[0][:500]}"
+    raise CommandFailed(
+        "CommandFailed", redact(message), argv=completed.argv, returncode=completed.returncode, tail=completed.stderr
+    )
+
+
+def _short(argv: Sequence[str]) -> str:
+    """The command for people: program and verb, without its many arguments."""
+    words = [Path(argv[0]).name, *argv[1:3]]
+    return redact(" ".join(word for word in words if not word.startswith("-")))
+
+
+def _locate(command: Command) -> list[str]:
+    program = shutil.which(command.argv[0], path=command.env.get("PATH", os.defpath))
+    if program is None:
+        message = f"{command.argv[0]} is not on PATH (or not executable)."
+        raise CommandMissing("CommandMissing", message, argv=command.argv)
+    return [program, *command.argv[1:]]
+
+
+class _Running:
+    """A started program, its pipes, and its end: leaving the `async with` of `start` kills whatever is left of its session."""
+
+    def __init__(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader, stderr: asyncio.StreamReader) -> None:
+        self._process = process
+        self.stdout, self.stderr = stdout, stderr
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    async def wait(self) -> int:
+        return await self._process.wait()
+
+    @staticmethod
+    @contextlib.asynccontextmanager
+    async def start(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
+        # Pipes of our own instead of asyncio's: then waiting for the process is not waiting for whoever inherited its pipes.
+        with _stdin(command.stdin) as source, _pipe() as (out, out_end), _pipe() as (err, err_end):
+            environment = dict(command.env) | {"LC_ALL": LOCALE} | ({strays.VARIABLE: job.name} if job and job.name else {})
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *argv,
+                    stdin=source,
+                    stdout=out_end,
+                    stderr=err_end,
+                    env=environment,
+                    start_new_session=True,
+                    close_fds=True,
+                    pass_fds=job.pass_fds if job else (),
+                )
+            except OSError as error:
+                message = f"{_short(command.argv)} could not be started: {error.strerror}."
+                raise CommandMissing("CommandMissing", message, argv=command.argv) from error
+            try:
+                out_end.close()
+                err_end.close()
+                async with _reader(out) as stdout, _reader(err) as stderr:
+                    yield _Running(process, stdout, stderr)
+            finally:
+                await _uninterrupted(_end(process, command.grace, job))
+
+
+async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | None) -> None:
+    """Leave nothing of the session behind."""
+    if job is None:
+        if process.returncode is None:
+            await _stop(process, grace)
+        return
+    session = process.pid
+    if process.returncode is None:
+        process.kill()  # first the one that would start more
+        await process.wait()
+    if not await strays.settle(lambda: strays.of_session(session), job.may_finish, job.finish_timeout):
+        job.on_torn()
+
+
+async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:
+    _signal_group(process.pid, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(grace):
+            await process.wait()
+    except TimeoutError:
+        pass
+    _signal_group(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+async def _uninterrupted(cleaning: Coroutine[None, None, None]) -> None:
+    """Finish cleaning up even if the awaiting task is cancelled (again); then let the cancellation through."""
+    task = asyncio.ensure_future(cleaning)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.cancelled():
+                break
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+# --- pipes ---------------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _stdin(text: str) -> Iterator[BinaryIO | int]:
+    """A file instead of a pipe: nothing has to be fed while the program runs."""
+    if not text:
+        yield asyncio.subprocess.DEVNULL
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(text.encode())
+        file.seek(0)
+        yield file
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    read, write = os.pipe()
+    with os.fdopen(read, "rb", 0) as source, os.fdopen(write, "wb", 0) as sink:
+        yield source, sink
+
+
+@contextlib.asynccontextmanager
+async def _reader(source: BinaryIO) -> AsyncIterator[asyncio.StreamReader]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=MAX_LINE)
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
+    try:
+        yield reader
+    finally:
+        transport.close()
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """The next line; b"" at the end. A line too long to be true is passed over."""
+    while True:
+        try:
+            return await reader.readline()
+        except ValueError:
+            continue
+
+
+async def _drain(reader: asyncio.StreamReader, sink: _Sink) -> None:
+    while chunk := await reader.read(CHUNK):
+        sink.feed(chunk)
+    sink.feed(b"")
+
+
+class _Tail:
+    """Keeps the end."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        self._kept += chunk
+        del self._kept[: max(0, len(self._kept) - self._limit)]
+
+    def data(self) -> bytes:
+        return bytes(self._kept)
+
+    def text(self) -> str:
+        return self._kept.decode(errors="replace")
+
+
+class _Head:
+    """Keeps the beginning and says whether there was more."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept = bytearray()
+        self.overflowed = False
+
+    def feed(self, chunk: bytes) -> None:
+        room = self._limit - len(self._kept)
+        self._kept += chunk[:room]
+        self.overflowed = self.overflowed or len(chunk) > room
+
+    def data(self) -> bytes:
+        return bytes(self._kept)
+
+    def text(self) -> str:
+        return self._kept.decode(errors="replace")
+
+
+class _Lines(_Tail):
+    """Keeps the end and tells every line."""
+
+    def __init__(self, on_line: OnLine) -> None:
+        super().__init__(MAX_TAIL)
+        self._on_line = on_line
+        self._open = b""
+
+    def feed(self, chunk: bytes) -> None:
+        super().feed(chunk)
+        *lines, self._open = (self._open + chunk).split(b"\n")
+        if not chunk and self._open:
+            lines, self._open = [self._open], b""
+        self._open = self._open[:MAX_LINE]
+        for line in lines:
+            self._on_line(line[:MAX_LINE].decode(errors="replace").rstrip("\r"))
+
+
+_Sink = _Tail | _Head

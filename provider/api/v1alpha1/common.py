@@ -1,0 +1,227 @@
+"""What KINDCluster and its template share: the settings a cluster is made of. Shapes only.
+
+Everything a single field can promise (pattern, range, length) stands on the field; what several fields promise together stands in
+provider.api.rules as CEL. Field names of kind's own config are kind's (kind pkg/apis/config/v1alpha4/types.go). Models read leniently
+(unknown fields are ignored), so that an older provider survives objects written for a newer one; the API server refuses unknown
+fields where users write them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from provider.api.patterns import (
+    DNS_SEARCH_PATTERN,
+    DURATION_PATTERN,
+    FEATURE_GATE_PATTERN,
+    IMAGE_PATTERN,
+    LABEL_KEY_PATTERN,
+    LABEL_VALUE_PATTERN,
+    PATH_PATTERN,
+    RUNTIME_CONFIG_PATTERN,
+    RUNTIME_CONFIG_VALUE_PATTERN,
+)
+
+
+class Model(BaseModel):
+    """Base: frozen, camelCase outside, snake_case inside, bad values never printed."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", hide_input_in_errors=True
+    )
+
+
+Text = Annotated[str, Field(max_length=65536)]
+LabelKey = Annotated[str, Field(max_length=317, pattern=LABEL_KEY_PATTERN)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
+FeatureGate = Annotated[str, Field(max_length=128, pattern=FEATURE_GATE_PATTERN)]
+RuntimeConfigKey = Annotated[str, Field(max_length=317, pattern=RUNTIME_CONFIG_PATTERN)]
+RuntimeConfigValue = Annotated[str, Field(max_length=63, pattern=RUNTIME_CONFIG_VALUE_PATTERN)]
+SearchDomain = Annotated[str, Field(max_length=253, pattern=DNS_SEARCH_PATTERN)]
+
+
+class Mount(Model):
+    """A path of the host that the node sees."""
+
+    container_path: str = Field(
+        max_length=255, pattern=PATH_PATTERN, description="containerPath is the absolute path inside the node."
+    )
+    host_path: str = Field(
+        max_length=512,
+        pattern=PATH_PATTERN,
+        description="hostPath is the absolute path on the engine's host. It must exist: a missing path is reported, not created.",
+    )
+    read_only: bool | None = Field(None, description="readOnly mounts the path read-only.")
+    selinux_relabel: bool | None = Field(
+        None, description="selinuxRelabel asks the engine to relabel the path for the container."
+    )
+    propagation: Literal["None", "HostToContainer", "Bidirectional"] | None = Field(
+        None,
+        description="propagation of mounts made below the path later: None (kind's default), HostToContainer or Bidirectional.",
+    )
+
+
+class PortMapping(Model):
+    """A port of the host that leads to a port of the node."""
+
+    container_port: int = Field(ge=1, le=65535, description="containerPort is the port inside the node.")
+    host_port: int | None = Field(
+        None,
+        ge=-1,
+        le=65535,
+        description="hostPort on the engine's host; 0 or absent lets kind pick one, -1 lets the engine pick.",
+    )
+    listen_address: str | None = Field(
+        None, max_length=45, description="listenAddress is the host's IP address to listen on; kind's default is all addresses."
+    )
+    protocol: Literal["TCP", "UDP", "SCTP"] | None = Field(None, description="protocol: TCP (kind's default), UDP or SCTP.")
+
+
+class PatchJSON6902(Model):
+    """An RFC 6902 patch of one of the kubeadm config documents."""
+
+    group: str = Field(max_length=253, description='group of the patched document, e.g. "kubeadm.k8s.io".')
+    version: str = Field(max_length=63, description='version of the patched document, e.g. "v1beta3".')
+    kind: str = Field(max_length=63, description='kind of the patched document, e.g. "ClusterConfiguration".')
+    patch: Text = Field(description="patch is the JSON or YAML text of the RFC 6902 operations.")
+
+
+class Node(Model):
+    """One node container."""
+
+    role: Literal["control-plane", "worker"] | None = Field(None, description="role: control-plane (kind's default) or worker.")
+    image: str | None = Field(
+        None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of this node; overrides spec.image."
+    )
+    labels: dict[LabelKey, LabelValue] | None = Field(
+        None, max_length=32, description="labels are Kubernetes labels of the Node, set when it joins."
+    )
+    extra_mounts: list[Mount] | None = Field(
+        None, max_length=32, description="extraMounts are paths of the host that the node sees."
+    )
+    extra_port_mappings: list[PortMapping] | None = Field(
+        None, max_length=32, description="extraPortMappings are ports of the host that lead to the node."
+    )
+    kubeadm_config_patches: list[Text] | None = Field(
+        None, max_length=16, description="kubeadmConfigPatches are merge patches (RFC 7386) of this node's kubeadm config."
+    )
+    kubeadm_config_patches_json6902: list[PatchJSON6902] | None = Field(
+        None,
+        max_length=16,
+        alias="kubeadmConfigPatchesJSON6902",
+        description="kubeadmConfigPatchesJSON6902 are RFC 6902 patches of this node's kubeadm config.",
+    )
+
+
+class Networking(Model):
+    """Network settings of the cluster; kind's own defaults apply to what is absent."""
+
+    ip_family: Literal["ipv4", "ipv6", "dual"] | None = Field(None, description="ipFamily: ipv4 (kind's default), ipv6 or dual.")
+    api_server_port: int | None = Field(
+        None,
+        ge=-1,
+        le=65535,
+        alias="apiServerPort",
+        description="apiServerPort on the host; 0 or absent picks a free one and keeps it, -1 lets the engine pick one at every start.",
+    )
+    api_server_address: str | None = Field(
+        None,
+        max_length=45,
+        alias="apiServerAddress",
+        description="apiServerAddress is the host's IP address the API server listens on; kind's default is the loopback address.",
+    )
+    pod_subnet: str | None = Field(
+        None, max_length=87, description="podSubnet: a CIDR of the family, or one of each separated by a comma for dual."
+    )
+    service_subnet: str | None = Field(
+        None, max_length=87, description="serviceSubnet: a CIDR of the family, or one of each separated by a comma for dual."
+    )
+    disable_default_cni: bool | None = Field(
+        None,
+        alias="disableDefaultCNI",
+        description="disableDefaultCNI leaves the CNI to you; Ready then waits for nodes to be registered, not for them to be Ready.",
+    )
+    kube_proxy_mode: Literal["iptables", "ipvs", "nftables", "none"] | None = Field(
+        None, description="kubeProxyMode: iptables (kind's default), ipvs, nftables or none."
+    )
+    dns_search: list[SearchDomain] | None = Field(
+        None,
+        max_length=32,
+        alias="dnsSearch",
+        description="dnsSearch replaces the nodes' DNS search domains; an empty list removes them, absent inherits the host's.",
+    )
+
+
+class ClusterSettings(Model):
+    """What a cluster is made of, whichever object asks for it. Field names of kind's config are kind's own."""
+
+    image: str | None = Field(
+        None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of all nodes that name none of their own."
+    )
+    worker_replicas: int | None = Field(None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0.")
+    nodes: list[Node] | None = Field(
+        None, min_length=1, max_length=40, description="nodes one by one; excludes controlPlaneReplicas and workerReplicas."
+    )
+    networking: Networking | None = Field(None, description="networking of the cluster.")
+    feature_gates: dict[FeatureGate, bool] | None = Field(
+        None, max_length=64, description="featureGates of all Kubernetes components."
+    )
+    runtime_config: dict[RuntimeConfigKey, RuntimeConfigValue] | None = Field(
+        None, max_length=64, description="runtimeConfig of the API server (its --runtime-config)."
+    )
+    kubeadm_config_patches: list[Text] | None = Field(
+        None, max_length=16, description="kubeadmConfigPatches are merge patches (RFC 7386) of every node's kubeadm config."
+    )
+    kubeadm_config_patches_json6902: list[PatchJSON6902] | None = Field(
+        None,
+        max_length=16,
+        alias="kubeadmConfigPatchesJSON6902",
+        description="kubeadmConfigPatchesJSON6902 are RFC 6902 patches of every node's kubeadm config.",
+    )
+    containerd_config_patches: list[Text] | None = Field(
+        None, max_length=16, description="containerdConfigPatches are TOML merge patches of every node's containerd config."
+    )
+    containerd_config_patches_json6902: list[Text] | None = Field(
+        None,
+        max_length=16,
+        alias="containerdConfigPatchesJSON6902",
+        description="containerdConfigPatchesJSON6902 are RFC 6902 patches of every node's containerd config.",
+    )
+    runtime: Literal["auto", "kind", "local"] | None = Field(
+        None,
+        description=(
+            "runtime: kind (containers), local (control plane as processes, nodes simulated) or auto (kind where a container "
+            "engine answers, else local); absent: the manager's default."
+        ),
+    )
+    deletion_policy: Literal["Delete", "Retain"] | None = Field(
+        None, description="deletionPolicy: Delete (default) removes the cluster with the object, Retain keeps it running."
+    )
+    heal_policy: Literal["Repair", "Recreate", "Report"] | None = Field(
+        None,
+        description=(
+            "healPolicy: Repair (default) starts stopped nodes; Recreate also replaces a cluster that lost a node (its content is "
+            "lost); Report changes nothing."
+        ),
+    )
+    retain_on_failure: bool | None = Field(
+        None,
+        description="retainOnFailure keeps the containers of a failed create for inspection, until the next try or the deletion.",
+    )
+    create_timeout: str | None = Field(
+        None,
+        min_length=2,
+        max_length=16,
+        pattern=DURATION_PATTERN,
+        description='createTimeout of one try, e.g. "10m"; 30s to 2h.',
+    )
+    update_policy: Literal["Refuse", "Report", "Recreate"] | None = Field(
+        None,
+        description=(
+            "updatePolicy says what an edit does that needs other nodes: Refuse (default) refuses it, Report accepts it, changes nothing "
+            "and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
+        ),
+    )

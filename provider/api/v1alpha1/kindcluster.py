@@ -1,0 +1,65 @@
+"""KINDCluster v1alpha1: the whole cluster. Shapes only; see provider.api.v1alpha1.common."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from provider.api.patterns import (
+    LABEL_PATTERN,
+    VERSION_PATTERN,
+)
+from provider.api.v1alpha1.common import ClusterSettings, Model
+from provider.api.v1alpha1.status import KINDClusterStatus
+
+
+class ControlPlaneEndpoint(Model):
+    """Where the cluster's API server answers."""
+
+    host: str = Field(min_length=1, max_length=512, description="host is a DNS name or an IP address.")
+    port: int = Field(ge=1, le=65535, description="port is a TCP port.")
+
+
+class OwnerIdentity(Model):
+    """Ties the object to the containers made for it; written by the provider before anything is made."""
+
+    token: str = Field(
+        pattern=r"^[0-9a-f]{32}$", max_length=32, description="token is random; with namespace and name it makes the mark."
+    )
+    runtime: Literal["kind", "local"] = Field(description="runtime is the one that was chosen for this object.")
+
+
+class KINDClusterSpec(ClusterSettings):
+    """What is wanted of one cluster."""
+
+    cluster_name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=49,
+        pattern=LABEL_PATTERN,
+        description="clusterName is the name of the kind cluster; absent: the object's name. Immutable.",
+    )
+    version: str | None = Field(
+        None,
+        max_length=64,
+        pattern=VERSION_PATTERN,
+        description='version of Kubernetes, e.g. "v1.34.4"; picks the node image kindest/node:<version> where no image is named.',
+    )
+    control_plane_replicas: int | None = Field(
+        None, ge=1, le=9, description="controlPlaneReplicas: short form of nodes; absent: 1."
+    )
+    standalone: bool | None = Field(
+        None, description="standalone provisions without an owner Cluster although Cluster API is installed."
+    )
+    control_plane_endpoint: ControlPlaneEndpoint | None = Field(
+        None, description="controlPlaneEndpoint is written by the provider, once. Leave it out."
+    )
+    identity: OwnerIdentity | None = Field(None, description="identity is written by the provider, once. Leave it out.")
+
+
+class KINDCluster(Model):
+    """KINDCluster is a whole kind cluster, control plane included, on the container engine beside the manager."""
+
+    spec: KINDClusterSpec | None = Field(None, description="spec is what is wanted.")
+    status: KINDClusterStatus | None = Field(None, description="status is what is there; written by the provider.")

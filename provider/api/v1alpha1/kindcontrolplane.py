@@ -1,0 +1,63 @@
+"""KINDControlPlane v1alpha1: what a topology says about the control plane, and what became of it. Shapes only."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from provider.api.patterns import VERSION_PATTERN
+from provider.api.v1alpha1.common import Model
+from provider.api.v1alpha1.status import Condition, VersionStatus
+
+# --- control plane -----------------------------------------------------------------------------------------------------------------
+
+
+class KINDControlPlaneSpec(Model):
+    """What a topology says about the control plane."""
+
+    version: str = Field(
+        max_length=64, pattern=VERSION_PATTERN, description='version of Kubernetes, e.g. "v1.34.4"; set by the topology.'
+    )
+    replicas: int | None = Field(None, ge=1, le=9, description="replicas: number of control-plane nodes; absent: 1.")
+
+
+class ControlPlaneInitialization(Model):
+    """One-way marks of the Cluster API contract."""
+
+    control_plane_initialized: bool | None = Field(None, description="controlPlaneInitialized: the API server has answered.")
+
+
+class KINDControlPlaneStatus(Model):
+    """What is known of the control plane, mirrored from the KINDCluster of the same Cluster."""
+
+    ready: bool | None = Field(None, description="ready: the cluster is usable now (v1beta1 contract).")
+    initialized: bool | None = Field(None, description="initialized: the API server has answered (v1beta1 contract).")
+    initialization: ControlPlaneInitialization | None = Field(
+        None, description="initialization: one-way marks of the Cluster API contract (v1beta2)."
+    )
+    conditions: list[Condition] | None = Field(
+        None,
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        description="conditions of the KINDCluster that a control plane has as well, and Paused.",
+    )
+    version: str | None = Field(None, max_length=64, description="version that the API server reports.")
+    versions: list[VersionStatus] | None = Field(None, max_length=16, description="versions of Kubernetes in use, oldest first.")
+    replicas: int | None = Field(None, ge=0, description="replicas: control-plane nodes that exist.")
+    ready_replicas: int | None = Field(None, ge=0, description="readyReplicas: control-plane nodes that are Ready.")
+    available_replicas: int | None = Field(None, ge=0, description="availableReplicas: control-plane nodes that are Ready.")
+    up_to_date_replicas: int | None = Field(
+        None, ge=0, description="upToDateReplicas: control-plane nodes that are as the spec wants them."
+    )
+    selector: str | None = Field(
+        None, max_length=512, description="selector of the scale subresource; no object of the management cluster matches it."
+    )
+    observed_generation: int | None = Field(
+        None, ge=0, description="observedGeneration is the generation of the spec that this status speaks about."
+    )
+
+
+class KINDControlPlane(Model):
+    """KINDControlPlane is the control plane of a Cluster with a topology: it says which version, the KINDCluster runs it."""
+
+    spec: KINDControlPlaneSpec = Field(description="spec is what is wanted.")
+    status: KINDControlPlaneStatus | None = Field(None, description="status is what is there; written by the provider.")

@@ -1,0 +1,145 @@
+"""Status of a KINDCluster v1alpha1: what the manager writes for people and for Cluster API. Shapes only, as in provider.api.v1alpha1."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from provider.api.patterns import CONDITION_TYPE_PATTERN, REASON_PATTERN
+from provider.api.v1alpha1.common import Model
+
+DATE_TIME: dict[str, JsonValue] = {"format": "date-time"}
+
+
+class Condition(Model):
+    """A metav1.Condition."""
+
+    type: str = Field(max_length=316, pattern=CONDITION_TYPE_PATTERN, description="type of the condition, in CamelCase.")
+    status: Literal["True", "False", "Unknown"] = Field(description="status: True, False or Unknown.")
+    reason: str = Field(
+        min_length=1,
+        max_length=1024,
+        pattern=REASON_PATTERN,
+        description="reason of the last transition, in CamelCase; for programs.",
+    )
+    message: str = Field(
+        max_length=32768, description="message for people: what is wrong and what to do; empty when all is well."
+    )
+    observed_generation: int | None = Field(
+        None, ge=0, description="observedGeneration is the generation of the spec that the condition speaks about."
+    )
+    last_transition_time: str = Field(
+        json_schema_extra=DATE_TIME, description="lastTransitionTime is when the status last changed from one value to another."
+    )
+
+
+class HistoryEntry(Model):
+    """Something that happened."""
+
+    time: str = Field(json_schema_extra=DATE_TIME, description="time of the newest of them.")
+    phase: str = Field(max_length=63, description="phase that the object was in.")
+    reason: str = Field(max_length=1024, description="reason in CamelCase, as in conditions and Events.")
+    message: str | None = Field(None, max_length=1024, description="message for people.")
+    count: int = Field(ge=1, description="count of the same thing in a row.")
+
+
+class NodeStatus(Model):
+    """One node, as the runtime and the cluster see it."""
+
+    name: str = Field(max_length=253, description="name of the node and of its container.")
+    role: str = Field(max_length=63, description="role: control-plane, worker or external-load-balancer.")
+    state: str = Field(max_length=63, description="state of the container: Running, Stopped, Paused, Created or Restarting.")
+    ready: bool | None = Field(None, description="ready is the Ready condition of the Kubernetes Node.")
+    id: str | None = Field(None, max_length=128, description="id of the container.")
+    image: str | None = Field(None, max_length=512, description="image that the container was made from.")
+    version: str | None = Field(None, max_length=64, description="version of the node's kubelet.")
+
+
+class Endpoints(Model):
+    """URLs of the API server."""
+
+    host: str | None = Field(None, max_length=600, description="host is the URL from the engine's host.")
+    internal: str | None = Field(None, max_length=600, description="internal is the URL from the engine's kind network.")
+
+
+class Initialization(Model):
+    """One-way marks of the Cluster API contract."""
+
+    provisioned: bool | None = Field(
+        None, description="provisioned: the endpoint and the kubeconfig are published and have answered."
+    )
+    control_plane_initialized: bool | None = Field(None, description="controlPlaneInitialized: the API server has answered.")
+
+
+class CreateStep(Model):
+    """One step of creating."""
+
+    name: str = Field(max_length=256, description='name of the step, as kind words it, e.g. "Starting control-plane".')
+    state: str = Field(max_length=63, description="state: Started, Succeeded or Failed.")
+    seconds: int | None = Field(None, ge=0, description="seconds it took.")
+
+
+class LastCreate(Model):
+    """The newest create and how far it got."""
+
+    attempts: int | None = Field(None, ge=0, description="attempts made for this generation of the spec.")
+    started_at: str | None = Field(None, json_schema_extra=DATE_TIME, description="startedAt is the start of the newest attempt.")
+    finished_at: str | None = Field(None, json_schema_extra=DATE_TIME, description="finishedAt is set only by success.")
+    next_attempt_at: str | None = Field(
+        None, json_schema_extra=DATE_TIME, description="nextAttemptAt is when a failed create is tried again."
+    )
+    seconds: int | None = Field(None, ge=0, description="seconds the newest successful attempt took.")
+    generation: int | None = Field(None, ge=0, description="generation of the spec that is being created.")
+    config_hash: str | None = Field(None, max_length=128, description="configHash of the kind config that was used.")
+    steps: list[CreateStep] | None = Field(None, max_length=32, description="steps of the newest attempt.")
+
+
+class VersionStatus(Model):
+    """A Kubernetes version in use."""
+
+    version: str = Field(max_length=64, description='version, e.g. "v1.34.4".')
+
+
+class KINDClusterStatus(Model):
+    """What is there. A cache: it is rebuilt from observation when it is lost."""
+
+    ready: bool | None = Field(None, description="ready: the cluster is usable now (the Ready condition).")
+    initialized: bool | None = Field(None, description="initialized: the control plane has answered (v1beta1 contract).")
+    initialization: Initialization | None = Field(
+        None, description="initialization: one-way marks of the Cluster API contract (v1beta2)."
+    )
+    phase: Literal["Pending", "Queued", "Creating", "Ready", "Degraded", "Repairing", "Deleting", "Failed"] | None = Field(
+        None, description="phase is one word for people; programs read the conditions."
+    )
+    conditions: list[Condition] | None = Field(
+        None,
+        max_length=32,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        description="conditions: what is true now, and where it is not, why and what to do.",
+    )
+    history: list[HistoryEntry] | None = Field(None, max_length=32, description="history: what happened, newest last.")
+    nodes: list[NodeStatus] | None = Field(None, max_length=64, description="nodes as the runtime and the cluster see them.")
+    nodes_ready: str | None = Field(None, max_length=16, description='nodesReady: ready and expected nodes, e.g. "3/3".')
+    endpoints: Endpoints | None = Field(None, description="endpoints: URLs of the API server.")
+    cluster_name: str | None = Field(None, max_length=63, description="clusterName is the name of the kind cluster.")
+    runtime: str | None = Field(None, max_length=63, description="runtime that runs the cluster: kind or local.")
+    resolved_image: str | None = Field(
+        None, max_length=512, description="resolvedImage is the node image that the first control-plane node was made from."
+    )
+    version: str | None = Field(None, max_length=64, description="version the API server reports.")
+    versions: list[VersionStatus] | None = Field(
+        None, max_length=16, description="versions of Kubernetes in use, oldest first (Cluster API control-plane contract)."
+    )
+    failure_reason: str | None = Field(
+        None,
+        max_length=256,
+        description="failureReason in CamelCase, while nothing more is tried for this generation of the spec.",
+    )
+    failure_message: str | None = Field(
+        None, max_length=32768, description="failureMessage for people: what failed and what to do."
+    )
+    last_create: LastCreate | None = Field(None, description="lastCreate: the newest create and how far it got.")
+    observed_generation: int | None = Field(
+        None, ge=0, description="observedGeneration is the generation of the spec that this status speaks about."
+    )

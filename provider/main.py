@@ -1,0 +1,133 @@
+"""The composition root: settings become adapters, adapters become a running manager, a signal becomes an orderly end.
+
+The one place that knows every adapter. No decision about any cluster is made here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from provider import __version__
+from provider.controller import leaderelection
+from provider.controller.leaderelection import Elector
+from provider.errors import ProviderError, Transient
+from provider.manager import Manager, Parts
+from provider.observability import logs
+from provider.ports.runtime import Runtime
+from provider.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LAST_RESORT = 9.5
+"""Seconds after a signal when the process ends whatever still runs: a thread that hangs would keep it for ever."""
+
+
+def run(settings: Settings) -> int:
+    """Run a manager in this process until it ends; returns the exit code."""
+    logs.set_up(settings.log_format, settings.log_level)
+    os.umask(0o077)
+    try:
+        prepare(settings.state_dir)
+        with leaderelection.only_process(settings.state_dir):
+            return asyncio.run(_run(settings))
+    except ProviderError as error:
+        log.error("Cannot start", extra={"reason": error.reason, "error": error.message})  # noqa: TRY400 - no traceback for people
+        return 1
+
+
+def prepare(state_dir: Path) -> None:
+    """Make the private folder. Raises Transient when it cannot be had."""
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state_dir.chmod(0o700)
+    except OSError as error:
+        message = f"Cannot use {state_dir}: {error.strerror}. Give --state-dir a folder of this user's own."
+        raise Transient("StateDirUnusable", message) from error
+
+
+async def _run(settings: Settings) -> int:
+    log.info("Starting manager", extra={"version": __version__, "pid": os.getpid(), "stateDir": str(settings.state_dir)})
+    async with connect(settings) as parts:
+        manager = Manager(settings, parts)
+        _obey_signals(manager)
+        return await manager.run()
+
+
+def _obey_signals(manager: Manager) -> None:
+    """The first SIGTERM or SIGINT ends in order, the second or nine seconds at once (children die with this process)."""
+
+    def obey(number: signal.Signals) -> None:
+        if manager.ending:
+            os._exit(128 + number)
+        log.info("Received signal", extra={"signal": number.name})
+        last_resort = threading.Timer(LAST_RESORT, os._exit, [128 + number])
+        last_resort.daemon = True
+        last_resort.start()
+        manager.end(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, obey, number)
+
+
+@contextlib.asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[Parts]:
+    """The real adapters. Raises Terminal when the management cluster's credentials cannot be used."""
+    from provider.adapters.clock import SystemClock
+    from provider.adapters.kube.client import KubeClient
+    from provider.adapters.kube.login import Login, login, pod_namespace
+    from provider.adapters.kube.recorder import EventRecorder
+    from provider.adapters.kube.workload import WorkloadProbe
+    from provider.controller.watch import Watch
+
+    scratch = settings.state_dir / "scratch" / "login"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700, parents=True)
+
+    async def enter() -> Login:
+        return await login(settings.kubeconfig, settings.context, scratch)
+
+    clock, workload, kube = SystemClock(), WorkloadProbe(), KubeClient(enter)
+    identity = leaderelection.stable_identity(settings.state_dir)
+    namespace = settings.leader_elect_namespace or pod_namespace() or "default"
+    try:
+        await kube.connect()
+        yield Parts(
+            kube=kube,
+            workload=workload,
+            recorder=EventRecorder(kube, clock, identity),
+            runtimes=make_runtimes(settings),
+            clock=clock,
+            make_watch=lambda add, gave_up, restarted: Watch(enter, add, gave_up, restarted),
+            elector=Elector(kube, clock, namespace, identity) if settings.leader_elect else None,
+        )
+    finally:
+        await workload.close()
+        await kube.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_runtimes(settings: Settings) -> dict[str, Runtime]:
+    from provider.adapters.kind.runtime import KindOptions, KindRuntime
+    from provider.adapters.local.runtime import LocalRuntime
+
+    tools = os.pathsep.join([str(settings.tools_dir), str(settings.tools_dir / "bin"), settings.environment.get("PATH", "")])
+    kind = KindRuntime(
+        KindOptions(
+            state_dir=settings.state_dir,
+            environment=settings.environment,
+            engine=settings.engine,
+            kind_binary=settings.kind_binary,
+            host_visible=settings.host_visible,
+            log_dir=settings.state_dir / "logs",
+        )
+    )
+    local = LocalRuntime(settings.state_dir / "local", lambda tool: shutil.which(tool, path=tools))
+    return {kind.name: kind, local.name: local}

@@ -1,0 +1,209 @@
+"""What runs clusters, as a Protocol, and the plain values that cross it: identity, request, observation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from provider.api.kind import NodeRole
+from provider.ports.tasks import Progress
+
+
+class Presence(StrEnum):
+    """Whether something exists. UNKNOWN means nobody could tell: it neither creates, deletes nor flips Ready."""
+
+    PRESENT = "Present"
+    ABSENT = "Absent"
+    UNKNOWN = "Unknown"
+
+
+class Ownership(StrEnum):
+    """Whose the containers (or processes) under a cluster name are."""
+
+    NONE = "None"
+    """Nothing is there, or nobody could tell."""
+    OURS = "Ours"
+    """Every one of them carries the kind cluster label and our marker."""
+    FOREIGN = "Foreign"
+    """At least one of them does not carry our marker. Nothing under this name may be touched."""
+
+
+class NodeRunState(StrEnum):
+    """State of one node's container (or, for a simulated node, of what stands in for it)."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+    PAUSED = "Paused"
+    CREATED = "Created"
+    """Made but never started: the trace of an interrupted create."""
+    RESTARTING = "Restarting"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a runtime cluster belongs to. `marker` is what ownership is checked by; `holder` is for people."""
+
+    cluster_name: str
+    marker: str
+    """sha256(namespace/name/token), shortened: 32 hexadecimal digits (reconcile.identity)."""
+    holder: str
+    """namespace/name of the KINDCluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an API server answers. `host` is a DNS name or an IP address without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"https://{self}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeObservation:
+    """One node as the runtime sees it (not as Kubernetes does)."""
+
+    name: str
+    role: NodeRole
+    id: str
+    """Container id, or for the local runtime a stable id of the node."""
+    state: NodeRunState
+    image: str = ""
+    addresses: tuple[str, ...] = ()
+    started_at: str = ""
+    """RFC 3339, as the engine reports it; empty when it never started. Changes on every restart."""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeObservation:
+    """What a runtime found under a cluster name. `detail` says why for UNKNOWN and FOREIGN, in a person's words."""
+
+    presence: Presence
+    ownership: Ownership = Ownership.NONE
+    nodes: tuple[NodeObservation, ...] = ()
+    endpoint: Endpoint | None = None
+    """Where the API server answers from the host; None while it has no address (stopped, half made)."""
+    internal_endpoint: Endpoint | None = None
+    """Where it answers from the runtime's own network."""
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeHealth:
+    """Whether a runtime can work at all. `available` is None when it did not answer (deadline, socket gone)."""
+
+    available: bool | None
+    reason: str = ""
+    detail: str = ""
+    """For people, empty when available: what is missing and how to get it."""
+    description: str = ""
+    """E.g. "kind v0.30.0 on docker 20.10.24 (cgroup v1)"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRequest:
+    """Everything a runtime needs to make a cluster. Rendered by provider.reconcile.kind_config from a KINDClusterSpec."""
+
+    config: Mapping[str, Any]
+    """A complete kind v1alpha4 `Cluster` document: name set, nodes listed one by one. Without our ownership marker."""
+    image: str | None
+    """Node image for all nodes that name none of their own; None = the runtime's default."""
+    version: str | None
+    """Kubernetes version asked for, "v1.34.4"; None = the runtime's default."""
+    timeout: float
+    """Seconds the whole create may take."""
+    retain_on_failure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing a preflight found: field path, value and cure are in `message`."""
+
+    reason: str
+    message: str
+    terminal: bool
+    """True when only a changed spec can help."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeEvent:
+    """Something may have changed. `cluster_name` None means: look at everything again (stream was interrupted)."""
+
+    cluster_name: str | None
+
+
+class Runtime(Protocol):
+    """Something that can run a whole Kubernetes cluster. Implementations: adapters.kind, adapters.local.
+
+    Ownership is checked inside each of the changing methods, by marker, immediately before the effect; a cluster of the same
+    name without the marker raises NotOurs and is left alone. A per-name lock on the host serialises create, delete and start;
+    a lock held by somebody else raises Transient(reason="NameLocked").
+    """
+
+    @property
+    def name(self) -> str:
+        """Value of spec.runtime that selects it: "kind" or "local"."""
+        ...
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nodes are simulated: pods are marked Running and run nothing."""
+        ...
+
+    async def health(self) -> RuntimeHealth: ...
+
+    async def observe(self, identity: Identity) -> RuntimeObservation: ...
+
+    async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
+        """What can be told before minutes are lost: missing host paths, ports in use, an unusable image name."""
+        ...
+
+    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
+        """Bring what a create needs onto the host (node images), and touch no cluster: done before a running one is replaced.
+
+        Raises Transient or Terminal when it cannot be had.
+        """
+        ...
+
+    async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
+        """Make the cluster; return when its control plane is initialised and all nodes have joined.
+
+        Cancelling the task kills everything it started on this host (process group); what the engine already made stays,
+        and the next observation shows it. Raises Transient, Terminal or NotOurs.
+        """
+        ...
+
+    async def delete(self, identity: Identity, progress: Progress) -> None:
+        """Remove all that carries our marker, by id. Returns when nothing is left; absent is success. Raises NotOurs."""
+        ...
+
+    async def start(self, identity: Identity, progress: Progress) -> None:
+        """Start stopped nodes and resume paused ones, load balancer and control planes first. Raises Transient, NotOurs."""
+        ...
+
+    async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:
+        """Cluster-admin kubeconfig as the runtime hands it out: *untrusted text* (see adapters.kube.kubeconfig).
+
+        Raises Transient when the control plane is not running yet.
+        """
+        ...
+
+    def events(self) -> AsyncIterator[RuntimeEvent]:
+        """Endless stream; survives outages of the engine and yields RuntimeEvent(None) when one begins and when it is over."""
+        ...
+
+    async def collect_logs(self, identity: Identity, directory: Path) -> None:
+        """Best effort: write what helps to understand a failure below `directory` (0700)."""
+        ...

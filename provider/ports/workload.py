@@ -1,0 +1,35 @@
+"""A made cluster's own Kubernetes API, as a Protocol: one look at it, reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+# --- the cluster's own Kubernetes API ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadNode:
+    name: str
+    ready: bool
+    version: str = ""
+    message: str = ""
+    """Why it is not ready, from its Ready condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadObservation:
+    """What the made cluster's API server says. `reachable` None = asked nothing or nobody could tell."""
+
+    reachable: bool | None
+    detail: str = ""
+    version: str = ""
+    nodes: tuple[WorkloadNode, ...] = ()
+    default_service_account: bool = False
+    """Pods can be created: the `default` ServiceAccount of namespace `default` exists."""
+
+
+class Workload(Protocol):
+    async def observe(self, kubeconfig: str) -> WorkloadObservation:
+        """GET /readyz, /version, nodes and the default ServiceAccount, with short deadlines. Never raises for a dead API."""
+        ...

@@ -1,0 +1,120 @@
+"""What a cluster was made from, what is wanted now, and the difference. Pure.
+
+The record is an annotation, so that `clusterctl move` and backups keep it (status is dropped by both). It is made of the spec's own fields
+and never of what is rendered from them: another default of the manager, or a later version of it, must not make a running cluster look
+outdated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from provider.api import names
+from provider.api.kind import NodeRole
+from provider.api.meta import JsonObject
+from provider.api.rules.cluster import NODE_AFFECTING
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+
+SHOWN = 64
+"""Characters up to which a value is kept as it is; of a longer one, the record has a fingerprint."""
+SETTLED = frozenset({"runtime", "networking.apiServerPort", "networking.apiServerAddress", "networking.ipFamily"})
+"""What even a replaced cluster keeps: where it runs, and the endpoint that was published."""
+COUNTS: Mapping[str, NodeRole] = {"controlPlaneReplicas": NodeRole.CONTROL_PLANE, "workerReplicas": NodeRole.WORKER}
+"""Always in a record, however the spec says them: which nodes a cluster must have is read from them."""
+
+
+class UpdatePolicy(StrEnum):
+    """spec.updatePolicy."""
+
+    REFUSE = "Refuse"
+    REPORT = "Report"
+    RECREATE = "Recreate"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field that differs from what the cluster was made from; empty text: absent."""
+
+    field: str
+    made: str
+    wanted: str
+
+    @property
+    def possible(self) -> bool:
+        """Whether replacing the cluster would bring it."""
+        return self.field not in SETTLED
+
+    def __str__(self) -> str:
+        if any(value.startswith("#") for value in (self.made, self.wanted)):
+            return self.field
+        return f"{self.field} ({self.made or 'none'} → {self.wanted or 'none'})"
+
+
+def wanted(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str]:
+    """What a cluster made now would be made from: field → value or fingerprint.
+
+    `config`: kind's document rendered from the spec, for the number of nodes and for networking with what the Cluster supplies.
+    """
+    fields = spec.model_dump(by_alias=True, exclude_none=True, include=_ATTRIBUTES)
+    fields.pop("networking", None)
+    if all(set(node) <= {"role"} for node in fields.get("nodes", ())):
+        fields.pop("nodes", None)
+    fields["runtime"] = _runtime(spec)
+    fields |= {field: sum(1 for node in config["nodes"] if node["role"] == role) for field, role in COUNTS.items()}
+    fields |= {f"networking.{name}": value for name, value in (config.get("networking") or {}).items()}
+    return {field: _text(value) for field, value in sorted(fields.items())}
+
+
+def made_nodes(made: Mapping[str, str]) -> list[dict[str, str]]:
+    """The nodes of the cluster of a record, as kind's document lists them; their names depend on the roles alone."""
+    return [{"role": str(role)} for field, role in COUNTS.items() for _ in range(int(made[field]))]
+
+
+def recorded(obj: JsonObject) -> dict[str, str] | None:
+    """The record of an object; None without one, or with one that cannot be read (then what runs counts as what is wanted)."""
+    text = (obj["metadata"].get("annotations") or {}).get(names.MADE_FROM_ANNOTATION)
+    if text is None:
+        return None
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
+        return None
+    return record if all(record.get(field, "").isdecimal() for field in COUNTS) else None
+
+
+def as_annotation(made_from: Mapping[str, str]) -> str:
+    return json.dumps(made_from, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def changes(made: Mapping[str, str], now: Mapping[str, str]) -> tuple[Change, ...]:
+    fields = sorted(made.keys() | now.keys())
+    return tuple(
+        Change(field, made.get(field, ""), now.get(field, "")) for field in fields if made.get(field, "") != now.get(field, "")
+    )
+
+
+def listed(found: tuple[Change, ...]) -> str:
+    return ", ".join(map(str, found))
+
+
+def _runtime(spec: KINDClusterSpec) -> str:
+    """Chosen once and kept in spec.identity: only naming another one is a change."""
+    chosen = spec.identity.runtime if spec.identity else ""
+    return chosen if spec.runtime in (None, "auto") else str(spec.runtime)
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
+    if len(text) <= SHOWN and not text.startswith(("{", "[", "#")):
+        return text
+    return f"#{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+_ATTRIBUTES = {name for name, field in KINDClusterSpec.model_fields.items() if (field.alias or name) in NODE_AFFECTING}

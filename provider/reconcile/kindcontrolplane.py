@@ -1,0 +1,137 @@
+"""reconcile(key) for a KINDControlPlane: a mirror. The KINDCluster of the same Cluster does everything; this says what became of it.
+
+Cluster API clones a control plane of its own for every Cluster with a topology and sets the version there (contract "ControlPlane").
+Nothing is made for it, so it needs no finalizer, and deleting it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from provider.api import contract, meta, names
+from provider.api.conditions import ConditionType, Reason
+from provider.api.meta import Finding, JsonObject, ObjectKey, Truth
+from provider.errors import Conflict
+from provider.ports.clock import Clock
+from provider.ports.kube import Kube
+from provider.reconcile.capi import not_for_us, owner_reference, pause_reason, referred
+from provider.reconcile.options import ReconcileOptions
+from provider.reconcile.status import difference
+
+MIRRORED = (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.UP_TO_DATE)
+"""Conditions of the KINDCluster that are a control plane's as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """What one pass has read."""
+
+    obj: JsonObject
+    cluster: JsonObject | None
+    """The owner Cluster, once Cluster API has taken ownership."""
+    named: ObjectKey | None
+    """The KINDCluster that the Cluster names as its infrastructure."""
+    kindcluster: JsonObject | None
+    """The same, if it exists."""
+
+
+class ControlPlaneReconciler:
+    """One per manager. Never writes anything but the status of KINDControlPlanes."""
+
+    def __init__(self, kube: Kube, clock: Clock, options: ReconcileOptions, look_at: Callable[[ObjectKey], None]) -> None:
+        """`look_at`: brings a KINDCluster back, which has to notice a changed version."""
+        self._kube, self._clock, self._options, self._look_at = kube, clock, options, look_at
+        self._mirrors: dict[ObjectKey, ObjectKey] = {}
+
+    def mirrors(self, kindcluster: ObjectKey) -> list[ObjectKey]:
+        """KINDControlPlanes that were last seen to mirror this KINDCluster."""
+        return [key for key, mirrored in self._mirrors.items() if mirrored == kindcluster]
+
+    async def reconcile(self, key: ObjectKey) -> None:
+        """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
+        obj = await self._kube.get(names.KINDCONTROLPLANES, key)
+        if obj is None:
+            self._mirrors.pop(key, None)
+            return
+        if not_for_us(obj, self._options):
+            return
+        read = await self._read(obj)
+        if read.named is not None:
+            self._mirrors[key] = read.named
+            if obj["metadata"]["generation"] != (obj.get("status") or {}).get("observedGeneration"):
+                self._look_at(read.named)
+        await self._write(key, obj, mirror(read, self._clock))
+
+    async def _read(self, obj: JsonObject) -> Mirrored:
+        reference = owner_reference(obj)
+        if reference is None:
+            return Mirrored(obj, None, None, None)
+        cluster = await self._kube.get(contract.CLUSTERS, ObjectKey(obj["metadata"]["namespace"], reference["name"]))
+        if cluster is None or cluster["metadata"]["uid"] != reference.get("uid"):
+            return Mirrored(obj, None, None, None)
+        named = referred(cluster, "infrastructureRef", names.KINDCLUSTERS)
+        return Mirrored(obj, cluster, named, None if named is None else await self._kube.get(names.KINDCLUSTERS, named))
+
+    async def _write(self, key: ObjectKey, obj: JsonObject, status: JsonObject) -> None:
+        patch = difference(obj.get("status") or {}, status)
+        if not patch:
+            return
+        version = obj["metadata"]["resourceVersion"]
+        if await self._kube.patch(names.KINDCONTROLPLANES, key, {"status": patch}, subresource="status", version=version) is None:
+            raise Conflict("ObjectGone", f"KINDControlPlane {key} was deleted meanwhile.")
+
+
+# --- what the status should say, pure ----------------------------------------------------------------------------------------------
+
+
+def mirror(read: Mirrored, clock: Clock) -> JsonObject:
+    """The whole desired status. While paused, only the condition Paused changes."""
+    metadata = read.obj["metadata"]
+    old: JsonObject = read.obj.get("status") or {}
+    reason = pause_reason(names.CONTROL_PLANE_KIND, read.obj, read.cluster)
+    found = [Finding(ConditionType.PAUSED, Truth.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason)]
+    if not reason:
+        found += _conditions(read)
+    merged = meta.merge_conditions(old.get("conditions") or [], found, generation=metadata["generation"], now=clock.now())
+    if reason:
+        return {**old, "conditions": merged}
+    status = {**old, **_numbers(read), "conditions": merged, "observedGeneration": metadata["generation"]}
+    status["ready"] = meta.is_condition_true(merged, ConditionType.READY)
+    status["selector"] = f"{contract.CLUSTER_NAME_LABEL}={(metadata.get('labels') or {}).get(contract.CLUSTER_NAME_LABEL, '')}"
+    if old.get("initialized") or _said(read).get("initialized"):
+        status |= {"initialized": True, "initialization": {"controlPlaneInitialized": True}}
+    return status
+
+
+def _said(read: Mirrored) -> JsonObject:
+    status: JsonObject = (read.kindcluster or {}).get("status") or {}
+    return status
+
+
+def _conditions(read: Mirrored) -> list[Finding]:
+    if read.kindcluster is None:
+        return [Finding(kind, Truth.FALSE, *_why_nothing(read)) for kind in (ConditionType.READY, ConditionType.AVAILABLE)]
+    said = _said(read).get("conditions") or []
+    present = [entry for kind in MIRRORED if (entry := meta.find_condition(said, kind)) is not None]
+    return [
+        Finding(ConditionType(entry["type"]), Truth(entry["status"]), entry["reason"], entry.get("message", ""))
+        for entry in present
+    ]
+
+
+def _why_nothing(read: Mirrored) -> tuple[Reason, str]:
+    if read.cluster is None:
+        return Reason.WAITING_FOR_OWNER, "No Cluster owns this object yet."
+    return Reason.NOT_CREATED, "The Cluster's spec.infrastructureRef names no KINDCluster that exists."
+
+
+def _numbers(read: Mirrored) -> JsonObject:
+    """Versions and replicas. What was never observed is absent, so that Cluster API sees a control plane that is being made."""
+    said = _said(read)
+    numbers: JsonObject = {key: said[key] for key in ("version", "versions") if key in said}
+    nodes = [node for node in said.get("nodes") or [] if node["role"] == "control-plane"]
+    ready = sum(1 for node in nodes if node.get("ready"))
+    entry = meta.find_condition(said.get("conditions") or [], ConditionType.UP_TO_DATE)
+    current = len(nodes) if entry is None or entry["status"] == Truth.TRUE else 0
+    return numbers | {"replicas": len(nodes), "readyReplicas": ready, "availableReplicas": ready, "upToDateReplicas": current}

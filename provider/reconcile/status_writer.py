@@ -1,0 +1,64 @@
+"""Writing what a pass found: one guarded status patch, nothing when it equals what is there, then an Event for a transition."""
+
+from __future__ import annotations
+
+from provider.api import meta, names
+from provider.api.conditions import ConditionType, Reason
+from provider.api.meta import JsonObject
+from provider.errors import Conflict
+from provider.ports.kube import EventNote, Kube, Recorder
+from provider.reconcile import status
+from provider.reconcile.scope import Scope
+
+WARNINGS = frozenset(
+    {
+        Reason.CREATE_RETRYING,
+        Reason.CREATE_FAILED,
+        Reason.API_UNREACHABLE,
+        Reason.CONTAINERS_STOPPED,
+        Reason.CONTAINERS_MISSING,
+        Reason.REPAIR_NEEDED,
+        Reason.ENGINE_UNREACHABLE,
+        Reason.NAME_CONFLICT,
+        Reason.SECRET_CONFLICT,
+        Reason.KUBECONFIG_REFUSED,
+        Reason.INVALID_SPEC,
+        Reason.INVALID_OWNER,
+        Reason.DELETE_BLOCKED,
+        Reason.OWNER_GONE,
+        Reason.UPDATE_NEEDED,
+        Reason.UPDATE_IMPOSSIBLE,
+        Reason.CONTROL_PLANE_CONFLICT,
+        Reason.NETWORK_CONFLICT,
+    }
+)
+
+
+async def write_status(scope: Scope, new: JsonObject, kube: Kube, recorder: Recorder) -> None:
+    """Raises Conflict when the object changed since it was read; then nothing of this pass's intent may be carried out."""
+    old = scope.status
+    patch = status.difference(old, new)
+    if not patch:
+        return
+    version = scope.meta["resourceVersion"]
+    written = await kube.patch(names.KINDCLUSTERS, scope.key, {"status": patch}, subresource="status", version=version)
+    if written is None:
+        raise Conflict("ObjectGone", f"KINDCluster {scope.key} was deleted meanwhile.")
+    scope.obj = written
+    for note in transitions(old, new):
+        await recorder.record(written, note)
+
+
+def transitions(old: JsonObject, new: JsonObject) -> list[EventNote]:
+    """Events worth a person's time: the reason of Ready changed, the engine came or went, the cluster became outdated or up to date."""
+    notes = []
+    for kind in (ConditionType.READY, ConditionType.ENGINE_REACHABLE, ConditionType.UP_TO_DATE):
+        before = meta.find_condition(old.get("conditions") or [], kind)
+        after = meta.find_condition(new.get("conditions") or [], kind)
+        if after is None or (before is not None and before["reason"] == after["reason"] and before["status"] == after["status"]):
+            continue
+        if kind is not ConditionType.READY and before is None and after["status"] == "True":
+            continue
+        severity = "Warning" if after["reason"] in WARNINGS else "Normal"
+        notes.append(EventNote(severity, after["reason"], after.get("message") or f"{kind} is {after['status']}."))
+    return notes

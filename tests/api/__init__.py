@@ -1,1 +1,0 @@
-"""Tier `api`: against a real etcd and kube-apiserver, as local processes."""

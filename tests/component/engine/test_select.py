@@ -1,0 +1,151 @@
+"""Choosing an engine, talking to each in its dialect, and hearing of changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provider.adapters.engine.cli import DIALECTS, Engine, event_cluster
+from provider.adapters.engine.select import EngineChoice, child_environment
+from provider.adapters.kind import events as kind_events
+from provider.errors import Transient
+from tests.fakes.engine_cli import FakeBinaries
+
+PODMAN_INFO = {
+    "host": {"cgroupVersion": "v2", "security": {"rootless": True}},
+    "version": {"Version": "4.3.1"},
+    "store": {"graphRoot": "/somebody/.local/share/containers/storage"},
+}
+
+
+def choice(fake: FakeBinaries, wanted: str = "auto") -> EngineChoice:
+    return EngineChoice(wanted, fake.env, fake.folder / "engine", 10.0)
+
+
+async def test_auto_takes_the_one_that_answers(tmp_path: Path) -> None:
+    """Here only podman is installed."""
+    fake = FakeBinaries(tmp_path / "fake", engine="podman")
+    fake.edit(info=PODMAN_INFO)
+
+    assert "podman" == (await choice(fake).get()).name
+
+
+async def test_auto_stays_with_the_engine_that_holds_clusters(fake: FakeBinaries, tmp_path: Path) -> None:
+    """Its daemon is stopped and another engine answers: the clusters are not made again over there."""
+    first = choice(fake)
+    await first.get()
+    first.pin()
+    fake.fault("docker info", code=1, stderr="Cannot connect to the Docker daemon")
+    podman = FakeBinaries(tmp_path / "podman", engine="podman")
+    podman.edit(info=PODMAN_INFO)
+    env = {"PATH": f"{fake.bin}:{podman.bin}", "HOME": "/"}
+
+    assert "docker" == (await EngineChoice("auto", env, fake.folder / "engine", 10.0).get()).name
+
+
+async def test_no_engine_at_all_is_said_with_a_cure(fake: FakeBinaries) -> None:
+    """The first of the list is the one to install."""
+    (fake.bin / "docker").unlink()
+    with pytest.raises(Transient) as caught:
+        await choice(fake).get()
+
+    assert "EngineMissing" == caught.value.reason
+    assert "Install Docker Engine" in caught.value.message
+
+
+async def test_an_installed_engine_that_is_down_is_the_better_hint(fake: FakeBinaries) -> None:
+    """Rather than that two others are not installed; and it is asked again."""
+    fake.fault("docker info", code=1, stderr="Cannot connect to the Docker daemon")
+    engines = choice(fake)
+    with pytest.raises(Transient) as caught:
+        await engines.get()
+
+    assert "EngineUnreachable" == caught.value.reason
+    assert "docker" == (await engines.get()).name
+
+
+@pytest.mark.parametrize(
+    ("engine", "info", "words"),
+    [
+        ("docker", {"ServerVersion": "20.10", "CgroupVersion": "1", "SecurityOptions": None}, "docker 20.10 (cgroup v1)"),
+        (
+            "docker",
+            {"ServerVersion": "29", "CgroupVersion": "2", "SecurityOptions": ["name=rootless"]},
+            "docker 29 (cgroup v2, rootless)",
+        ),
+        ("podman", PODMAN_INFO, "podman 4.3.1 (cgroup v2, rootless)"),
+        ("nerdctl", {"ServerVersion": "v2.1", "CgroupVersion": "2"}, "nerdctl v2.1 (cgroup v2)"),
+    ],
+)
+async def test_every_engine_says_what_it_is(tmp_path: Path, engine: str, info: dict[str, Any], words: str) -> None:
+    """Two shapes for three engines."""
+    fake = FakeBinaries(tmp_path / "fake", engine=engine)
+    fake.edit(info=info)
+
+    assert words == str(await Engine(DIALECTS[engine], fake.env, 10.0).info())
+
+
+async def test_podmans_volumes_are_removed_by_name(tmp_path: Path) -> None:
+    """kind makes them with a name, so `rm -v` leaves them; docker's are anonymous."""
+    for name in ("podman", "docker"):
+        fake = FakeBinaries(tmp_path / name, engine=name)
+        await Engine(DIALECTS[name], fake.env, 10.0).remove([fake.add("demo")["Id"]], ["v1"])
+
+        assert ([[name, "volume", "rm", "v1"]] if name == "podman" else []) == fake.calls(f"{name} volume")
+
+
+def test_only_what_engines_need_is_passed_on() -> None:
+    """Tokens, kubeconfigs and kind's own switches stay with the manager."""
+    base = {
+        "PATH": "/bin",
+        "DOCKER_HOST": "x",
+        "https_proxy": "p",
+        "KUBECONFIG": "k",
+        "GITHUB_TOKEN": "t",
+        "KIND_CLUSTER_NAME": "n",
+    }
+
+    assert {"HOME": "/state", "PATH": "/bin", "DOCKER_HOST": "x", "https_proxy": "p"} == child_environment(base, Path("/state"))
+
+
+@pytest.mark.parametrize(
+    ("line", "cluster"),
+    [
+        ('{"Type":"container","Action":"die","Actor":{"ID":"1","Attributes":{"io.x-k8s.kind.cluster":"demo"}}}', "demo"),
+        ('{"Type":"container","Status":"died","Attributes":{"io.x-k8s.kind.cluster":"demo"}}', "demo"),
+        ('{"Topic":"/tasks/exit","Namespace":"default","Event":"{}"}', None),
+        ("not json", None),
+        ("[]", None),
+    ],
+)
+def test_events_are_read_in_every_dialect(line: str, cluster: str | None) -> None:
+    """docker, podman, nerdctl; what is not understood means: look at everything."""
+    assert cluster == event_cluster(line)
+
+
+async def test_an_interrupted_stream_asks_for_a_look_and_comes_back(fake: FakeBinaries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None when the engine is lost, for every new reason why, and after every connection; in between clusters by name."""
+    monkeypatch.setattr(kind_events, "OPENING", 0.1)
+    monkeypatch.setattr(kind_events, "FIRST_PAUSE", 0.05)
+    event = {"Actor": {"Attributes": {"io.x-k8s.kind.cluster": "demo"}}}
+    async with asyncio.timeout(20), aclosing(kind_events.watch(choice(fake, "docker"))) as events:
+        seen = [await anext(events)]
+        (fake.folder / "events.log").write_text(json.dumps(event) + "\n")
+        seen.append(await anext(events))
+        for _ in range(2):
+            fake.fault("docker events", code=1, stderr="Cannot connect to the Docker daemon")
+        (fake.folder / "events.log").write_text("")
+        (fake.folder / "events.stop").touch()
+        seen += [await anext(events), await anext(events)]
+        waiting = asyncio.ensure_future(anext(events))
+        while len(fake.calls("docker events")) < 3:  # noqa: ASYNC110 - another process does it
+            await asyncio.sleep(0.01)
+        (fake.folder / "events.stop").unlink()
+        seen.append(await waiting)
+
+    assert [None, "demo", None, None, None] == [event.cluster_name for event in seen]

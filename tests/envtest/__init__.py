@@ -1,0 +1,1 @@
+"""Tier `envtest`: against a real etcd and kube-apiserver, as local processes."""

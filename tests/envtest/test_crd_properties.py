@@ -1,0 +1,37 @@
+"""The API server and the models agree: what one accepts the other understands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from tests.envtest.crd import KindClusters, kindcluster
+from tests.envtest.spec_strategies import Spec, specs, spoilt
+
+BOUNDED = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+def without_null(value: Any) -> Any:
+    """As the API server stores it."""
+    if isinstance(value, dict):
+        return {key: without_null(child) for key, child in value.items() if child is not None}
+    return [without_null(child) for child in value] if isinstance(value, list) else value
+
+
+@BOUNDED
+@given(spec=specs())
+def test_every_valid_spec_is_accepted_and_understood(kindclusters: KindClusters, spec: Spec) -> None:
+    """No rule refuses what it does not mean to; what is read and written again is the same."""
+    assert kindclusters.complaints(kindcluster(**spec)) == []
+    assert KINDClusterSpec.model_validate(spec).model_dump(by_alias=True, exclude_none=True) == spec
+
+
+@BOUNDED
+@given(spec=spoilt())
+def test_whatever_the_server_accepts_is_understood(kindclusters: KindClusters, spec: Spec) -> None:
+    """A stored object that the manager cannot read would be stuck: the server is at least as strict as the models."""
+    if kindclusters.complaints(kindcluster(**spec)) == []:
+        stored = without_null(spec)
+        assert KINDClusterSpec.model_validate(stored).model_dump(by_alias=True, exclude_none=True) == stored

@@ -1,0 +1,148 @@
+"""The CRD as people and programs meet it: columns, explain, pruning, the Cluster API contract."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from provider.api import names
+from tests.envtest.crd import COLLECTION, JsonObject, KindClusters, kindcluster
+
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Ready",
+    "message": "",
+    "observedGeneration": 1,
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+STATUS = {
+    "clusterName": "shown",
+    "phase": "Ready",
+    "ready": True,
+    "version": "v1.34.4",
+    "nodesReady": "3/3",
+    "endpoints": {"host": "https://127.0.0.1:35553", "internal": "https://shown-control-plane:6443"},
+    "runtime": "kind",
+    "conditions": [READY],
+    "initialization": {"provisioned": True, "controlPlaneInitialized": True},
+}
+
+
+@pytest.fixture(scope="module")
+def shown(kindclusters: KindClusters) -> Iterator[JsonObject]:
+    """A Ready object."""
+    yield kindclusters.set_status(kindclusters.create(kindcluster("shown")), STATUS)
+    kindclusters.delete("shown")
+
+
+def test_the_schema_is_structural_and_the_names_are_accepted(kindclusters: KindClusters) -> None:
+    """The API server reports a schema it cannot prune by as condition NonStructuralSchema."""
+    conditions = {c["type"]: c["status"] for c in kindclusters.definition()["status"]["conditions"]}
+    assert conditions["Established"] == conditions["NamesAccepted"] == "True"
+    assert "NonStructuralSchema" not in conditions
+
+
+def test_kubectl_get_answers_the_first_questions(kindclusters: KindClusters, shown: JsonObject) -> None:
+    """NAME, CLUSTER, PHASE, READY, VERSION, NODES, ENDPOINT, AGE, and under the short name."""
+    header, row = kindclusters.api.kubectl("get", "kc", "shown").stdout.splitlines()
+    assert header.split() == ["NAME", "CLUSTER", "PHASE", "READY", "VERSION", "NODES", "ENDPOINT", "AGE"]
+    assert row.split()[:-1] == ["shown", "shown", "Ready", "True", "v1.34.4", "3/3", "https://127.0.0.1:35553"]
+
+
+def test_kubectl_get_wide_says_what_runs_it_and_what_is_wrong(kindclusters: KindClusters, shown: JsonObject) -> None:
+    """Runtime and the Ready condition's message are for `-o wide`."""
+    header, row = kindclusters.api.kubectl("get", "kc", "shown", "-o", "wide").stdout.splitlines()
+    assert header.split()[-2:] == ["RUNTIME", "MESSAGE"]
+    assert row.split()[-1] == "kind"
+
+
+def test_it_is_listed_with_the_rest_of_cluster_api(kindclusters: KindClusters, shown: JsonObject) -> None:
+    """`kubectl get cluster-api` shows it (category)."""
+    assert (
+        "kindcluster.infrastructure.cluster.x-k8s.io/shown" in kindclusters.api.kubectl("get", "cluster-api", "-o", "name").stdout
+    )
+
+
+@pytest.mark.parametrize("path", ["kindcluster", "kindcluster.spec", "kindcluster.spec.nodes.extraMounts", "kindcluster.status"])
+def test_kubectl_explains_every_field(kindclusters: KindClusters, path: str) -> None:
+    """Descriptions come from the models; none is missing."""
+    text = kindclusters.api.kubectl("explain", path).stdout
+    assert "DESCRIPTION:" in text
+    assert "<no description>" not in text.replace("metadata\t<ObjectMeta>", "")
+
+
+def test_kubectl_waits_for_ready(kindclusters: KindClusters, shown: JsonObject) -> None:
+    """`kubectl wait --for=condition=Ready` works: conditions are as everywhere in Kubernetes."""
+    kindclusters.api.kubectl("wait", "--for=condition=Ready", "kc/shown", "--timeout=5s")
+
+
+def test_an_unknown_field_is_refused_where_people_write(kindclusters: KindClusters) -> None:
+    """kubectl asks for strict field validation: a typo is an error, not a silently different cluster."""
+    document = json.dumps(kindcluster("typo", workerReplica=2))
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        kindclusters.api.kubectl("apply", "-f", "-", stdin=document)
+    assert 'unknown field "spec.workerReplica"' in failure.value.stderr
+
+
+def test_an_unknown_field_is_pruned_where_programs_write(kindclusters: KindClusters) -> None:
+    """A client without field validation gets an object without the field."""
+    stored = kindclusters.create(kindcluster("pruned", future={"field": 1}, workerReplicas=1), strict=False)
+    kindclusters.delete("pruned")
+    assert stored["spec"] == {"workerReplicas": 1}
+
+
+def test_nothing_is_defaulted_by_the_server(kindclusters: KindClusters) -> None:
+    """What is absent stays absent: a later version may choose differently, and Git shows what was asked for."""
+    stored = kindclusters.create(kindcluster("bare", nodes=[{}], networking={}))
+    kindclusters.delete("bare")
+    assert stored["spec"] == {"nodes": [{}], "networking": {}}
+
+
+def test_an_explicit_null_is_never_stored(kindclusters: KindClusters) -> None:
+    """Cluster API's core controller fails on `controlPlaneEndpoint: null`; absent is fine."""
+    stored = kindclusters.create(kindcluster("nothing", controlPlaneEndpoint=None, nodes=None, version=None, identity=None))
+    kindclusters.delete("nothing")
+    assert stored["spec"] == {}
+
+
+def test_status_is_written_only_through_its_own_door(kindclusters: KindClusters, shown: JsonObject) -> None:
+    """Status subresource: a spec writer cannot change status, a status writer cannot change spec."""
+    _, spoilt = kindclusters.api.request("PUT", f"{COLLECTION}/shown?dryRun=All", {**shown, "status": {}})
+    assert spoilt["status"]["phase"] == "Ready"
+    _, spoilt = kindclusters.api.request("PUT", f"{COLLECTION}/shown/status?dryRun=All", {**shown, "spec": {"workerReplicas": 9}})
+    assert spoilt["spec"] == {}
+
+
+def test_two_conditions_of_one_type_are_refused(kindclusters: KindClusters, shown: JsonObject) -> None:
+    """Conditions are a map by type, so that several writers can own one each."""
+    (refusal,) = kindclusters.complaints_about_status(shown, {"conditions": [READY, READY]})
+    assert refusal.startswith("status.conditions[1]: Duplicate value")
+
+
+def test_the_definition_carries_the_contract(kindclusters: KindClusters) -> None:
+    """Cluster API finds the version that speaks its contract by the CRD's label, clusterctl the provider's parts by theirs."""
+    definition = kindclusters.definition()
+    assert definition["metadata"]["name"] == "kindclusters.infrastructure.cluster.x-k8s.io"
+    assert definition["metadata"]["labels"]["cluster.x-k8s.io/v1beta2"] == names.VERSION
+    assert definition["metadata"]["labels"]["cluster.x-k8s.io/provider"] == "infrastructure-kind"
+    assert definition["spec"]["scope"] == "Namespaced"
+    assert definition["spec"]["names"] == {
+        "kind": "KINDCluster",
+        "listKind": "KINDClusterList",
+        "plural": "kindclusters",
+        "singular": "kindcluster",
+        "shortNames": ["kc"],
+        "categories": ["cluster-api"],
+    }
+
+
+def test_a_failed_create_is_repaired_by_an_edit(kindclusters: KindClusters) -> None:
+    """Between identity and endpoint everything but the name may be corrected: a wrong image is not the end of the object."""
+    identity = {"token": "0" * 32, "runtime": "kind"}
+    before = kindcluster("broken", image="no/such:image", identity=identity, nodes=[{"role": "control-plane"}])
+    after = kindcluster("broken", version="v1.34.4", identity=identity, workerReplicas=2)
+    assert kindclusters.complaints_about_change(before, after) == []

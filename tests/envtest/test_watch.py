@@ -1,0 +1,366 @@
+"""provider.controller.watch with real kopf and a real API server, seen through a proxy that breaks things."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import statistics
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import kopf
+import pytest
+
+from devenv.apiproxy import APIProxy
+from devenv.controlplane import ManagementAPI
+from provider.adapters.kube.login import Login, login
+from provider.api import contract, names
+from provider.api.meta import ObjectKey, Resource
+from provider.controller.watch import Watch
+
+KINDCLUSTERS = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/default/kindclusters"
+CLUSTERS = f"/apis/{contract.CAPI_GROUP}/v1beta2/namespaces/default/clusters"
+SECRETS = "/api/v1/namespaces/default/secrets"
+
+
+def any_crd(group: str, version: str, plural: str, kind: str) -> dict[str, Any]:
+    """A type without rules; for watching, the schema does not matter."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    one = {"name": version, "served": True, "storage": True, "schema": schema, "subresources": {"status": {}}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
+            "versions": [one],
+        },
+    }
+
+
+CLUSTER_CRD = any_crd(contract.CAPI_GROUP, "v1beta2", "clusters", "Cluster")
+
+
+@pytest.fixture(scope="module")
+def management() -> Iterator[ManagementAPI]:
+    """An API server of this module's own: it removes CRDs."""
+    from devenv import tools
+    from devenv.controlplane import REQUIRED
+
+    if reason := tools.missing(*REQUIRED):
+        pytest.skip(f"tier api needs a real API server: {reason}")
+    with ManagementAPI.temporary() as api:
+        install(api, any_crd(names.GROUP, names.VERSION, "kindclusters", names.KIND))
+        yield api
+
+
+def install(api: ManagementAPI, crd: dict[str, Any]) -> None:
+    api.kubectl("create", "-f", "-", stdin=json.dumps(crd))
+    api.kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}")
+
+
+@pytest.fixture(autouse=True)
+def silent_kopf() -> Iterator[None]:
+    """As in the product (observability.logs): kopf's tracebacks of what these tests break on purpose help nobody."""
+    logger = logging.getLogger("kopf")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(before)
+
+
+@pytest.fixture
+def proxy(management: ManagementAPI) -> Iterator[APIProxy]:
+    with APIProxy(management) as proxy:
+        yield proxy
+
+
+class Keys:
+    """What the watch added, with times."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, ObjectKey]] = []
+        self.types: set[Resource] = set()
+        self.gave_up = False
+
+    def add(self, resource: Resource, key: ObjectKey) -> None:
+        self.types.add(resource)
+        self.seen.append((time.monotonic(), key))
+
+    def give_up(self) -> None:
+        self.gave_up = True
+
+    def clear(self) -> None:
+        self.seen.clear()
+
+    async def has(self, key: ObjectKey, seconds: float = 20.0) -> None:
+        """Wait for the key."""
+        await until(lambda: key in self, seconds, str(key))
+
+    def __contains__(self, key: ObjectKey) -> bool:
+        return any(seen == key for _, seen in self.seen)
+
+
+async def until(done: Callable[[], object], seconds: float = 20.0, what: str = "") -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def watching(kubeconfig: Path, scratch: Path) -> AsyncIterator[tuple[Watch, Keys]]:
+    keys = Keys()
+
+    async def enter() -> Login:
+        return await login(str(kubeconfig), "", scratch)
+
+    watch = Watch(enter, keys.add, keys.give_up)
+    watch.start()
+    try:
+        await until(lambda: watch.ready, what="kopf is ready")
+        yield watch, keys
+    finally:
+        await watch.stop()
+        assert not watch.alive
+
+
+def fresh() -> ObjectKey:
+    return ObjectKey("default", f"k-{uuid4().hex[:10]}")
+
+
+async def create(api: ManagementAPI, path: str, obj: dict[str, Any]) -> dict[str, Any]:
+    status, answer = await asyncio.to_thread(api.request, "POST", path, obj)
+    assert status == 201, answer
+    return answer
+
+
+async def make_kindcluster(api: ManagementAPI, key: ObjectKey) -> None:
+    meta = {"name": key.name, "namespace": key.namespace}
+    await create(api, KINDCLUSTERS, {"apiVersion": names.KINDCLUSTERS.api_version, "kind": names.KIND, "metadata": meta})
+
+
+async def test_changes_of_kindclusters_name_their_key_within_milliseconds(management: ManagementAPI, tmp_path: Path) -> None:
+    """Created, changed, status changed, deleted: each is news."""
+    async with watching(management.kubeconfig, tmp_path) as (_, keys):
+        key = fresh()
+        await make_kindcluster(management, key)
+        await keys.has(key)
+
+        for path, patch in (
+            (f"{KINDCLUSTERS}/{key.name}", {"spec": {"a": 1}}),
+            (f"{KINDCLUSTERS}/{key.name}/status", {"status": {"b": 1}}),
+        ):
+            keys.clear()
+            await asyncio.to_thread(management.request, "PATCH", path, patch, content_type="application/merge-patch+json")
+            await keys.has(key)
+
+        keys.clear()
+        await asyncio.to_thread(management.request, "DELETE", f"{KINDCLUSTERS}/{key.name}")
+        await keys.has(key)
+
+        waits = []
+        for _ in range(30):
+            one = fresh()
+            began = time.monotonic()
+            await make_kindcluster(management, one)
+            await keys.has(one)
+            waits.append(next(when for when, seen in keys.seen if seen == one) - began)
+        assert statistics.median(waits) < 0.5
+
+
+async def test_objects_that_exist_already_are_named_at_the_start(management: ManagementAPI, tmp_path: Path) -> None:
+    """A restart looks at everything."""
+    key = fresh()
+    await make_kindcluster(management, key)
+
+    async with watching(management.kubeconfig, tmp_path) as (_, keys):
+        await keys.has(key)
+
+
+async def test_only_our_secrets_are_asked_for_and_heard_of(management: ManagementAPI, proxy: APIProxy, tmp_path: Path) -> None:
+    """The selector is the server's work: no other Secret of the cluster ever reaches this process."""
+    async with watching(proxy.kubeconfig, tmp_path) as (_, keys):
+        key = fresh()
+        labels = {names.KINDCLUSTER_LABEL: key.name}
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{key.name}-config", "labels": labels}}
+        await create(management, SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": fresh().name}})
+        await create(management, SECRETS, body)
+        await keys.has(key)
+
+        keys.clear()
+        await asyncio.to_thread(management.request, "DELETE", f"{SECRETS}/{key.name}-config")
+        await keys.has(key)
+
+    asked = proxy.paths("GET", "/api/v1/secrets")
+    selector = names.KINDCLUSTER_LABEL.replace("/", "%2F")
+    assert asked
+    assert all(f"labelSelector={names.KINDCLUSTER_LABEL}" in path or f"labelSelector={selector}" in path for path in asked)
+
+
+async def test_cluster_api_may_be_installed_later(management: ManagementAPI, tmp_path: Path) -> None:
+    """Its CRD appears, its Clusters are watched; it goes, the rest goes on; it comes back."""
+    async with watching(management.kubeconfig, tmp_path) as (_, keys):
+        for _ in range(2):
+            await asyncio.to_thread(install, management, CLUSTER_CRD)
+            key = fresh()
+            reference = {"apiGroup": names.GROUP, "kind": names.KIND, "name": key.name}
+            meta = {"name": key.name, "namespace": key.namespace}
+            await create(
+                management,
+                CLUSTERS,
+                {
+                    "apiVersion": f"{contract.CAPI_GROUP}/v1beta2",
+                    "kind": "Cluster",
+                    "metadata": meta,
+                    "spec": {"infrastructureRef": reference},
+                },
+            )
+            await keys.has(key, 30.0)
+            await asyncio.to_thread(management.kubectl, "delete", f"crd/{CLUSTER_CRD['metadata']['name']}")
+
+            other = fresh()
+            await make_kindcluster(management, other)
+            await keys.has(other, 60.0)
+
+
+async def test_watching_writes_nothing(management: ManagementAPI, proxy: APIProxy, tmp_path: Path) -> None:
+    """No annotation, no finalizer, no event: reads only."""
+    async with watching(proxy.kubeconfig, tmp_path) as (_, keys):
+        key = fresh()
+        await make_kindcluster(management, key)
+        await keys.has(key)
+
+    assert {seen.method for seen in proxy.seen} == {"GET"}
+
+
+async def test_cut_connections_are_survived(management: ManagementAPI, proxy: APIProxy, tmp_path: Path) -> None:
+    """A load balancer that drops everything costs seconds, not the watch."""
+    async with watching(proxy.kubeconfig, tmp_path) as (watch, keys):
+        await asyncio.to_thread(proxy.cut)
+        key = fresh()
+        await make_kindcluster(management, key)
+        await keys.has(key, 15.0)
+
+        assert watch.alive
+        assert not keys.gave_up
+
+
+async def test_an_outage_of_the_api_server_is_survived(management: ManagementAPI, proxy: APIProxy, tmp_path: Path) -> None:
+    """503 for a while; what happened meanwhile is seen afterwards."""
+    async with watching(proxy.kubeconfig, tmp_path) as (_, keys):
+        proxy.answer(503)
+        await asyncio.to_thread(proxy.cut)
+        key = fresh()
+        await make_kindcluster(management, key)
+        await until(lambda: len(proxy.paths("GET", "kindclusters")) > 3)
+        assert key not in keys
+
+        proxy.answer(None)
+        await keys.has(key)
+
+
+async def test_missing_permissions_are_said_once(
+    management: ManagementAPI, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """kopf would go on trying in silence; a person must learn what to grant."""
+    keys = Keys()
+    kubeconfig = management.kubeconfig_for("nobody")
+
+    async def enter() -> Login:
+        return await login(str(kubeconfig), "", tmp_path)
+
+    watch = Watch(enter, keys.add, keys.give_up)
+    watch.start()
+    try:
+        await until(lambda: [record for record in caplog.records if "forbidden" in record.getMessage()])
+        assert not watch.ready
+    finally:
+        await watch.stop()
+
+    paths = [record.path for record in caplog.records if "forbidden" in record.getMessage()]  # type: ignore[attr-defined]
+    assert len(paths) == len(set(paths))
+
+
+async def test_a_watch_that_dies_is_started_again_and_lists_anew(
+    management: ManagementAPI, proxy: APIProxy, tmp_path: Path
+) -> None:
+    """A 404 on a watch ends kopf; it is restarted, nothing is missed, and no second thread watches."""
+    async with watching(proxy.kubeconfig, tmp_path) as (watch, keys):
+        proxy.answer(404, "watch=true")
+        await asyncio.to_thread(proxy.cut)
+        await until(lambda: watch.restarts >= 1, 20.0, "kopf ended")
+        key = fresh()
+        await make_kindcluster(management, key)
+        proxy.answer(None)
+
+        await keys.has(key)
+        assert [thread.name for thread in threading.enumerate()].count("watch") == 1
+        assert not keys.gave_up
+
+
+@pytest.mark.parametrize(("stubborn", "given_up"), [(3, False), (1000, True)])
+async def test_a_part_of_kopf_that_does_not_end_leaves_nobody_blind(
+    proxy: APIProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stubborn: int, given_up: bool
+) -> None:
+    """kopf's parts swallow a cancellation now and then, and kopf would wait for ever: they are cancelled again, then given up."""
+    monkeypatch.setattr("provider.controller.watch.ENDING_ROUNDS", 6)
+    spawn_tasks, over = kopf.spawn_tasks, threading.Event()
+    parts: list[asyncio.Task[None]] = []
+
+    async def swallow() -> None:
+        left = stubborn
+        while left and not over.is_set():
+            try:
+                await asyncio.sleep(0.1)
+            except asyncio.CancelledError:
+                left -= 1
+
+    async def spawn(**options: Any) -> Collection[asyncio.Task[Any]]:
+        tasks = await spawn_tasks(**options)
+        parts.append(asyncio.create_task(swallow()))
+        return tasks
+
+    monkeypatch.setattr("kopf.spawn_tasks", spawn)
+    async with watching(proxy.kubeconfig, tmp_path) as (watch, keys):
+        proxy.answer(404, "watch=true")
+        await asyncio.to_thread(proxy.cut)
+
+        await until(lambda: watch.restarts or keys.gave_up, 30.0, "noticed")
+        assert given_up == keys.gave_up
+        over.set()
+
+
+async def test_endless_restarts_end_in_giving_up(proxy: APIProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manager that cannot watch must not look alive."""
+    monkeypatch.setattr("provider.controller.watch.MAX_RESTARTS", 1)
+    proxy.answer(404, "watch=true")
+    keys = Keys()
+
+    async def enter() -> Login:
+        return await login(str(proxy.kubeconfig), "", tmp_path)
+
+    watch = Watch(enter, keys.add, keys.give_up)
+    watch.start()
+
+    await until(lambda: keys.gave_up, 90.0)
+    await until(lambda: not watch.alive)
+    await watch.stop()
+
+
+async def test_stopping_takes_less_than_a_second(management: ManagementAPI, tmp_path: Path) -> None:
+    """SIGTERM has ten seconds for everything."""
+    async with watching(management.kubeconfig, tmp_path) as (watch, _):
+        began = time.monotonic()
+        await watch.stop()
+
+        assert time.monotonic() - began < 2.0
+        assert not watch.alive

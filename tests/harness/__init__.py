@@ -1,1 +1,0 @@
-"""Real components for tests, benchmarks and the demo: a management cluster's API made of local processes. Nothing of the product."""

@@ -1,0 +1,238 @@
+"""provider.controller.leaderelection: one process per state folder, one manager per Lease."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from provider.api.meta import JsonObject, ObjectKey
+from provider.api.names import LEASES
+from provider.controller.leaderelection import (
+    LEASE_NAME,
+    LEASE_SECONDS,
+    RENEW_DEADLINE,
+    RETRY_SECONDS,
+    Elector,
+    only_process,
+    stable_identity,
+)
+from provider.errors import Terminal, Transient
+from tests.fakes.clock import LoopClock, in_virtual_time
+from tests.fakes.kube import FakeKube
+
+KEY = ObjectKey("default", LEASE_NAME)
+HOLD = """
+import sys
+from pathlib import Path
+from provider.controller.leaderelection import only_process
+with only_process(Path(sys.argv[1])):
+    print(1, flush=True)
+    input()
+"""
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def elector(kube: FakeKube, identity: str) -> Elector:
+    return Elector(kube, LoopClock(), "default", identity)
+
+
+def lease(kube: FakeKube) -> JsonObject:
+    obj = kube.read(LEASES, KEY)
+    assert obj is not None
+    spec: JsonObject = obj["spec"]
+    return spec
+
+
+@in_virtual_time
+async def test_the_first_gets_the_lease_at_once() -> None:
+    """A lonely manager starts without delay."""
+    kube = FakeKube()
+    one = elector(kube, "one")
+    await one.acquire()
+
+    assert one.leading
+    assert now() == 0
+    assert lease(kube)["holderIdentity"] == "one"
+    assert lease(kube)["leaseDurationSeconds"] == LEASE_SECONDS
+
+
+@in_virtual_time
+async def test_the_second_waits_while_the_first_renews() -> None:
+    """For as long as it takes."""
+    kube = FakeKube()
+    one, two = elector(kube, "one"), elector(kube, "two")
+    await one.acquire()
+    keeping, waiting = asyncio.create_task(one.keep()), asyncio.create_task(two.acquire())
+    await asyncio.sleep(600)
+
+    assert not keeping.done()
+    assert not waiting.done()
+    assert lease(kube)["holderIdentity"] == "one"
+
+
+@in_virtual_time
+async def test_a_dead_holder_is_replaced_after_the_lease_time() -> None:
+    """Counted from when the record was last seen to change, by our own clock."""
+    kube = FakeKube()
+    one, two = elector(kube, "one"), elector(kube, "two")
+    await one.acquire()
+    waiting = asyncio.create_task(two.acquire())
+    await waiting
+
+    assert LEASE_SECONDS <= now() <= LEASE_SECONDS + 2 * RETRY_SECONDS
+    assert lease(kube)["holderIdentity"] == "two"
+    assert lease(kube)["leaseTransitions"] == 1
+
+
+@in_virtual_time
+async def test_a_restarted_holder_takes_its_own_lease_back_at_once() -> None:
+    """Killed and started again: the identity is the same, and nobody else has it."""
+    kube = FakeKube()
+    await elector(kube, "one").acquire()
+    again = elector(kube, "one")
+    await again.acquire()
+
+    assert now() == 0
+    assert again.leading
+
+
+@in_virtual_time
+async def test_a_released_lease_is_taken_at_the_next_try() -> None:
+    """An orderly end does not cost the successor fifteen seconds."""
+    kube = FakeKube()
+    one, two = elector(kube, "one"), elector(kube, "two")
+    await one.acquire()
+    waiting = asyncio.create_task(two.acquire())
+    await asyncio.sleep(0.1)
+    await one.release()
+    await waiting
+
+    assert now() <= RETRY_SECONDS + 0.1
+
+
+@in_virtual_time
+async def test_without_renewal_the_holder_stops_before_anybody_may_take_over() -> None:
+    """An unreachable API server: work ends at ten seconds, the Lease at fifteen."""
+    kube = FakeKube()
+    one = elector(kube, "one")
+    await one.acquire()
+    kube.fail("*", Transient("Down", "down"), times=10_000)
+    await one.keep()
+
+    assert not one.leading
+    assert RENEW_DEADLINE - 2 * RETRY_SECONDS <= now() <= RENEW_DEADLINE
+
+
+@in_virtual_time
+async def test_an_api_server_that_hangs_counts_as_unreachable() -> None:
+    """No answer is waited for beyond the deadline."""
+    kube = FakeKube()
+    one = elector(kube, "one")
+    await one.acquire()
+
+    async def hang(call: object) -> None:
+        await asyncio.sleep(3600)
+
+    kube.before(hang)
+    await one.keep()
+
+    assert now() <= RENEW_DEADLINE + 0.1
+
+
+@in_virtual_time
+async def test_a_short_outage_is_survived() -> None:
+    """A few failed renewals in time are no loss."""
+    kube = FakeKube()
+    one = elector(kube, "one")
+    await one.acquire()
+    keeping = asyncio.create_task(one.keep())
+    kube.fail("*", Transient("Down", "down"), times=2)
+    await asyncio.sleep(100)
+
+    assert not keeping.done()
+    assert one.leading
+
+
+@in_virtual_time
+async def test_a_lease_taken_by_force_ends_the_holder() -> None:
+    """Somebody edited it: two must never work."""
+    kube = FakeKube()
+    one = elector(kube, "one")
+    await one.acquire()
+    kube.edit(LEASES, KEY, {"spec": {"holderIdentity": "thief"}})
+    await one.keep()
+
+    assert not one.leading
+    assert now() <= 2 * RETRY_SECONDS
+
+
+@in_virtual_time
+async def test_a_deleted_lease_is_made_again() -> None:
+    """Its holder is still the holder."""
+    kube = FakeKube()
+    one = elector(kube, "one")
+    await one.acquire()
+    kube.remove(LEASES, KEY)
+    keeping = asyncio.create_task(one.keep())
+    await asyncio.sleep(10)
+
+    assert not keeping.done()
+    assert lease(kube)["holderIdentity"] == "one"
+
+
+@in_virtual_time
+async def test_two_that_race_for_a_free_lease_do_not_both_win() -> None:
+    """The resourceVersion decides."""
+    kube = FakeKube()
+
+    async def yield_control(call: object) -> None:
+        await asyncio.sleep(0.01)
+
+    kube.before(yield_control)
+    tasks = {name: asyncio.create_task(elector(kube, name).acquire()) for name in ("one", "two", "three")}
+    await asyncio.sleep(1)
+
+    assert [name for name, task in tasks.items() if task.done()] == [lease(kube)["holderIdentity"]]
+
+
+@in_virtual_time
+async def test_an_unreachable_api_server_at_the_start_is_waited_for() -> None:
+    """The manager may start before its API server."""
+    kube = FakeKube()
+    kube.fail("*", Transient("Down", "down"), times=50)
+    one = elector(kube, "one")
+    await one.acquire()
+
+    assert one.leading
+
+
+def test_the_identity_survives_a_restart(tmp_path: Path) -> None:
+    """One per state folder, with the host's name in it for people."""
+    assert stable_identity(tmp_path) == stable_identity(tmp_path)
+    (tmp_path / "other").mkdir()
+    assert stable_identity(tmp_path) != stable_identity(tmp_path / "other")
+
+
+def test_a_state_folder_has_one_process(tmp_path: Path) -> None:
+    """The second is told which pid is in its way; the lock ends with the process, however it ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+
+        with pytest.raises(Terminal, match=f"pid {other.pid}"), only_process(tmp_path):
+            pass
+
+        other.kill()
+        other.wait()
+
+    with only_process(tmp_path):
+        assert (tmp_path / "manager.lock").stat().st_mode & 0o777 == 0o600

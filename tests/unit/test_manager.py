@@ -1,0 +1,399 @@
+"""provider.manager: a whole manager on fakes, in virtual time: start, work, loss of the Lease, and every way to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from provider.api import contract, names
+from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.names import KINDCLUSTERS, KINDCONTROLPLANES, LEASES
+from provider.controller.leaderelection import LEASE_NAME, Elector
+from provider.errors import Terminal, Transient
+from provider.manager import JOBS_DEADLINE, SILENT_WATCH, Manager, Parts
+from provider.ports.runtime import NodeRunState, RuntimeEvent
+from provider.settings import Settings
+from tests.fakes.clock import LoopClock, in_virtual_time
+from tests.fakes.kube import FakeKube
+from tests.fakes.runtime import FakeRuntime
+from tests.fakes.workload import FakeRecorder, FakeWorkload
+from tests.fakes.world import kindcluster
+
+KEY = ObjectKey("default", "demo")
+QUIET = {"health_addr": None, "diagnostics_address": None, "leader_elect": False}
+
+
+@dataclass
+class FakeWatch:
+    """Passes on what happens in a FakeKube, while it runs."""
+
+    kube: FakeKube
+    add: Callable[[Resource, ObjectKey], None]
+    gave_up: Callable[[], None]
+    restarted: Callable[[], None]
+    alive: bool = False
+    stopped: bool = False
+    silent: float = 0.0
+
+    @property
+    def ready(self) -> bool:
+        return self.alive
+
+    def silence(self) -> float:
+        return self.silent
+
+    def start(self) -> None:
+        self.alive = True
+        self.kube.watch(self._saw)
+
+    async def stop(self) -> None:
+        self.alive, self.stopped = False, True
+
+    def _saw(self, change: str, resource: Resource, obj: JsonObject) -> None:
+        if self.alive and resource in (KINDCLUSTERS, KINDCONTROLPLANES):
+            self.add(resource, ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
+
+
+@dataclass
+class Bench:
+    """Fakes, and managers on them."""
+
+    kube: FakeKube = field(default_factory=FakeKube)
+    runtime: FakeRuntime = field(default_factory=FakeRuntime)
+    watches: list[FakeWatch] = field(default_factory=list)
+
+    def manager(self, *, identity: str = "", **settings: Any) -> Manager:
+        elector = Elector(self.kube, LoopClock(), "default", identity) if identity else None
+        parts = Parts(
+            kube=self.kube,
+            workload=FakeWorkload(self.runtime),
+            recorder=FakeRecorder(),
+            runtimes={"kind": self.runtime},
+            clock=LoopClock(),
+            make_watch=self._watch,
+            elector=elector,
+        )
+        return Manager(Settings(**(QUIET | settings)), parts)
+
+    def _watch(self, *callbacks: Any) -> FakeWatch:
+        self.watches.append(FakeWatch(self.kube, *callbacks))
+        return self.watches[-1]
+
+    def phase(self, key: ObjectKey = KEY) -> str:
+        obj = self.kube.read(KINDCLUSTERS, key)
+        return "" if obj is None else str((obj.get("status") or {}).get("phase", ""))
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@contextlib.asynccontextmanager
+async def running(manager: Manager) -> AsyncIterator[asyncio.Task[int]]:
+    task = asyncio.create_task(manager.run())
+    await asyncio.sleep(0.01)
+    yield task
+    manager.end()
+    await task
+
+
+@in_virtual_time
+async def test_an_object_that_exists_already_becomes_a_cluster() -> None:
+    """From the first list to Ready, without one event."""
+    bench = Bench()
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+    async with running(bench.manager()):
+        await asyncio.sleep(30)
+
+        assert bench.phase() == "Ready"
+        assert "demo" in bench.runtime.clusters
+
+
+@in_virtual_time
+async def test_an_object_made_later_becomes_a_cluster_and_goes_away_again() -> None:
+    """News comes through the watch."""
+    bench = Bench()
+    async with running(bench.manager()):
+        bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+        await asyncio.sleep(30)
+        assert bench.phase() == "Ready"
+
+        bench.kube.remove(KINDCLUSTERS, KEY)
+        await asyncio.sleep(30)
+        assert bench.kube.read(KINDCLUSTERS, KEY) is None
+        assert bench.runtime.clusters == {}
+
+
+@in_virtual_time
+async def test_a_control_plane_mirrors_its_cluster_and_passes_a_version_on() -> None:
+    """From the first list, by news of either object; an object of each kind brings the other one."""
+    bench = Bench()
+    bench.kube.groups |= {contract.CAPI_GROUP, names.CONTROL_PLANE_GROUP}
+    owner = _topology(bench, version="v1.34.3")
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY, updatePolicy="Recreate") | {"metadata": _owned_by(owner)})
+    async with running(bench.manager()):
+        await asyncio.sleep(30)
+        assert bench.phase() == "Ready"
+        assert _mirrored(bench)["ready"] is True
+
+        bench.kube.edit(KINDCONTROLPLANES, KEY, {"spec": {"version": "v1.34.4"}})
+        await asyncio.sleep(30)
+        assert [request.version for request in bench.runtime.requests] == ["v1.34.3", "v1.34.4"]
+        assert _mirrored(bench)["ready"] is True
+
+
+def _topology(bench: Bench, version: str) -> JsonObject:
+    """A Cluster that names a KINDCluster and a KINDControlPlane, and the latter."""
+    references = {
+        "infrastructureRef": {"apiGroup": names.GROUP, "kind": names.KIND, "name": KEY.name},
+        "controlPlaneRef": {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": names.CONTROL_PLANE_KIND, "name": KEY.name},
+    }
+    owner = bench.kube.put(contract.CLUSTERS, {"metadata": {"name": "c", "namespace": KEY.namespace}, "spec": references})
+    bench.kube.put(KINDCONTROLPLANES, {"metadata": _owned_by(owner), "spec": {"version": version}})
+    return owner
+
+
+def _owned_by(owner: JsonObject) -> JsonObject:
+    reference = {"apiVersion": "cluster.x-k8s.io/v1beta2", "kind": "Cluster", "name": "c", "uid": owner["metadata"]["uid"]}
+    return {"name": KEY.name, "namespace": KEY.namespace, "ownerReferences": [reference]}
+
+
+def _mirrored(bench: Bench) -> JsonObject:
+    status: JsonObject = (bench.kube.read(KINDCONTROLPLANES, KEY) or {}).get("status") or {}
+    return status
+
+
+@in_virtual_time
+async def test_news_of_the_runtime_are_looked_at_within_a_second() -> None:
+    """A stopped node is started again without waiting for the resync."""
+    bench = Bench()
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+    async with running(bench.manager()):
+        await asyncio.sleep(30)
+        node = bench.runtime.clusters["demo"].nodes[0]
+        bench.runtime.set_state(node.name, NodeRunState.STOPPED)
+        starts = bench.runtime.calls["start"]
+        await asyncio.sleep(1)
+
+        assert bench.runtime.calls["start"] == starts + 1
+
+
+@in_virtual_time
+async def test_a_manager_of_one_namespace_leaves_the_others_alone() -> None:
+    """Neither listed nor heard of."""
+    bench = Bench()
+    other = ObjectKey("other", "demo")
+    bench.kube.put(KINDCLUSTERS, kindcluster(other))
+    async with running(bench.manager(namespace="default")) as _:
+        bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+        bench.kube.edit(KINDCLUSTERS, other, {"metadata": {"labels": {"a": "b"}}})
+        await asyncio.sleep(30)
+
+        assert bench.phase() == "Ready"
+        assert bench.phase(other) == ""
+        assert not [call for call in bench.kube.calls if call.key == other]
+
+
+@in_virtual_time
+async def test_an_api_server_that_is_away_at_the_start_is_waited_for() -> None:
+    """Not ready meanwhile, never ended."""
+    bench = Bench()
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+    bench.kube.fail("serves", Transient("Down", "down"), times=6)
+    manager = bench.manager()
+    async with running(manager):
+        assert "not listed" in manager._check_synced()
+        await asyncio.sleep(60)
+
+        assert manager._check_synced() == ""
+        assert bench.phase() == "Ready"
+
+
+@in_virtual_time
+async def test_missing_crds_are_waited_for() -> None:
+    """The manager may be installed first."""
+    bench = Bench()
+    bench.kube.groups.discard(names.GROUP)
+    manager = bench.manager()
+    async with running(manager):
+        await asyncio.sleep(60)
+        assert manager._check_synced()
+
+        bench.kube.groups.add(names.GROUP)
+        await asyncio.sleep(20)
+        assert manager._check_synced() == ""
+
+
+@in_virtual_time
+async def test_only_the_holder_of_the_lease_works() -> None:
+    """The second stands by, is healthy and ready, and takes over when the first is gone."""
+    bench = Bench()
+    one, two = bench.manager(identity="one", leader_elect=True), bench.manager(identity="two", leader_elect=True)
+    async with running(one), running(two):
+        bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+        await asyncio.sleep(30)
+        assert bench.runtime.calls["create"] == 1
+        assert [watch.alive for watch in bench.watches] == [True, False]
+        assert two._check_synced() == ""
+        assert two._check_watch() == ""
+
+        one.end()
+        await asyncio.sleep(5)
+        assert [watch.alive for watch in bench.watches] == [False, True]
+
+
+@in_virtual_time
+async def test_the_loss_of_the_lease_ends_all_work_with_an_error() -> None:
+    """Running operations are cancelled before anybody else may begin."""
+    bench = Bench()
+    bench.runtime.hang("create")
+    manager = bench.manager(identity="one", leader_elect=True)
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+    async with running(manager) as task:
+        await asyncio.sleep(5)
+        assert manager.jobs.counts()["create", "running"] == 1
+
+        bench.kube.edit(LEASES, ObjectKey("default", LEASE_NAME), {"spec": {"holderIdentity": "thief"}})
+        await asyncio.sleep(5)
+        assert task.done()
+        assert await task == 1
+        assert manager.jobs.counts()["create", "running"] == 0
+
+
+@in_virtual_time
+async def test_a_manager_can_be_told_to_end_while_it_stands_by() -> None:
+    """It need not lead to obey."""
+    bench = Bench()
+    await Elector(bench.kube, LoopClock(), "default", "other").acquire()
+    manager = bench.manager(identity="one", leader_elect=True)
+    task = asyncio.create_task(manager.run())
+    await asyncio.sleep(1)
+    manager.end()
+
+    assert await task == 0
+    assert now() < 2
+
+
+@in_virtual_time
+async def test_ending_cancels_running_operations_and_takes_a_bounded_time() -> None:
+    """A create under way is stopped where it stands; a job that will not end is left to the system."""
+    bench = Bench()
+    manager = bench.manager()
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+    task = asyncio.create_task(manager.run())
+
+    async def lasts_too_long(progress: object) -> None:
+        for _ in range(3):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(100)
+
+    await asyncio.sleep(10)
+    manager.jobs.start(ObjectKey("default", "stubborn"), "delete", lasts_too_long)
+    await asyncio.sleep(1)
+    began = now()
+    manager.end()
+
+    assert await task == 0
+    assert JOBS_DEADLINE <= now() - began < 10
+    assert bench.watches[0].stopped
+
+
+@in_virtual_time
+async def test_nothing_is_taken_up_once_ending_has_begun() -> None:
+    """No pass begins, so no job can start behind the shutdown's back."""
+    bench = Bench()
+    manager = bench.manager()
+    async with running(manager):
+        await asyncio.sleep(1)
+    before = len(bench.kube.calls)
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+    manager.queue.add(KEY)
+    await asyncio.sleep(10)
+
+    assert len(bench.kube.calls) == before
+    assert bench.runtime.calls["create"] == 0
+
+
+@in_virtual_time
+async def test_a_watch_that_gives_up_ends_the_manager_with_an_error() -> None:
+    """A process that sees nothing must not look alive."""
+    bench = Bench()
+    task = asyncio.create_task(bench.manager().run())
+    await asyncio.sleep(1)
+    bench.watches[0].gave_up()
+
+    assert await task == 1
+
+
+@in_virtual_time
+async def test_a_defect_in_a_part_ends_the_manager_with_an_error() -> None:
+    """Half a manager is worse than none; Kubernetes starts a whole one."""
+    bench = Bench()
+
+    async def broken(call: object) -> None:
+        raise RuntimeError("defect")
+
+    bench.kube.before(broken)
+
+    assert await bench.manager().run() == 1
+
+
+@in_virtual_time
+async def test_a_runtime_without_news_is_asked_again() -> None:
+    """Its event stream may break; the rest goes on."""
+    bench = Bench()
+    tries = 0
+
+    async def events() -> AsyncIterator[RuntimeEvent]:
+        nonlocal tries
+        tries += 1
+        if tries > 0:
+            raise Transient("EngineUnreachable", "no engine")
+        yield RuntimeEvent(None)
+
+    bench.runtime.events = events  # type: ignore[method-assign]
+    async with running(bench.manager()) as task:
+        await asyncio.sleep(100)
+
+        assert tries >= 5
+        assert not task.done()
+
+
+@in_virtual_time
+async def test_health_tells_a_dead_or_silent_watch_and_a_stuck_pass() -> None:
+    """Each with what is wrong."""
+    bench = Bench()
+    manager = bench.manager()
+    async with running(manager):
+        watch = bench.watches[0]
+        assert manager._check_watch() == manager._check_passes() == ""
+
+        watch.silent = SILENT_WATCH + 1
+        assert "silent" in manager._check_watch()
+        watch.alive = False
+        assert "ended" in manager._check_watch()
+
+        manager.queue._processing[KEY] = now() - 1000
+        assert "default/demo" in manager._check_passes()
+        del manager.queue._processing[KEY]
+
+
+@in_virtual_time
+async def test_an_address_in_use_keeps_the_manager_from_starting() -> None:
+    """Before it leads or touches anything."""
+    bench = Bench()
+    manager = bench.manager()
+
+    async def refuse() -> None:
+        raise Terminal("AddressUnusable", "in use")
+
+    manager._listen = refuse  # type: ignore[method-assign]
+    with pytest.raises(Terminal):
+        await manager.run()
+
+    assert bench.kube.calls == []
