@@ -1,4 +1,4 @@
-"""A manager's life: stand by, lead, work, end. Ports, queue, jobs, workers and watch are wired together here, and nothing is decided.
+"""A manager's life: stand by, lead, work, end. Ports, queue, tasks, workers and watch are wired together here, and nothing is decided.
 
 Knows no adapter: what it runs on is handed in as Parts, by provider.manager or by a test.
 """
@@ -18,7 +18,7 @@ from provider.controller.controller import Workers
 from provider.controller.index import NameIndex
 from provider.controller.leaderelection import Elector
 from provider.controller.result import Result
-from provider.controller.tasks import SlottedJobs
+from provider.controller.tasks import TaskManager
 from provider.controller.workqueue import WorkQueue
 from provider.errors import ProviderError, Transient
 from provider.observability.health import Server
@@ -26,6 +26,7 @@ from provider.observability.metrics import Metrics
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
 from provider.ports.runtime import Runtime
+from provider.ports.tasks import Verb
 from provider.ports.workload import Workload
 from provider.reconcile.kindcluster import Reconciler
 from provider.reconcile.kindcontrolplane import ControlPlaneReconciler
@@ -87,18 +88,18 @@ class Manager:
         self.metrics = Metrics()
         self.queue = WorkQueue(waited=self.metrics.waited)
         slots = {
-            "prepare": settings.create_slots,
-            "create": settings.create_slots,
-            "delete": settings.delete_slots,
-            "start": settings.start_slots,
+            Verb.PREPARE: settings.create_slots,
+            Verb.CREATE: settings.create_slots,
+            Verb.DELETE: settings.delete_slots,
+            Verb.START: settings.start_slots,
         }
-        self.jobs = SlottedJobs(slots, self.queue.add, parts.clock, finished=self.metrics.job_ended)
+        self.tasks = TaskManager(slots, self.queue.add, parts.clock, finished=self.metrics.task_ended)
         options = reconcile_options(settings)
         self.reconciler = Reconciler(
             parts.kube,
             parts.workload,
             parts.runtimes,
-            self.jobs,
+            self.tasks,
             parts.clock,
             parts.recorder,
             options,
@@ -123,7 +124,7 @@ class Manager:
         self.watch = parts.make_watch(self._add, self._gave_up, self.metrics.watch_restarted)
         self.names = NameIndex()
         self.servers: list[Server] = []
-        self.metrics.watch_values(self.queue.__len__, self.jobs.counts)
+        self.metrics.watch_values(self.queue.__len__, self.tasks.counts)
         self._listed = False
         self._started = False
         self._ending = asyncio.Event()
@@ -186,7 +187,7 @@ class Manager:
 
     async def _shut_down(self) -> None:
         """Take no more keys, end running operations, then everything else. Bounded."""
-        log.info("Ending", extra={"jobs": sum(count for (_, state), count in self.jobs.counts().items() if state == "running")})
+        log.info("Ending", extra={"tasks": sum(count for (_, state), count in self.tasks.counts().items() if state == "running")})
         self.queue.close()
         self.control_planes.close()
         left, _ = await asyncio.gather(self._end_work(), self.watch.stop() if self._started else asyncio.sleep(0))
@@ -200,12 +201,12 @@ class Manager:
 
     async def _end_work(self) -> list[ObjectKey]:
         """Passes get a moment to finish; operations are cancelled meanwhile, and waited for."""
-        jobs = asyncio.create_task(self.jobs.shutdown(JOBS_DEADLINE))
+        tasks = asyncio.create_task(self.tasks.shutdown(JOBS_DEADLINE))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PASS_GRACE):
                 await self.queue.idle()
         await _end(self._busy)
-        return await jobs
+        return await tasks
 
     def _spawn(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
         """A task whose failure ends the manager: none of them is expected to fail."""

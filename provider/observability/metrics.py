@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from provider.api.meta import ObjectKey
-from provider.ports.tasks import JobState, JobStatus
+from provider.ports.tasks import TaskState, TaskStatus
 
 PREFIX = "capkind"
 PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -32,8 +32,8 @@ class Metrics:
         self._wait_seconds = Histogram(
             f"{PREFIX}_queue_wait_seconds", "How long a key waited for a worker.", buckets=PASS_SECONDS, registry=self.registry
         )
-        self._job_seconds = Histogram(
-            f"{PREFIX}_job_seconds",
+        self._task_seconds = Histogram(
+            f"{PREFIX}_task_seconds",
             "How long creating, deleting or starting a cluster took, waiting in line excluded.",
             ["verb", "outcome"],
             buckets=JOB_SECONDS,
@@ -55,11 +55,11 @@ class Metrics:
     def waited(self, seconds: float) -> None:
         self._wait_seconds.observe(seconds)
 
-    def job_ended(self, status: JobStatus) -> None:
+    def task_ended(self, status: TaskStatus) -> None:
         if status.started_at is None or status.finished_at is None:
             return
-        outcome = "success" if status.state is JobState.SUCCEEDED else getattr(status.error, "reason", "Defect")
-        self._job_seconds.labels(status.verb, outcome).observe((status.finished_at - status.started_at).total_seconds())
+        outcome = "success" if status.state is TaskState.SUCCEEDED else getattr(status.error, "reason", "Defect")
+        self._task_seconds.labels(status.verb, outcome).observe((status.finished_at - status.started_at).total_seconds())
 
     def watch_restarted(self) -> None:
         self._restarts.inc()
@@ -77,9 +77,9 @@ class Metrics:
     def phases(self) -> Mapping[str, int]:
         return Tally(self._phases.values())
 
-    def watch_values(self, queue_depth: Callable[[], int], jobs: Callable[[], Mapping[tuple[str, str], int]]) -> None:
+    def watch_values(self, queue_depth: Callable[[], int], tasks: Callable[[], Mapping[tuple[str, str], int]]) -> None:
         """Where to ask at scrape time."""
-        self.registry.register(_Asked(queue_depth, jobs, self.phases))
+        self.registry.register(_Asked(queue_depth, tasks, self.phases))
 
     def exposition(self) -> tuple[bytes, str]:
         """The page and its content type."""
@@ -90,17 +90,17 @@ class _Asked(Collector):
     def __init__(
         self,
         queue_depth: Callable[[], int],
-        jobs: Callable[[], Mapping[tuple[str, str], int]],
+        tasks: Callable[[], Mapping[tuple[str, str], int]],
         phases: Callable[[], Mapping[str, int]],
     ) -> None:
-        self._queue_depth, self._jobs, self._phases = queue_depth, jobs, phases
+        self._queue_depth, self._tasks, self._phases = queue_depth, tasks, phases
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"{PREFIX}_queue_depth", "Keys ready to be looked at.", value=self._queue_depth())
-        jobs = GaugeMetricFamily(f"{PREFIX}_jobs", "Long operations, by verb and state.", labels=["verb", "state"])
-        for labels, count in self._jobs().items():
-            jobs.add_metric(labels, count)
-        yield jobs
+        tasks = GaugeMetricFamily(f"{PREFIX}_tasks", "Long operations, by verb and state.", labels=["verb", "state"])
+        for labels, count in self._tasks().items():
+            tasks.add_metric(labels, count)
+        yield tasks
         phases = GaugeMetricFamily(f"{PREFIX}_clusters", "KINDClusters by phase.", labels=["phase"])
         for phase, count in self._phases().items():
             phases.add_metric([phase], count)

@@ -31,10 +31,17 @@ class Step:
 Progress = Callable[[Step], None]
 
 
-# --- work ----------------------------------------------------------------------------------------------------------------------
+class Verb(StrEnum):
+    """What a long operation does to a cluster."""
+
+    CREATE = "create"
+    PREPARE = "prepare"
+    """Fetch what a create needs. The only one that leaves the cluster alone."""
+    START = "start"
+    DELETE = "delete"
 
 
-class JobState(StrEnum):
+class TaskState(StrEnum):
     QUEUED = "Queued"
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -42,12 +49,11 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JobStatus:
+class TaskStatus:
     """A long operation of one key. Kept in memory only: after a restart observation decides."""
 
-    verb: str
-    """"create", "delete" or "start"."""
-    state: JobState
+    verb: Verb
+    state: TaskState
     queue_position: int = 0
     """1 = next; 0 when not queued."""
     started_at: datetime | None = None
@@ -60,22 +66,27 @@ class JobStatus:
     @property
     def unfinished(self) -> bool:
         """It waits for a slot or works."""
-        return self.state in (JobState.QUEUED, JobState.RUNNING)
+        return self.state in (TaskState.QUEUED, TaskState.RUNNING)
+
+    @property
+    def changes_cluster(self) -> bool:
+        """It works, or is about to work, on the cluster itself: what is observed meanwhile is not its state."""
+        return self.unfinished and self.verb is not Verb.PREPARE
 
 
-class Jobs(Protocol):
-    """At most one job per key; a bounded number at once per verb. The end of a job, and every new step, re-queue its key."""
+class Tasks(Protocol):
+    """At most one task per key; a bounded number at once per verb. The end of a task, and every new step, re-queue its key."""
 
-    def status(self, key: ObjectKey) -> JobStatus | None: ...
+    def status(self, key: ObjectKey) -> TaskStatus | None: ...
 
-    def start(self, key: ObjectKey, verb: str, work: Callable[[Progress], Coroutine[Any, Any, None]], *, tag: str = "") -> None:
-        """Queue it. A finished job of this key is forgotten; an unfinished one makes this a no-op."""
+    def start(self, key: ObjectKey, verb: Verb, work: Callable[[Progress], Coroutine[Any, Any, None]], *, tag: str = "") -> None:
+        """Queue it. A finished task of this key is forgotten; an unfinished one makes this a no-op."""
         ...
 
     async def cancel(self, key: ObjectKey) -> None:
-        """Stop a queued or running job and return when it is really over. No-op without one."""
+        """Stop a queued or running task and return when it is really over. No-op without one."""
         ...
 
     def forget(self, key: ObjectKey) -> None:
-        """Drop the record of a finished job."""
+        """Drop the record of a finished task."""
         ...

@@ -15,7 +15,7 @@ from typing import Any
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, shorten, timestamp
 from provider.errors import ProviderError, Terminal
-from provider.ports.tasks import JobState, JobStatus, Step
+from provider.ports.tasks import Step, TaskState, TaskStatus, Verb
 from provider.reconcile.plan import Attempts
 
 MAX_BACKOFF = timedelta(minutes=5)
@@ -78,44 +78,46 @@ def begin(record: Record, *, generation: int, config_hash: str, now: datetime) -
     return Record(last, record.failure_reason, record.failure_message)
 
 
-def after_job(record: Record, job: JobStatus | None, *, config_hash: str, now: datetime, limit: int, base: timedelta) -> Record:
-    """The record after a create job has got as far as it has: steps while it runs, the outcome when it is over.
+def after_task(
+    record: Record, task: TaskStatus | None, *, config_hash: str, now: datetime, limit: int, base: timedelta
+) -> Record:
+    """The record after a create task has got as far as it has: steps while it runs, the outcome when it is over.
 
     A cluster made for a spec that was edited meanwhile is not finished: what stands there is remains.
     """
-    if job is None or job.verb != "create":
+    if task is None or task.verb is not Verb.CREATE:
         return record
-    last = {**record.last_create, "steps": [_step(step) for step in job.steps]}
-    if job.state is JobState.SUCCEEDED and job.tag != config_hash:
+    last = {**record.last_create, "steps": [_step(step) for step in task.steps]}
+    if task.state is TaskState.SUCCEEDED and task.tag != config_hash:
         return Record(record.last_create)
-    if job.state is JobState.SUCCEEDED:
-        return Record(_finished(last, job))
-    if job.state is not JobState.FAILED:
+    if task.state is TaskState.SUCCEEDED:
+        return Record(_finished(last, task))
+    if task.state is not TaskState.FAILED:
         return Record(last, record.failure_reason, record.failure_message)
-    reason, message = describe(job.error)
+    reason, message = describe(task.error)
     last.pop("nextAttemptAt", None)
     if reason in NOT_A_TRY:
         last["attempts"] = int(last.get("attempts", 1)) - 1
         last["nextAttemptAt"] = timestamp(now + HOST_RETRY)
-    elif not isinstance(job.error, Terminal) and int(last.get("attempts", 1)) < limit:
+    elif not isinstance(task.error, Terminal) and int(last.get("attempts", 1)) < limit:
         wait = min(base * 2 ** (int(last.get("attempts", 1)) - 1), MAX_BACKOFF)
         last["nextAttemptAt"] = timestamp(now + wait)
     return Record(last, reason, shorten(message))
 
 
 def describe(error: BaseException | None) -> tuple[str, str]:
-    """(reason, message) of whatever ended a job; an unexpected exception shows its type only, its text goes to the log."""
+    """(reason, message) of whatever ended a task; an unexpected exception shows its type only, its text goes to the log."""
     if isinstance(error, ProviderError):
         return error.reason, error.message
     return Reason.CREATE_FAILED, f"Internal error ({type(error).__name__}); the manager's log has the details."
 
 
-def _finished(last: JsonObject, job: JobStatus) -> JsonObject:
-    if job.finished_at is None or job.started_at is None:
+def _finished(last: JsonObject, task: TaskStatus) -> JsonObject:
+    if task.finished_at is None or task.started_at is None:
         return last
-    seconds = round((job.finished_at - job.started_at).total_seconds())
+    seconds = round((task.finished_at - task.started_at).total_seconds())
     last.pop("nextAttemptAt", None)
-    return {**last, "finishedAt": timestamp(job.finished_at), "seconds": seconds}
+    return {**last, "finishedAt": timestamp(task.finished_at), "seconds": seconds}
 
 
 def _step(step: Step) -> JsonObject:

@@ -9,7 +9,7 @@ from provider.api.conditions import ConditionType, Reason
 from provider.api.kind import NodeRole
 from provider.api.meta import Finding, Truth
 from provider.ports.runtime import Ownership, Presence, RuntimeObservation
-from provider.ports.tasks import JobState, JobStatus, Step, StepState
+from provider.ports.tasks import Step, StepState, TaskState, TaskStatus, Verb
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile.outdated import up_to_date
 from provider.reconcile.plan import Action, Plan, missing_nodes
@@ -99,7 +99,7 @@ def _workload(scope: Scope) -> Iterator[Finding]:
 def _replacing(scope: Scope) -> bool:
     """A cluster that was there goes, and another one comes."""
     begins = scope.decision is not None and scope.decision.action is Action.CREATE
-    goes_on = scope.disturbed and scope.job is not None and scope.job.verb == "create"
+    goes_on = scope.disturbed and scope.task is not None and scope.task.verb is Verb.CREATE
     return scope.provisioned and (begins or goes_on)
 
 
@@ -173,8 +173,8 @@ def _ready(scope: Scope, found: list[Finding]) -> Finding | None:
         return None
     if decision is not None and decision.action not in (Action.NOTHING, Action.PREPARE):
         return Finding(kind, Truth.FALSE, *_planned(scope, decision))
-    if scope.job is not None and scope.disturbed:
-        return Finding(kind, Truth.FALSE, *working(scope.job, recreating=scope.provisioned))
+    if scope.task is not None and scope.disturbed:
+        return Finding(kind, Truth.FALSE, *working(scope.task, recreating=scope.provisioned))
     old = {entry["type"]: entry for entry in scope.status.get("conditions") or []}
     seen = {finding.type: finding for finding in found}
     for part in _PARTS:
@@ -207,15 +207,15 @@ def _planned(scope: Scope, decision: Plan) -> tuple[str, str]:
     return decision.reason, decision.message
 
 
-def working(job: JobStatus, *, recreating: bool) -> tuple[str, str]:
-    """(reason, message) of a job that is not over yet."""
-    if job.state is JobState.QUEUED:
-        return Reason.QUEUED, f"Waits for a free slot: number {job.queue_position} in the queue."
-    step = progress(job.steps)
-    match job.verb:
-        case "create":
+def working(task: TaskStatus, *, recreating: bool) -> tuple[str, str]:
+    """(reason, message) of a task that is not over yet."""
+    if task.state is TaskState.QUEUED:
+        return Reason.QUEUED, f"Waits for a free slot: number {task.queue_position} in the queue."
+    step = progress(task.steps)
+    match task.verb:
+        case Verb.CREATE:
             return (Reason.RECREATING if recreating else Reason.CREATING), step or "Starting kind."
-        case "start":
+        case Verb.START:
             return Reason.STARTING, step or "Starting stopped nodes."
         case _:
             return Reason.CLEANING_UP, step or "Removing what was made."

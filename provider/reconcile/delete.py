@@ -11,7 +11,7 @@ from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import JsonObject, find_condition
 from provider.ports.kube import Kube
 from provider.ports.runtime import Ownership, Presence, Runtime, RuntimeObservation
-from provider.ports.tasks import Jobs, JobState, Progress
+from provider.ports.tasks import Progress, Tasks, TaskState, Verb
 from provider.reconcile.attempts import describe
 from provider.reconcile.capi import annotated
 from provider.reconcile.conditions import progress
@@ -57,25 +57,25 @@ def deleted_by_nobody(scope: Scope, cluster: JsonObject) -> bool:
     return ready is None or ready.get("reason") in (Reason.INVALID_OWNER, Reason.OWNER_GONE)
 
 
-async def reconcile_delete(scope: Scope, kube: Kube, jobs: Jobs) -> bool:
+async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks) -> bool:
     """One step of deletion; True when the object is released. Sets scope.decision to what to tell in the meantime."""
     if message := blocked_by_owner(scope):
         return _blocked(scope, Reason.OWNER_GONE, message, None)
     if scope.identity is None or scope.spec.deletion_policy == "Retain":
-        await _stop_create(scope, jobs)
+        await _stop_create(scope, tasks)
         return await _release(scope, kube)
     if scope.runtime is None:
         return _blocked(
             scope, *(scope.problem or (Reason.ENGINE_UNREACHABLE, "The runtime is not available here.")), UNKNOWN_RETRY
         )
-    await _stop_create(scope, jobs)
-    if (job := jobs.status(scope.key)) is not None and job.unfinished:
-        scope.job = job
-        return _blocked(scope, Reason.DELETING, progress(job.steps) or "Removing the cluster.", None)
-    return await _remove(scope, kube, jobs, scope.runtime)
+    await _stop_create(scope, tasks)
+    if (task := tasks.status(scope.key)) is not None and task.unfinished:
+        scope.task = task
+        return _blocked(scope, Reason.DELETING, progress(task.steps) or "Removing the cluster.", None)
+    return await _remove(scope, kube, tasks, scope.runtime)
 
 
-async def _remove(scope: Scope, kube: Kube, jobs: Jobs, runtime: Runtime) -> bool:
+async def _remove(scope: Scope, kube: Kube, tasks: Tasks, runtime: Runtime) -> bool:
     assert scope.identity is not None
     scope.observation = seen = await runtime.observe(scope.identity)
     if seen.presence is Presence.UNKNOWN:
@@ -84,14 +84,14 @@ async def _remove(scope: Scope, kube: Kube, jobs: Jobs, runtime: Runtime) -> boo
     if nothing_of_ours(seen):
         await delete_secrets_if_ours(scope, kube)
         return await _release(scope, kube)
-    if (failed := _rest_after_failure(scope, jobs)) is not None:
+    if (failed := _rest_after_failure(scope, tasks)) is not None:
         return _blocked(scope, Reason.DELETE_BLOCKED, failed, RETRY)
     identity = scope.identity
 
     async def work(tell: Progress) -> None:
         await runtime.delete(identity, tell)
 
-    jobs.start(scope.key, "delete", work)
+    tasks.start(scope.key, Verb.DELETE, work)
     return _blocked(scope, Reason.DELETING, "Removing the cluster.", None)
 
 
@@ -102,21 +102,21 @@ def nothing_of_ours(seen: RuntimeObservation) -> bool:
     return seen.presence is Presence.ABSENT or (seen.ownership is Ownership.FOREIGN and not seen.nodes)
 
 
-def _rest_after_failure(scope: Scope, jobs: Jobs) -> str | None:
-    job = jobs.status(scope.key)
-    if job is None or job.verb != "delete" or job.state is not JobState.FAILED or job.finished_at is None:
+def _rest_after_failure(scope: Scope, tasks: Tasks) -> str | None:
+    task = tasks.status(scope.key)
+    if task is None or task.verb is not Verb.DELETE or task.state is not TaskState.FAILED or task.finished_at is None:
         return None
-    if scope.now >= job.finished_at + RETRY:
+    if scope.now >= task.finished_at + RETRY:
         return None
-    _, message = describe(job.error)
+    _, message = describe(task.error)
     return f"Removing the cluster failed and is tried again: {message}"
 
 
-async def _stop_create(scope: Scope, jobs: Jobs) -> None:
-    job = jobs.status(scope.key)
-    if job is not None and job.verb != "delete":
-        await jobs.cancel(scope.key)
-        jobs.forget(scope.key)
+async def _stop_create(scope: Scope, tasks: Tasks) -> None:
+    task = tasks.status(scope.key)
+    if task is not None and task.verb is not Verb.DELETE:
+        await tasks.cancel(scope.key)
+        tasks.forget(scope.key)
 
 
 async def _release(scope: Scope, kube: Kube) -> bool:

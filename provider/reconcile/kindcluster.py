@@ -1,6 +1,6 @@
 """reconcile(key): the table of contents of one pass over a KINDCluster.
 
-Level-triggered: the key is the only input, everything else is read anew. Long work only *starts* here, as a job whose steps and end
+Level-triggered: the key is the only input, everything else is read anew. Long work only *starts* here, as a task whose steps and end
 bring the key back. The status is computed once, from what the pass saw, and written once, only when it differs; the intent to create
 is in it, and the work starts only after it is written.
 """
@@ -19,7 +19,7 @@ from provider.errors import Conflict, ProviderError
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
 from provider.ports.runtime import Runtime
-from provider.ports.tasks import Jobs, Progress
+from provider.ports.tasks import Progress, Tasks, Verb
 from provider.ports.workload import Workload
 from provider.reconcile import attempts, status, work
 from provider.reconcile.attempts import Record
@@ -50,14 +50,14 @@ class Reconciler:
         kube: Kube,
         workload: Workload,
         runtimes: Mapping[str, Runtime],
-        jobs: Jobs,
+        tasks: Tasks,
         clock: Clock,
         recorder: Recorder,
         options: ReconcileOptions,
         requeue: Callable[[ObjectKey], None],
         new_token: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
-        self._kube, self._jobs, self._clock, self._recorder = kube, jobs, clock, recorder
+        self._kube, self._tasks, self._clock, self._recorder = kube, tasks, clock, recorder
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
         self._observer = Observer(workload, inside_network=options.inside_network)
         self._names: dict[ObjectKey, str] = {}
@@ -100,7 +100,7 @@ class Reconciler:
             return await self._tell(scope, self._no_such_runtime(scope))
         desire(scope, self._options)
         scope.disagreement = disagrees(scope)
-        scope.job = self._jobs.status(scope.key)
+        scope.task = self._tasks.status(scope.key)
         record = self._absorb(scope)
         await ensure_made_from(scope, self._kube, complete=attempts.complete(record, provisioned=scope.provisioned))
         kubeconfigs = await self._observe(scope, record)
@@ -118,9 +118,9 @@ class Reconciler:
 
     def _absorb(self, scope: Scope) -> Record:
         options, record = self._options, attempts.read(scope.status)
-        return attempts.after_job(
+        return attempts.after_task(
             record,
-            scope.job,
+            scope.task,
             config_hash=scope.config_hash,
             now=scope.now,
             limit=options.create_attempts,
@@ -150,7 +150,7 @@ class Reconciler:
             complete=attempts.complete(record, provisioned=scope.provisioned),
             heal=Heal(scope.spec.heal_policy or Heal.REPAIR),
             attempts=attempts.attempts(record, scope.generation, scope.config_hash),
-            job=scope.job,
+            task=scope.task,
             config_hash=scope.config_hash,
             now=scope.now,
             rival=scope.rival,
@@ -177,37 +177,37 @@ class Reconciler:
         """Start long work, or close the books on work that is over. The status that says so is already written."""
         runtime, identity, request = scope.runtime, scope.identity, scope.request
         assert runtime is not None and identity is not None and request is not None
-        if scope.job is not None and not scope.job.unfinished and (scope.job.verb == "create" or not to_be_replaced(scope)):
-            self._jobs.forget(scope.key)
+        if scope.task is not None and not scope.task.unfinished and (scope.task.verb is Verb.CREATE or not to_be_replaced(scope)):
+            self._tasks.forget(scope.key)
         match decision.action:
             case Action.CREATE:
 
                 async def create(tell: Progress) -> None:
                     await work.create(runtime, identity, request, tell)
 
-                self._jobs.start(scope.key, "create", create, tag=scope.config_hash)
+                self._tasks.start(scope.key, Verb.CREATE, create, tag=scope.config_hash)
             case Action.PREPARE:
 
                 async def prepare(tell: Progress) -> None:
                     await work.prepare(runtime, identity, request, tell)
 
-                self._jobs.start(scope.key, "prepare", prepare, tag=scope.config_hash)
+                self._tasks.start(scope.key, Verb.PREPARE, prepare, tag=scope.config_hash)
             case Action.START:
 
                 async def start(tell: Progress) -> None:
                     await runtime.start(identity, tell)
 
-                self._jobs.start(scope.key, "start", start)
+                self._tasks.start(scope.key, Verb.START, start)
             case Action.CLEAN:
 
                 async def clean(tell: Progress) -> None:
                     await runtime.delete(identity, tell)
 
-                self._jobs.start(scope.key, "delete", clean)
+                self._tasks.start(scope.key, Verb.DELETE, clean)
 
     async def _cancel(self, scope: Scope) -> Result:
-        await self._jobs.cancel(scope.key)
-        self._jobs.forget(scope.key)
+        await self._tasks.cancel(scope.key)
+        self._tasks.forget(scope.key)
         return Result(requeue_after=0.0)
 
     def _result(self, scope: Scope, decision: Plan) -> Result:
@@ -230,7 +230,7 @@ class Reconciler:
             return Result()
         if message := pause_reason(names.KIND, scope.obj, scope.cluster):
             return await self._pause(scope, f"{message}; deletion waits until it is not")
-        if await reconcile_delete(scope, self._kube, self._jobs):
+        if await reconcile_delete(scope, self._kube, self._tasks):
             self._release_name(scope.key)
             return Result()
         await write_status(scope, status.compute(scope, attempts.read(scope.status)), self._kube, self._recorder)
@@ -240,10 +240,10 @@ class Reconciler:
 
     async def _pause(self, scope: Scope, message: str) -> Result:
         """While paused nothing changes on the engine: a running operation is stopped where it stands."""
-        if (job := self._jobs.status(scope.key)) is not None:
-            if job.unfinished:
-                await self._jobs.cancel(scope.key)
-            self._jobs.forget(scope.key)
+        if (task := self._tasks.status(scope.key)) is not None:
+            if task.unfinished:
+                await self._tasks.cancel(scope.key)
+            self._tasks.forget(scope.key)
         await write_status(scope, status.paused(scope, message), self._kube, self._recorder)
         return self._done(scope)
 
@@ -256,9 +256,9 @@ class Reconciler:
         return self._done(scope)
 
     async def _forget(self, key: ObjectKey) -> Result:
-        """The object is gone. A job that still works for it is stopped; what it made was either removed or is kept on purpose."""
-        await self._jobs.cancel(key)
-        self._jobs.forget(key)
+        """The object is gone. A task that still works for it is stopped; what it made was either removed or is kept on purpose."""
+        await self._tasks.cancel(key)
+        self._tasks.forget(key)
         self._observer.forget(key)
         self._release_name(key)
         self._names.pop(key, None)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import Finding, Truth
-from provider.ports.tasks import JobState
+from provider.ports.tasks import TaskState, Verb
 from provider.reconcile.attempts import describe
 from provider.reconcile.drift import UpdatePolicy, listed
 from provider.reconcile.scope import Scope
@@ -38,9 +38,9 @@ def up_to_date(scope: Scope) -> Iterator[Finding]:
 
 
 def _on_the_way(scope: Scope) -> tuple[str, str]:
-    job, what = scope.job, listed(scope.changes or ())
-    if job is not None and (job.verb, job.state, job.tag) == ("prepare", JobState.FAILED, scope.config_hash):
-        reason, message = describe(job.error)
+    task, what = scope.task, listed(scope.changes or ())
+    if task is not None and (task.verb, task.state, task.tag) == (Verb.PREPARE, TaskState.FAILED, scope.config_hash):
+        reason, message = describe(task.error)
         return (
             reason,
             f"{what}: the cluster is kept, because what would replace it cannot be made. {message} Tried again every minute.",

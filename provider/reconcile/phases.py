@@ -14,7 +14,7 @@ from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint
 from provider.errors import Conflict
 from provider.ports.kube import Kube
 from provider.ports.runtime import Presence
-from provider.ports.tasks import JobState
+from provider.ports.tasks import TaskState, Verb
 from provider.reconcile import drift
 from provider.reconcile.identity import cluster_name_of, with_finalizer
 from provider.reconcile.plan import expected_nodes
@@ -58,8 +58,8 @@ async def ensure_made_from(scope: Scope, kube: Kube, *, complete: bool) -> None:
     """
     if not complete:
         return
-    job, made = scope.job, drift.recorded(scope.obj)
-    fresh = job is not None and (job.verb, job.state, job.tag) == ("create", JobState.SUCCEEDED, scope.config_hash)
+    task, made = scope.task, drift.recorded(scope.obj)
+    fresh = task is not None and (task.verb, task.state, task.tag) == (Verb.CREATE, TaskState.SUCCEEDED, scope.config_hash)
     known = not scope.control_plane_missing
     if known and (made is None or (fresh and made != scope.made_from)):
         made = dict(scope.made_from)

@@ -1,7 +1,7 @@
 """What should happen next to a living cluster: a pure function of what was observed.
 
 No effect, no clock of its own, no exception. The order of the checks below is the product's safety order: unknown before
-everything, foreign before ours, a running job before a new one.
+everything, foreign before ours, a running task before a new one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation
-from provider.ports.tasks import JobState, JobStatus
+from provider.ports.tasks import TaskState, TaskStatus, Verb
 
 
 class Action(StrEnum):
@@ -68,14 +68,14 @@ class Facts:
     """All that a decision may depend on."""
 
     observation: RuntimeObservation | None
-    """None while a job works: then nobody looked."""
+    """None while a task works: then nobody looked."""
     expected: tuple[tuple[str, NodeRole], ...]
     """Names and roles of the containers a complete cluster has."""
     complete: bool
     """A create for this object has succeeded at least once (so containers are a cluster, not remains)."""
     heal: Heal
     attempts: Attempts
-    job: JobStatus | None
+    task: TaskStatus | None
     config_hash: str
     now: datetime
     rival: str = ""
@@ -107,8 +107,8 @@ def expected_nodes(config: Mapping[str, Any], *, load_balancer: bool) -> tuple[t
 
 def plan(facts: Facts) -> Plan:
     """Decide for an object that is neither paused nor being deleted."""
-    if facts.job is not None and facts.job.unfinished and facts.job.verb != "prepare":
-        return _while_working(facts, facts.job)
+    if facts.task is not None and facts.task.changes_cluster:
+        return _while_working(facts, facts.task)
     observation = facts.observation
     if observation is None:
         return Plan(Action.NOTHING)
@@ -123,15 +123,15 @@ def plan(facts: Facts) -> Plan:
 
 def _update(facts: Facts, seen: RuntimeObservation) -> Plan | None:
     """Replacing an outdated cluster: first everything is brought that could be missing, then the old one goes."""
-    job = facts.job if facts.job is not None and facts.job.verb == "prepare" else None
-    current = job is not None and bool(facts.update) and job.tag == facts.config_hash
-    if job is not None and job.unfinished:
+    task = facts.task if facts.task is not None and facts.task.verb is Verb.PREPARE else None
+    current = task is not None and bool(facts.update) and task.tag == facts.config_hash
+    if task is not None and task.unfinished:
         return Plan(Action.NOTHING) if current else Plan(Action.CANCEL)
     if not facts.update:
         return None
-    if job is not None and current and job.state is JobState.SUCCEEDED:
+    if task is not None and current and task.state is TaskState.SUCCEEDED:
         return Plan(Action.CREATE, Reason.RECREATING, f"Changed: {facts.update}. The cluster is replaced.")
-    rest = _rest_after(facts, "prepare", PREPARE_SPACING)
+    rest = _rest_after(facts, Verb.PREPARE, PREPARE_SPACING)
     if current and rest > timedelta(0):
         meanwhile = _look_after(facts, seen)
         return replace(meanwhile, after=min(meanwhile.after or rest, rest))
@@ -142,8 +142,8 @@ def _known_reason(reason: str) -> Reason:
     return Reason(reason) if reason in Reason.__members__.values() else Reason.ENGINE_UNREACHABLE
 
 
-def _while_working(facts: Facts, job: JobStatus) -> Plan:
-    if job.verb == "create" and job.tag != facts.config_hash:
+def _while_working(facts: Facts, task: TaskStatus) -> Plan:
+    if task.verb is Verb.CREATE and task.tag != facts.config_hash:
         return Plan(Action.CANCEL, Reason.CREATING, "The spec changed: the running create is stopped and begins anew.")
     return Plan(Action.NOTHING)
 
@@ -151,7 +151,7 @@ def _while_working(facts: Facts, job: JobStatus) -> Plan:
 def _create(facts: Facts, seen: RuntimeObservation) -> Plan:
     attempts, present = facts.attempts, seen.presence is Presence.PRESENT
     if attempts.given_up:
-        if present and not facts.retain_on_failure and _rest_after(facts, "delete") <= timedelta(0):
+        if present and not facts.retain_on_failure and _rest_after(facts, Verb.DELETE) <= timedelta(0):
             return Plan(Action.CLEAN, Reason.CLEANING_UP, "Removing what the failed create left.")
         message = f"{attempts.failed_message} Correct the spec, and it is tried again."
         return Plan(Action.WAIT, Reason.CREATE_FAILED, message, SPACING if present else None)
@@ -178,19 +178,19 @@ def _look_after(facts: Facts, seen: RuntimeObservation) -> Plan:
     if facts.heal is Heal.REPORT:
         message = f"Not running: {', '.join(stopped)}. Start them, or set spec.healPolicy: Repair."
         return Plan(Action.WAIT, Reason.REPAIR_NEEDED, message)
-    rest = _rest_after(facts, "start")
+    rest = _rest_after(facts, Verb.START)
     if rest > timedelta(0):
-        why = str(facts.job.error) if facts.job and facts.job.error else f"Not running: {', '.join(stopped)}."
+        why = str(facts.task.error) if facts.task and facts.task.error else f"Not running: {', '.join(stopped)}."
         return Plan(Action.WAIT, Reason.CONTAINERS_STOPPED, f"{why} They are started again shortly.", rest)
     return Plan(Action.START, Reason.STARTING, f"Starting {', '.join(stopped)}.")
 
 
-def _rest_after(facts: Facts, verb: str, spacing: timedelta = SPACING) -> timedelta:
+def _rest_after(facts: Facts, verb: Verb, spacing: timedelta = SPACING) -> timedelta:
     """What did not help must not be tried in a tight loop: a container that does not stay up, a removal that fails."""
-    job = facts.job
-    if job is None or job.verb != verb or job.finished_at is None:
+    task = facts.task
+    if task is None or task.verb != verb or task.finished_at is None:
         return timedelta(0)
-    return job.finished_at + spacing - facts.now
+    return task.finished_at + spacing - facts.now
 
 
 def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Plan:

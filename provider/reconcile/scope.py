@@ -15,7 +15,7 @@ from provider.api.kind import NodeRole
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import ClusterRequest, Identity, Runtime, RuntimeObservation
-from provider.ports.tasks import JobStatus
+from provider.ports.tasks import TaskStatus
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile.drift import Change
 from provider.reconcile.identity import identity_of
@@ -63,9 +63,9 @@ class Scope:
     """What differs from what the running cluster was made from; None when there is none, or it cannot be told."""
     expected: tuple[tuple[str, NodeRole], ...] = ()
 
-    job: JobStatus | None = None
+    task: TaskStatus | None = None
     observation: RuntimeObservation | None = None
-    """None while a job works on the cluster: its progress is the news then."""
+    """None while a task works on the cluster: its progress is the news then."""
     workload: WorkloadObservation | None = None
     """None when there was nothing to ask."""
     decision: Plan | None = None
@@ -103,8 +103,8 @@ class Scope:
 
     @property
     def disturbed(self) -> bool:
-        """A job is at work on the cluster itself. Preparing its replacement leaves it alone."""
-        return self.job is not None and self.job.unfinished and self.job.verb != "prepare"
+        """A task is at work on the cluster itself. Preparing its replacement leaves it alone."""
+        return self.task is not None and self.task.changes_cluster
 
     @property
     def provisioned(self) -> bool:

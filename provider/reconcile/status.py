@@ -12,7 +12,7 @@ from provider.api.conditions import ConditionType, Phase, Reason
 from provider.api.kind import NodeRole
 from provider.api.meta import Finding, JsonObject, Truth
 from provider.ports.runtime import Ownership, Presence
-from provider.ports.tasks import JobState
+from provider.ports.tasks import TaskState, Verb
 from provider.reconcile import history
 from provider.reconcile.attempts import Record
 from provider.reconcile.conditions import findings
@@ -78,7 +78,7 @@ def phase(scope: Scope, merged: list[JsonObject]) -> Phase:
 
 
 def _phase_of_work(scope: Scope) -> Phase | None:
-    decision, job = scope.decision, scope.job
+    decision, task = scope.decision, scope.task
     action = decision.action if decision else Action.NOTHING
     if action is Action.CLEAN:
         return Phase.FAILED
@@ -86,13 +86,13 @@ def _phase_of_work(scope: Scope) -> Phase | None:
         return Phase.REPAIRING
     if action is Action.CREATE:
         return Phase.REPAIRING if scope.provisioned else Phase.CREATING
-    if job is None or not scope.disturbed:
+    if task is None or not scope.disturbed:
         return None
-    if job.verb == "delete":
+    if task.verb is Verb.DELETE:
         return Phase.FAILED
-    if job.verb == "start" or scope.provisioned:
+    if task.verb is Verb.START or scope.provisioned:
         return Phase.REPAIRING
-    return Phase.QUEUED if job.state is JobState.QUEUED else Phase.CREATING
+    return Phase.QUEUED if task.state is TaskState.QUEUED else Phase.CREATING
 
 
 def _was_ready(scope: Scope) -> bool:

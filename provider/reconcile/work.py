@@ -1,4 +1,4 @@
-"""The bodies of long operations, as jobs run them. Each is one call of the runtime, with what must come right before it."""
+"""The bodies of long operations, as tasks run them. Each is one call of the runtime, with what must come right before it."""
 
 from __future__ import annotations
 

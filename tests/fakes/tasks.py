@@ -1,4 +1,4 @@
-"""FakeJobs: provider.ports.tasks.Jobs where nothing runs until the test says so."""
+"""FakeTasks: provider.ports.tasks.Tasks where nothing runs until the test says so."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from provider.api.meta import ObjectKey
 from provider.controller.tasks import Work
 from provider.errors import Transient
 from provider.ports.clock import Clock
-from provider.ports.tasks import JobState, JobStatus, Step
+from provider.ports.tasks import Step, TaskState, TaskStatus, Verb
 from tests.fakes.clock import FakeClock
 
 
@@ -18,34 +18,34 @@ def _nobody(key: ObjectKey) -> None:
 
 
 @dataclass
-class FakeJobs:
-    """Started jobs wait in `work` until `run` awaits them for real, or `finish` ends them without running."""
+class FakeTasks:
+    """Started tasks wait in `work` until `run` awaits them for real, or `finish` ends them without running."""
 
     clock: Clock = field(default_factory=FakeClock)
     requeue: Callable[[ObjectKey], None] = _nobody
     queued: bool = False
-    """Whether new jobs stay QUEUED (no free slot) instead of RUNNING."""
+    """Whether new tasks stay QUEUED (no free slot) instead of RUNNING."""
     work: dict[ObjectKey, Work] = field(default_factory=dict)
-    records: dict[ObjectKey, JobStatus] = field(default_factory=dict)
-    started: list[tuple[ObjectKey, str]] = field(default_factory=list)
+    records: dict[ObjectKey, TaskStatus] = field(default_factory=dict)
+    started: list[tuple[ObjectKey, Verb]] = field(default_factory=list)
     cancelled: list[ObjectKey] = field(default_factory=list)
 
-    def status(self, key: ObjectKey) -> JobStatus | None:
+    def status(self, key: ObjectKey) -> TaskStatus | None:
         return self.records.get(key)
 
-    def start(self, key: ObjectKey, verb: str, work: Work, *, tag: str = "") -> None:
+    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "") -> None:
         if key in self.work:
             return
-        state = JobState.QUEUED if self.queued else JobState.RUNNING
+        state = TaskState.QUEUED if self.queued else TaskState.RUNNING
         started = None if self.queued else self.clock.now()
-        self.records[key] = JobStatus(verb, state, queue_position=int(self.queued), started_at=started, tag=tag)
+        self.records[key] = TaskStatus(verb, state, queue_position=int(self.queued), started_at=started, tag=tag)
         self.work[key] = work
         self.started.append((key, verb))
 
     async def cancel(self, key: ObjectKey) -> None:
         if key in self.work:
             self.cancelled.append(key)
-            self.finish(key, Transient("Cancelled", "The job was stopped before its end."))
+            self.finish(key, Transient("Cancelled", "The task was stopped before its end."))
 
     def forget(self, key: ObjectKey) -> None:
         if key not in self.work:
@@ -60,25 +60,25 @@ class FakeJobs:
         self.requeue(key)
 
     def finish(self, key: ObjectKey, error: Exception | None = None) -> None:
-        """End the job without running its work."""
+        """End the task without running its work."""
         del self.work[key]
-        state = JobState.SUCCEEDED if error is None else JobState.FAILED
+        state = TaskState.SUCCEEDED if error is None else TaskState.FAILED
         now = self.clock.now()
         record = self.records[key]
         started = record.started_at or now
         self.records[key] = replace(record, state=state, queue_position=0, started_at=started, finished_at=now, error=error)
         self.requeue(key)
 
-    async def run(self, key: ObjectKey) -> JobStatus:
-        """Await the job's work to its end, as a slot would."""
+    async def run(self, key: ObjectKey) -> TaskStatus:
+        """Await the task's work to its end, as a slot would."""
         record = self.records[key]
         self.records[key] = replace(
-            record, state=JobState.RUNNING, queue_position=0, started_at=record.started_at or self.clock.now()
+            record, state=TaskState.RUNNING, queue_position=0, started_at=record.started_at or self.clock.now()
         )
         error: Exception | None = None
         try:
             await self.work[key](lambda step: self.step(key, step))
-        except Exception as failure:  # noqa: BLE001 - whatever the work raises is the job's outcome
+        except Exception as failure:  # noqa: BLE001 - whatever the work raises is the task's outcome
             error = failure
         self.finish(key, error)
         return self.records[key]

@@ -1,6 +1,6 @@
 """A whole small world around one Reconciler, all fakes: what a user does, and time, are the only inputs.
 
-`settle` plays the queue and the job slots until nothing wants to happen at this moment of the fake clock; `pass_time` moves the clock.
+`settle` plays the queue and the task slots until nothing wants to happen at this moment of the fake clock; `pass_time` moves the clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from provider.reconcile.options import ReconcileOptions
 from tests.fakes.clock import FakeClock
 from tests.fakes.kube import FakeKube
 from tests.fakes.runtime import FakeRuntime
-from tests.fakes.tasks import FakeJobs
+from tests.fakes.tasks import FakeTasks
 from tests.fakes.workload import FakeRecorder, FakeWorkload
 
 KEY = ObjectKey("default", "demo")
@@ -40,8 +40,8 @@ class World:
     runtime: FakeRuntime = field(default_factory=FakeRuntime)
     recorder: FakeRecorder = field(default_factory=FakeRecorder)
     errors: list[ProviderError] = field(default_factory=list)
-    run_jobs: bool = True
-    """False: started jobs stay running until the test ends them."""
+    run_tasks: bool = True
+    """False: started tasks stay running until the test ends them."""
 
     def __post_init__(self) -> None:
         self.kube = FakeKube(now=self.clock.now)
@@ -51,9 +51,9 @@ class World:
 
     def restart(self) -> None:
         """A new manager: nothing but the outside world is kept."""
-        self.jobs = FakeJobs(self.clock, self._add)
+        self.tasks = FakeTasks(self.clock, self._add)
         self.reconciler = Reconciler(
-            self.kube, self.workload, {"kind": self.runtime}, self.jobs, self.clock, self.recorder, self.options, self._add
+            self.kube, self.workload, {"kind": self.runtime}, self.tasks, self.clock, self.recorder, self.options, self._add
         )
         self.due = dict.fromkeys(self._keys(), 0.0)
 
@@ -111,8 +111,8 @@ class World:
     async def settle(self) -> None:
         """Until nothing is due at this moment. A world that never comes to rest is a hot loop, and fails."""
         for _ in range(MAX_PASSES):
-            if self.run_jobs and self.jobs.work:
-                await self.jobs.run(next(iter(self.jobs.work)))
+            if self.run_tasks and self.tasks.work:
+                await self.tasks.run(next(iter(self.tasks.work)))
                 continue
             key = next((key for key, at in sorted(self.due.items(), key=lambda item: item[1]) if at <= self._now()), None)
             if key is None:

@@ -17,6 +17,7 @@ from provider.controller.leaderelection import LEASE_NAME, Elector
 from provider.errors import Terminal, Transient
 from provider.manager import JOBS_DEADLINE, SILENT_WATCH, Manager, Parts
 from provider.ports.runtime import NodeRunState, RuntimeEvent
+from provider.ports.tasks import Verb
 from provider.settings import Settings
 from tests.fakes.clock import LoopClock, in_virtual_time
 from tests.fakes.kube import FakeKube
@@ -256,13 +257,13 @@ async def test_the_loss_of_the_lease_ends_all_work_with_an_error() -> None:
     bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
     async with running(manager) as task:
         await asyncio.sleep(5)
-        assert manager.jobs.counts()["create", "running"] == 1
+        assert manager.tasks.counts()[Verb.CREATE, "running"] == 1
 
         bench.kube.edit(LEASES, ObjectKey("default", LEASE_NAME), {"spec": {"holderIdentity": "thief"}})
         await asyncio.sleep(5)
         assert task.done()
         assert await task == 1
-        assert manager.jobs.counts()["create", "running"] == 0
+        assert manager.tasks.counts()[Verb.CREATE, "running"] == 0
 
 
 @in_virtual_time
@@ -281,7 +282,7 @@ async def test_a_manager_can_be_told_to_end_while_it_stands_by() -> None:
 
 @in_virtual_time
 async def test_ending_cancels_running_operations_and_takes_a_bounded_time() -> None:
-    """A create under way is stopped where it stands; a job that will not end is left to the system."""
+    """A create under way is stopped where it stands; a task that will not end is left to the system."""
     bench = Bench()
     manager = bench.manager()
     bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
@@ -293,7 +294,7 @@ async def test_ending_cancels_running_operations_and_takes_a_bounded_time() -> N
                 await asyncio.sleep(100)
 
     await asyncio.sleep(10)
-    manager.jobs.start(ObjectKey("default", "stubborn"), "delete", lasts_too_long)
+    manager.tasks.start(ObjectKey("default", "stubborn"), Verb.DELETE, lasts_too_long)
     await asyncio.sleep(1)
     began = now()
     manager.end()
@@ -305,7 +306,7 @@ async def test_ending_cancels_running_operations_and_takes_a_bounded_time() -> N
 
 @in_virtual_time
 async def test_nothing_is_taken_up_once_ending_has_begun() -> None:
-    """No pass begins, so no job can start behind the shutdown's back."""
+    """No pass begins, so no task can start behind the shutdown's back."""
     bench = Bench()
     manager = bench.manager()
     async with running(manager):

@@ -14,7 +14,7 @@ from provider.api.meta import ObjectKey
 from provider.errors import Terminal, Transient
 from provider.observability.health import Server
 from provider.observability.metrics import Metrics
-from provider.ports.tasks import JobState, JobStatus
+from provider.ports.tasks import TaskState, TaskStatus, Verb
 from provider.settings import Address
 from tests.fakes.clock import EPOCH
 
@@ -31,7 +31,7 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def test_looks_jobs_and_phases_are_counted() -> None:
+def test_looks_tasks_and_phases_are_counted() -> None:
     """What happened, how long it took, and how things stand."""
     metrics = Metrics()
     metrics.watch_values(lambda: 3, lambda: {("create", "running"): 2})
@@ -39,11 +39,11 @@ def test_looks_jobs_and_phases_are_counted() -> None:
     metrics.passed("conflict", 0.01)
     metrics.watch_restarted()
     metrics.set_leading(True)
-    ended = JobStatus("create", JobState.SUCCEEDED, started_at=EPOCH, finished_at=EPOCH + timedelta(seconds=25))
-    failed = JobStatus("create", JobState.FAILED, started_at=EPOCH, finished_at=EPOCH, error=Transient("CreateTimeout", "x"))
-    metrics.job_ended(ended)
-    metrics.job_ended(failed)
-    metrics.job_ended(JobStatus("create", JobState.FAILED, error=Transient("Cancelled", "never began")))
+    ended = TaskStatus(Verb.CREATE, TaskState.SUCCEEDED, started_at=EPOCH, finished_at=EPOCH + timedelta(seconds=25))
+    failed = TaskStatus(Verb.CREATE, TaskState.FAILED, started_at=EPOCH, finished_at=EPOCH, error=Transient("CreateTimeout", "x"))
+    metrics.task_ended(ended)
+    metrics.task_ended(failed)
+    metrics.task_ended(TaskStatus(Verb.CREATE, TaskState.FAILED, error=Transient("Cancelled", "never began")))
     metrics.set_phase(ObjectKey("a", "b"), "Ready")
     metrics.set_phase(ObjectKey("a", "c"), "Ready")
     metrics.set_phase(ObjectKey("a", "c"), "")
@@ -53,11 +53,11 @@ def test_looks_jobs_and_phases_are_counted() -> None:
     assert found["capkind_reconciles_total", ("conflict",)] == 1
     assert found["capkind_reconciles_total", ("defect",)] == 0
     assert found["capkind_reconcile_seconds_count", ()] == 2
-    assert found["capkind_job_seconds_sum", ("success", "create")] == 25
-    assert found["capkind_job_seconds_count", ("CreateTimeout", "create")] == 1
-    assert ("capkind_job_seconds_count", ("Cancelled", "create")) not in found
+    assert found["capkind_task_seconds_sum", ("success", "create")] == 25
+    assert found["capkind_task_seconds_count", ("CreateTimeout", "create")] == 1
+    assert ("capkind_task_seconds_count", ("Cancelled", "create")) not in found
     assert found["capkind_queue_depth", ()] == 3
-    assert found["capkind_jobs", ("running", "create")] == 2
+    assert found["capkind_tasks", ("running", "create")] == 2
     assert found["capkind_clusters", ("Ready",)] == 1
     assert found["capkind_watch_restarts_total", ()] == 1
     assert found["capkind_leader", ()] == 1

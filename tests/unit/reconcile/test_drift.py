@@ -128,7 +128,7 @@ async def test_a_preflight_problem_costs_no_cluster_either() -> None:
 async def test_the_cluster_stays_ready_while_its_replacement_is_prepared() -> None:
     """Pulling an image may take minutes."""
     world = await ready(World(), updatePolicy="Recreate", version="v1.34.3")
-    world.run_jobs = False
+    world.run_tasks = False
 
     world.edit({"spec": {"version": "v1.34.4"}})
     await world.settle()

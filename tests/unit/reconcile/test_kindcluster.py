@@ -11,6 +11,7 @@ from provider.api import names
 from provider.api.meta import ObjectKey
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import NodeRunState, Presence, Problem, RuntimeObservation
+from provider.ports.tasks import Verb
 from tests.fakes.world import KEY, World, kindcluster
 
 
@@ -65,7 +66,7 @@ async def test_the_kubeconfig_secret_is_published_for_people(world: World) -> No
 
 async def test_nothing_is_made_before_finalizer_and_identity_are_persisted(world: World) -> None:
     """A crash right after the first effect must find a way back to it."""
-    world.run_jobs = False
+    world.run_tasks = False
     world.apply(kindcluster())
     await world.look()
 
@@ -73,21 +74,21 @@ async def test_nothing_is_made_before_finalizer_and_identity_are_persisted(world
     assert obj is not None
     assert obj["metadata"]["finalizers"] == [names.FINALIZER]
     assert len(obj["spec"]["identity"]["token"]) == 32
-    assert not world.jobs.started
+    assert not world.tasks.started
 
 
 async def test_the_intent_to_create_is_written_before_the_work_starts(world: World) -> None:
-    """If the status write fails, no job may start: a restart could not tell remains from a cluster."""
-    world.run_jobs = False
+    """If the status write fails, no task may start: a restart could not tell remains from a cluster."""
+    world.run_tasks = False
     world.apply(kindcluster())
     await world.look()
     world.kube.fail("patch", Transient("ServerBusy", "try later"))
     await world.look()
-    assert not world.jobs.started
+    assert not world.tasks.started
 
     await world.look()
 
-    assert world.jobs.started == [(KEY, "create")]
+    assert world.tasks.started == [(KEY, Verb.CREATE)]
     assert "finishedAt" not in world.status()["lastCreate"]
 
 
@@ -117,14 +118,14 @@ async def test_delete_removes_cluster_secret_and_object(world: World) -> None:
 
 async def test_delete_while_creating_stops_the_create(world: World) -> None:
     """A user who deletes does not wait for a cluster nobody wants."""
-    world.run_jobs = False
+    world.run_tasks = False
     world.apply(kindcluster())
     await world.settle()
     world.delete()
     await world.look()
-    assert world.jobs.cancelled == [KEY]
+    assert world.tasks.cancelled == [KEY]
 
-    world.run_jobs = True
+    world.run_tasks = True
     await world.settle()
     assert world.get() is None
 
@@ -246,7 +247,7 @@ async def test_of_two_claims_to_one_name_the_older_wins_and_the_other_takes_over
 
 async def test_a_claim_without_containers_yet_is_respected(world: World) -> None:
     """Between persisting its identity and its first container the older object must not lose its name."""
-    world.run_jobs = False
+    world.run_tasks = False
     second = ObjectKey("team-b", "demo")
     world.apply(kindcluster())
     await world.settle()
@@ -254,21 +255,21 @@ async def test_a_claim_without_containers_yet_is_respected(world: World) -> None
     world.apply(kindcluster(second))
     await world.settle()
 
-    assert world.jobs.started == [(KEY, "create")]
+    assert world.tasks.started == [(KEY, Verb.CREATE)]
     assert "default/demo" in world.condition("Ready", second)["message"]
 
 
 async def test_a_stopped_node_is_started(world: World) -> None:
     """Repair is the default policy; the status tells the truth meanwhile."""
     await ready(world, workerReplicas=1)
-    world.run_jobs = False
+    world.run_tasks = False
     world.set_node("demo-worker", NodeRunState.STOPPED)
     await world.look()
 
     assert (world.status()["phase"], world.condition("Ready")["reason"]) == ("Repairing", "Starting")
     assert world.status()["ready"] is False
 
-    world.run_jobs = True
+    world.run_tasks = True
     await world.pass_time(15)
     assert world.status()["phase"] == "Ready"
 
@@ -408,26 +409,26 @@ async def test_a_preflight_problem_is_told_before_anything_is_made(world: World)
 
 async def test_an_edit_while_creating_begins_anew(world: World) -> None:
     """The running create works for a spec nobody wants any more."""
-    world.run_jobs = False
+    world.run_tasks = False
     world.apply(kindcluster())
     await world.settle()
     world.edit({"spec": {"workerReplicas": 2}})
     await world.look()
-    assert world.jobs.cancelled == [KEY]
+    assert world.tasks.cancelled == [KEY]
 
-    world.run_jobs = True
+    world.run_tasks = True
     await world.settle()
     assert world.status()["nodesReady"] == "3/3"
 
 
 async def test_a_create_that_ends_just_before_an_edit_is_seen_begins_anew(world: World) -> None:
-    """The finished job made what the older spec wanted; that must not pass for the cluster."""
-    world.run_jobs = False
+    """The finished task made what the older spec wanted; that must not pass for the cluster."""
+    world.run_tasks = False
     world.apply(kindcluster())
     await world.settle()
     world.edit({"spec": {"workerReplicas": 2}})
-    await world.jobs.run(KEY)
-    world.run_jobs = True
+    await world.tasks.run(KEY)
+    world.run_tasks = True
     await world.settle()
 
     assert world.status()["nodesReady"] == "3/3"
@@ -437,16 +438,16 @@ async def test_a_create_that_ends_just_before_an_edit_is_seen_begins_anew(world:
 @pytest.mark.parametrize("nodes_made", [0, 1, 2])
 async def test_a_manager_killed_while_creating_leaves_one_whole_cluster(world: World, nodes_made: int) -> None:
     """What stands there without a finished record is remains: removed, and made again."""
-    world.run_jobs = False
+    world.run_tasks = False
     world.apply(kindcluster(workerReplicas=1))
     await world.settle()
     world.runtime.fail("create", Transient("Killed", ""), partial=nodes_made)
-    work = world.jobs.work[KEY]
+    work = world.tasks.work[KEY]
     with pytest.raises(Transient):
         await work(lambda step: None)
 
     world.restart()
-    world.run_jobs = True
+    world.run_tasks = True
     await world.pass_time(60)
 
     assert world.status()["phase"] == "Ready"

@@ -149,17 +149,17 @@ async def test_a_paused_object_says_so_before_it_has_an_owner(world: World) -> N
 
 async def test_pausing_while_creating_stops_the_engine_work(world: World) -> None:
     """Zero mutations while paused; going on afterwards leads to one whole cluster."""
-    world.run_jobs = False
+    world.run_tasks = False
     world.apply(kindcluster(standalone=True))
     await world.settle()
     world.edit({"metadata": {"annotations": {contract.PAUSED_ANNOTATION: "true"}}})
     await world.settle()
 
-    assert world.jobs.cancelled == [KEY]
+    assert world.tasks.cancelled == [KEY]
     assert world.condition("Paused")["status"] == "True"
 
     world.edit({"metadata": {"annotations": None}})
-    world.run_jobs = True
+    world.run_tasks = True
     await world.settle()
     assert world.status()["phase"] == "Ready"
     assert world.condition("Paused")["status"] == "False"

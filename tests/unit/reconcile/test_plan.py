@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
-from provider.ports.tasks import JobState, JobStatus
+from provider.ports.tasks import TaskState, TaskStatus, Verb
 from provider.reconcile.plan import Action, Attempts, Facts, Heal, expected_nodes, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -89,20 +89,20 @@ def test_decision(given_facts: Facts, action: Action, reason: Reason) -> None:
 
 def test_a_running_create_for_an_older_spec_is_cancelled() -> None:
     """An edit while creating must not wait for a cluster nobody wants any more."""
-    job = JobStatus("create", JobState.RUNNING, tag="old")
+    task = TaskStatus(Verb.CREATE, TaskState.RUNNING, tag="old")
 
-    assert plan(facts(None, job=job)).action is Action.CANCEL
-    assert plan(facts(None, job=replace(job, tag="hash"))).action is Action.NOTHING
+    assert plan(facts(None, task=task)).action is Action.CANCEL
+    assert plan(facts(None, task=replace(task, tag="hash"))).action is Action.NOTHING
 
 
 def test_a_container_that_does_not_stay_up_is_not_started_in_a_tight_loop() -> None:
     """After a start there is a rest, then another start."""
-    job = JobStatus("start", JobState.SUCCEEDED, finished_at=NOW - timedelta(seconds=1))
+    task = TaskStatus(Verb.START, TaskState.SUCCEEDED, finished_at=NOW - timedelta(seconds=1))
 
-    resting = plan(facts(STOPPED, complete=True, job=job))
+    resting = plan(facts(STOPPED, complete=True, task=task))
     assert resting.action is Action.WAIT
     assert resting.after is not None and timedelta(0) < resting.after < timedelta(seconds=10)
-    assert plan(facts(STOPPED, complete=True, job=job, now=NOW + timedelta(seconds=10))).action is Action.START
+    assert plan(facts(STOPPED, complete=True, task=task, now=NOW + timedelta(seconds=10))).action is Action.START
 
 
 ANY_FACTS = st.builds(
@@ -119,11 +119,11 @@ ANY_FACTS = st.builds(
         given_up=st.booleans(),
         next_at=st.sampled_from([None, NOW, NOW + timedelta(minutes=1)]),
     ),
-    job=st.none()
+    task=st.none()
     | st.builds(
-        JobStatus,
-        verb=st.sampled_from(["create", "start", "delete"]),
-        state=st.sampled_from(JobState),
+        TaskStatus,
+        verb=st.sampled_from(Verb),
+        state=st.sampled_from(TaskState),
         finished_at=st.sampled_from([None, NOW]),
         tag=st.sampled_from(["hash", "old"]),
     ),
@@ -144,8 +144,8 @@ def test_what_is_unknown_or_foreign_is_never_changed(any_facts: Facts) -> None:
 
 @given(ANY_FACTS)
 def test_at_most_one_operation_at_a_time(any_facts: Facts) -> None:
-    """While a job works nothing else is begun."""
-    if any_facts.job is not None and any_facts.job.state in (JobState.QUEUED, JobState.RUNNING):
+    """While a task works nothing else is begun."""
+    if any_facts.task is not None and any_facts.task.state in (TaskState.QUEUED, TaskState.RUNNING):
         assert plan(any_facts).action not in CHANGES
 
 
