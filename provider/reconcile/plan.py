@@ -118,6 +118,9 @@ def plan(facts: Facts) -> Plan:
         return Plan(Action.WAIT, Reason.NAME_CONFLICT, observation.detail, FOREIGN_RETRY)
     if facts.complete:
         return _update(facts, observation) or _look_after(facts, observation)
+    if facts.task is not None and facts.task.unfinished:
+        # A replacement is being prepared for a cluster that is none any more: starting the create beside it would count a try for nothing.
+        return Plan(Action.CANCEL)
     return _create(facts, observation)
 
 
