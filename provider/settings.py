@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
+from provider.api.duration import parse_duration
+
 ENV_PREFIX = "CAPKIND_"
 FOLDER = "cluster-api-provider-kind"
 IN_POD = "KUBERNETES_SERVICE_HOST"
 """Every pod has this variable, and nothing else does."""
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 MAX_PORT = 65535
 
 
@@ -52,14 +52,6 @@ def parse_count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError("must be a whole number, 1 or more")
     return int(text)
-
-
-def parse_duration(text: str) -> timedelta:
-    """Go's notation without signs and fractions: "90s", "1h30m"."""
-    parts = re.findall(r"(\d+)(ms|s|m|h)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError('must be a duration such as "90s", "5m" or "1h30m"')
-    return timedelta(seconds=sum(int(number) * UNITS[unit] for number, unit in parts))
 
 
 def parse_address(text: str) -> Address | None:

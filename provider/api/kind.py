@@ -1,11 +1,14 @@
-"""Names fixed by kind: labels of its containers, roles of its nodes, and the mount that carries our mark.
+"""Names fixed by kind: labels of its containers, roles and names of its nodes, and the mount that carries our mark.
 
-Source: kind pkg/cluster/constants. Only constants live here.
+Sources: kind pkg/cluster/constants, pkg/cluster/internal/providers/common. Pure.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 
 class NodeRole(StrEnum):
@@ -20,3 +23,21 @@ KIND_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 KIND_ROLE_LABEL = "io.x-k8s.kind.role"
 OWNER_MOUNT = "/kind/owner/"
 """Prefix of the container path of the ownership mount; the marker follows."""
+
+
+def node_names(config: Mapping[str, Any], *, load_balancer: bool = False) -> tuple[tuple[str, NodeRole], ...]:
+    """Names and roles of the nodes of a v1alpha4 document, in its order; a node without a role is a control plane.
+
+    The first of a role has no number (kind pkg/cluster/internal/providers/common/namer.go). `load_balancer`: with the container that
+    kind puts before several control planes.
+    """
+    counts: Counter[NodeRole] = Counter()
+    found = []
+    for node in config["nodes"]:
+        role = NodeRole(node.get("role") or NodeRole.CONTROL_PLANE)
+        counts[role] += 1
+        number = "" if counts[role] == 1 else str(counts[role])
+        found.append((f"{config['name']}-{role}{number}", role))
+    if load_balancer and counts[NodeRole.CONTROL_PLANE] > 1:
+        found.append((f"{config['name']}-{NodeRole.LOAD_BALANCER}", NodeRole.LOAD_BALANCER))
+    return tuple(found)

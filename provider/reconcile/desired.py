@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from provider.api.conditions import Reason
+from provider.api.kind import node_names
 from provider.api.meta import JsonObject
 from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint, KINDClusterSpec
 from provider.ports.runtime import ClusterRequest
 from provider.reconcile import drift, network
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.plan import Action, Plan, expected_nodes
+from provider.reconcile.plan import Action, Plan
 from provider.reconcile.request import cluster_request, config_hash
 from provider.reconcile.scope import Scope
 
@@ -36,7 +37,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> None:
     scope.config_hash = config_hash(request)
     scope.made_from = drift.wanted(spec, request.config)
     scope.request = at_published_endpoint(request, scope.spec.control_plane_endpoint)
-    scope.expected = expected_nodes(request.config, load_balancer=not scope.runtime.simulated)
+    scope.expected = node_names(request.config, load_balancer=not scope.runtime.simulated)
 
 
 def with_control_plane(spec: KINDClusterSpec, control_plane: JsonObject | None) -> KINDClusterSpec:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from provider.api import names
+from provider.api.kind import node_names
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint
 from provider.errors import Conflict
@@ -17,7 +18,6 @@ from provider.ports.runtime import Presence
 from provider.ports.tasks import TaskState, Verb
 from provider.reconcile import drift
 from provider.reconcile.identity import cluster_name_of, with_finalizer
-from provider.reconcile.plan import expected_nodes
 from provider.reconcile.scope import Scope
 
 
@@ -68,7 +68,7 @@ async def ensure_made_from(scope: Scope, kube: Kube, *, complete: bool) -> None:
         scope.changes = drift.changes(made or {}, scope.made_from)
     if made is not None and scope.runtime is not None and scope.request is not None:
         config = {**scope.request.config, "nodes": drift.made_nodes(made)}
-        scope.expected = expected_nodes(config, load_balancer=not scope.runtime.simulated)
+        scope.expected = node_names(config, load_balancer=not scope.runtime.simulated)
 
 
 async def find_rival(scope: Scope, kube: Kube, same_name: Iterable[ObjectKey]) -> None:

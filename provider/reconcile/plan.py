@@ -6,11 +6,9 @@ everything, foreign before ours, a running task before a new one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
@@ -89,20 +87,6 @@ UNKNOWN_RETRY = timedelta(seconds=15)
 FOREIGN_RETRY = timedelta(seconds=30)
 SPACING = timedelta(seconds=10)
 PREPARE_SPACING = timedelta(minutes=1)
-
-
-def expected_nodes(config: Mapping[str, Any], *, load_balancer: bool) -> tuple[tuple[str, NodeRole], ...]:
-    """Container names as kind gives them (kind providers/common/namer.go: the first of a role has no number)."""
-    name, counts = config["name"], dict.fromkeys(NodeRole, 0)
-    result: list[tuple[str, NodeRole]] = []
-    for node in config["nodes"]:
-        role = NodeRole(node["role"])
-        counts[role] += 1
-        number = "" if counts[role] == 1 else str(counts[role])
-        result.append((f"{name}-{role}{number}", role))
-    if load_balancer and counts[NodeRole.CONTROL_PLANE] > 1:
-        result.append((f"{name}-{NodeRole.LOAD_BALANCER}", NodeRole.LOAD_BALANCER))
-    return tuple(result)
 
 
 def plan(facts: Facts) -> Plan:

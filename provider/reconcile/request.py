@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 
+from provider.api.duration import parse_duration
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import ClusterRequest
 from provider.reconcile.kind_config import kind_config
 
 NODE_REPOSITORY = "kindest/node"
 HASH_LENGTH = 32
-UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
 def cluster_request(
@@ -29,7 +28,7 @@ def cluster_request(
         config=kind_config(spec, cluster_name, pod_subnet=pod_subnet, service_subnet=service_subnet),
         image=resolved_image(spec, default_image),
         version=spec.version,
-        timeout=seconds(spec.create_timeout) if spec.create_timeout else default_timeout,
+        timeout=parse_duration(spec.create_timeout).total_seconds() if spec.create_timeout else default_timeout,
         retain_on_failure=bool(spec.retain_on_failure),
     )
 
@@ -49,8 +48,3 @@ def config_hash(request: ClusterRequest) -> str:
     shape = {"config": request.config, "image": request.image, "version": request.version}
     text = json.dumps(shape, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
-
-
-def seconds(duration: str) -> float:
-    """ "1h30m" → 5400.0. The pattern of the CRD has been here before; "" is 0."""
-    return float(sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration)))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from provider.settings import ENV_PREFIX, Address, Settings, SettingsError, flag_of, flags, load, parse_address, parse_duration
+from provider.api.duration import parse_duration
+from provider.settings import ENV_PREFIX, Address, Settings, SettingsError, flag_of, flags, load, parse_address
 
 BARE = {"HOME": "/nobody"}
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import platform
 import ssl
-from collections import Counter
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -18,13 +17,13 @@ import aiohttp
 
 from provider.adapters.local.loopback import HOST
 from provider.adapters.local.state import NodeSpec
+from provider.api.kind import NodeRole, node_names
 from provider.errors import Transient
 
 REQUEST_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 """Short: whoever listens there may be somebody else, who never answers."""
 CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}
-CONTROL_PLANE = "control-plane"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 NO_BALANCER_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -75,15 +74,9 @@ class Api:
 
 
 def specs(config: Mapping[str, Any]) -> tuple[NodeSpec, ...]:
-    """The nodes of a kind document with the names kind would give them (kind pkg/cluster/internal/providers/common/namer.go)."""
-    counts: Counter[str] = Counter()
-    found = []
-    for node in config["nodes"]:
-        role = str(node.get("role") or CONTROL_PLANE)
-        counts[role] += 1
-        number = "" if counts[role] == 1 else str(counts[role])
-        found.append(NodeSpec(f"{config['name']}-{role}{number}", role, dict(node.get("labels") or {})))
-    return tuple(found)
+    """The nodes of a kind document with the names kind would give them."""
+    labels = [dict(node.get("labels") or {}) for node in config["nodes"]]
+    return tuple(NodeSpec(name, str(role), own) for (name, role), own in zip(node_names(config), labels, strict=True))
 
 
 def manifest(node: NodeSpec, cluster_name: str, version: str, *, alone: bool) -> dict[str, Any]:
@@ -94,7 +87,7 @@ def manifest(node: NodeSpec, cluster_name: str, version: str, *, alone: bool) ->
     for prefix in ("", "beta."):
         labels |= {f"{prefix}kubernetes.io/arch": architecture, f"{prefix}kubernetes.io/os": "linux"}
     spec: dict[str, Any] = {"providerID": f"kind://local/{cluster_name}/{node.name}"}
-    if node.role == CONTROL_PLANE:
+    if node.role == NodeRole.CONTROL_PLANE:
         labels[CONTROL_PLANE_LABEL] = ""
         if not alone:
             labels[NO_BALANCER_LABEL] = ""

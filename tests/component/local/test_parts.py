@@ -21,10 +21,9 @@ from provider.adapters.local.daemons import Daemon
 from provider.adapters.local.lock import locked
 from provider.adapters.local.state import NodeSpec, State, Unreadable
 from provider.adapters.local.threads import to_end
-from provider.api.kind import NodeRole
+from provider.api.kind import NodeRole, node_names
 from provider.errors import Transient
 from provider.ports.runtime import ClusterRequest
-from provider.reconcile.plan import expected_nodes
 
 STATE = State(
     marker="0123456789abcdef" * 2,
@@ -87,7 +86,7 @@ def test_data_is_safe_unless_asked_otherwise() -> None:
 def test_nodes_are_named_as_the_reconciler_expects(roles: list[NodeRole]) -> None:
     """Both follow kind; a name that differs would be a node missing for ever."""
     config = {"name": "one", "nodes": [{"role": str(role)} for role in roles]}
-    assert tuple((node.name, NodeRole(node.role)) for node in nodes.specs(config)) == expected_nodes(config, load_balancer=False)
+    assert tuple((node.name, NodeRole(node.role)) for node in nodes.specs(config)) == node_names(config)
 
 
 def test_a_single_node_takes_workloads_and_several_keep_the_control_plane_free() -> None:

@@ -11,11 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.api.kind import NodeRole
+from provider.api.kind import NodeRole, node_names
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.reconcile.kind_config import kind_config
-from provider.reconcile.plan import expected_nodes
-from provider.reconcile.request import cluster_request, config_hash, resolved_image, seconds
+from provider.reconcile.request import cluster_request, config_hash, resolved_image
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -150,7 +149,6 @@ def test_a_nodes_own_image_stays_with_the_node() -> None:
 @pytest.mark.parametrize(("text", "value"), [("30s", 30), ("10m", 600), ("1h30m", 5400), ("2h", 7200)])
 def test_durations_are_seconds(text: str, value: int) -> None:
     """createTimeout is written as Go writes durations."""
-    assert value == seconds(text)
     assert value == cluster_request(spec(createTimeout=text), cluster_name="demo").timeout
 
 
@@ -168,7 +166,7 @@ def test_the_hash_is_of_the_shape_alone() -> None:
 def test_every_replica_becomes_a_node_with_a_role(control_planes: int, workers: int) -> None:
     """The short form and the list of containers to expect agree."""
     config = kind_config(spec(controlPlaneReplicas=control_planes, workerReplicas=workers), "demo")
-    roles = [role for _, role in expected_nodes(config, load_balancer=False)]
+    roles = [role for _, role in node_names(config, load_balancer=False)]
 
     assert [NodeRole.CONTROL_PLANE] * control_planes + [NodeRole.WORKER] * workers == roles
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.api.conditions import Reason
-from provider.api.kind import NodeRole
+from provider.api.kind import NodeRole, node_names
 from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
 from provider.ports.tasks import TaskState, TaskStatus, Verb
-from provider.reconcile.plan import Action, Attempts, Facts, Heal, expected_nodes, plan
+from provider.reconcile.plan import Action, Attempts, Facts, Heal, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EXPECTED = (("demo-control-plane", NodeRole.CONTROL_PLANE), ("demo-worker", NodeRole.WORKER))
@@ -172,7 +172,7 @@ def test_expected_names_are_those_kind_gives() -> None:
         "nodes": [{"role": "control-plane"}, {"role": "worker"}, {"role": "control-plane"}, {"role": "worker"}],
     }
 
-    names = [name for name, _ in expected_nodes(config, load_balancer=True)]
+    names = [name for name, _ in node_names(config, load_balancer=True)]
 
     assert names == ["d-control-plane", "d-worker", "d-control-plane2", "d-worker2", "d-external-load-balancer"]
-    assert len(expected_nodes(config, load_balancer=False)) == 4
+    assert len(node_names(config, load_balancer=False)) == 4
