@@ -15,7 +15,6 @@ from typing import Protocol
 from provider.api import names
 from provider.api.meta import ObjectKey, Resource
 from provider.controller.controller import Workers
-from provider.controller.index import NameIndex
 from provider.controller.leaderelection import Elector
 from provider.controller.result import Result
 from provider.controller.tasks import TaskManager
@@ -116,13 +115,12 @@ class Manager:
         self.mirrors = ControlPlaneReconciler(parts.kube, parts.clock, options, self.queue.add)
         self.mirror_worker = Workers(
             self.control_planes,
-            self._mirror,
+            self.mirrors.reconcile,
             timeout=settings.reconcile_timeout.total_seconds(),
             resync=settings.resync.total_seconds(),
             passed=lambda _, outcome, seconds, __: self.metrics.passed(outcome, seconds),
         )
         self.watch = parts.make_watch(self._add, self._gave_up, self.metrics.watch_restarted)
-        self.names = NameIndex()
         self.servers: list[Server] = []
         self.metrics.watch_values(self.queue.__len__, self.tasks.counts)
         self._listed = False
@@ -232,12 +230,8 @@ class Manager:
             self.control_planes.add(key)
             return
         self.queue.add(key)
-        for mirror in self.mirrors.mirrors(key):
+        for mirror in self.mirrors.mirrored.keys(key):
             self.control_planes.add(mirror)
-
-    async def _mirror(self, key: ObjectKey) -> Result:
-        await self.mirrors.reconcile(key)
-        return Result()
 
     def _gave_up(self) -> None:
         self.end(1)
@@ -267,7 +261,8 @@ class Manager:
             try:
                 async for event in runtime.events():
                     delay = PUMP_FIRST
-                    for key in self.names.keys(event.cluster_name):
+                    index, name = self.reconciler.cluster_names, event.cluster_name
+                    for key in index.all() if name is None else index.keys(name):
                         self.queue.add_after(key, EVENT_DELAY)
             except ProviderError as error:
                 log.warning("No news of the runtime", extra={"runtime": runtime.name, "error": error.message})
@@ -278,7 +273,6 @@ class Manager:
         self.metrics.passed(outcome, seconds)
         if outcome == "success":
             self.metrics.set_phase(key, result.phase)
-            self.names.learn(key, result.cluster_name)
 
     # --- what the outside sees ---------------------------------------------------------------------------------------------------
 

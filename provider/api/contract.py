@@ -5,6 +5,9 @@ Sources: Cluster API book "Contract rules for InfraCluster" (v1beta2), api/core/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from provider.api.meta import Resource
 
 CONTRACT = "v1beta2"
@@ -29,3 +32,8 @@ CLUSTER_SECRET_TYPE = "cluster.x-k8s.io/secret"
 def cluster_kubeconfig_secret_name(cluster: str) -> str:
     """Secret for Cluster API and its tools, named after the *Cluster* object (util/secret/consts.go)."""
     return f"{cluster}-kubeconfig"
+
+
+def group_of(reference: Mapping[str, Any]) -> str:
+    """The API group that a reference names: `apiGroup` (contract v1beta2), or the group of `apiVersion` (v1beta1, ownerReferences)."""
+    return reference.get("apiGroup") or str(reference.get("apiVersion", "")).partition("/")[0]

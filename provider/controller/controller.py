@@ -81,7 +81,7 @@ class Workers:
         self._queue.forget(key)
         if result.requeue_after is not None:
             self._queue.add_after(key, result.requeue_after)
-        if result.cluster_name:
+        if result.resync:
             self._queue.add_after(key, self._queue.jittered(self._resync))
 
 

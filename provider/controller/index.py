@@ -1,29 +1,44 @@
-"""Which keys stand for which name, so that an event about one finds the other."""
+"""Which keys stand for which value, so that an event about one object (or runtime cluster) finds the objects it concerns."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
 
 from provider.api.meta import ObjectKey
 
+Value = TypeVar("Value", bound=Hashable)
 
-class NameIndex:
-    """Which keys stand for which runtime cluster; learnt from each pass. Several keys may claim one name."""
+
+class Index(Generic[Value]):
+    """One value per key, any number of keys per value. A reconciler fills it; mappings of events to keys read it.
+
+    Not persisted: after a restart the first pass over each object fills it again. Use from one event loop only.
+    """
 
     def __init__(self) -> None:
-        self._keys: defaultdict[str, set[ObjectKey]] = defaultdict(set)
-        self._names: dict[ObjectKey, str] = {}
+        self._values: dict[ObjectKey, Value] = {}
+        self._keys: defaultdict[Value, set[ObjectKey]] = defaultdict(set)
 
-    def learn(self, key: ObjectKey, name: str) -> None:
-        """An empty name: the key stands for nothing (any more)."""
-        if (old := self._names.pop(key, "")) and old != name:
-            self._keys[old].discard(key)
-            if not self._keys[old]:
-                del self._keys[old]
-        if name:
-            self._names[key] = name
-            self._keys[name].add(key)
+    def set(self, key: ObjectKey, value: Value) -> None:
+        """Replaces the key's former value."""
+        self.remove(key)
+        self._values[key] = value
+        self._keys[value].add(key)
 
-    def keys(self, name: str | None) -> list[ObjectKey]:
-        """Keys of a cluster name; None: all that are known."""
-        return list(self._names) if name is None else list(self._keys.get(name, ()))
+    def remove(self, key: ObjectKey) -> Value | None:
+        """Forget the key; returns its value, None when it had none."""
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._keys[value].discard(key)
+            if not self._keys[value]:
+                del self._keys[value]
+        return value
+
+    def keys(self, value: Value) -> list[ObjectKey]:
+        """Sorted, so that passes and tests see one order."""
+        return sorted(self._keys.get(value, ()), key=str)
+
+    def all(self) -> list[ObjectKey]:
+        return list(self._values)

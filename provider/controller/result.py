@@ -1,4 +1,4 @@
-"""What a pass over an object leaves to its controller: when to come back."""
+"""What a successful pass tells its controller: when to requeue the key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Result:
     requeue_after: float | None = None
     """Seconds; None: only an event or the resync brings the key back."""
+    resync: bool = False
+    """The object exists and is ours: requeue it after the controller's sync period at the latest."""
     phase: str = ""
-    """The object's phase after this pass, for metrics; empty when it is gone or not ours."""
-    cluster_name: str = ""
-    """Name of the runtime cluster the key stands for, so that the runtime's events find the key."""
+    """The object's phase after this pass, for metrics; empty when it has none, is gone or is not ours."""

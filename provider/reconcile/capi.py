@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from provider.api import contract, names
@@ -37,8 +37,7 @@ def pause_reason(kind: str, obj: JsonObject, cluster: JsonObject | None) -> str:
 def owner_reference(obj: JsonObject) -> Mapping[str, Any] | None:
     """The reference to a Cluster API Cluster, by group and kind (the version and `controller` may be anything)."""
     for reference in obj["metadata"].get("ownerReferences") or []:
-        group = str(reference.get("apiVersion", "")).partition("/")[0]
-        if reference.get("kind") == contract.CLUSTERS.kind and group == contract.CAPI_GROUP:
+        if (contract.group_of(reference), reference.get("kind")) == (contract.CAPI_GROUP, contract.CLUSTERS.kind):
             found: Mapping[str, Any] = reference
             return found
     return None
@@ -50,12 +49,21 @@ def references(cluster: JsonObject, key: ObjectKey) -> bool:
 
 
 def referred(cluster: JsonObject, reference: str, resource: Resource) -> ObjectKey | None:
-    """The object of this type that a Cluster's reference names (v1beta2 apiGroup or v1beta1 apiVersion form), in its namespace."""
+    """The object of this type that a Cluster's reference names, in its namespace (references across namespaces are not followed)."""
     found = (cluster.get("spec") or {}).get(reference) or {}
-    group = found.get("apiGroup") or str(found.get("apiVersion", "")).partition("/")[0]
-    if (group, found.get("kind")) != (resource.group, resource.kind) or not found.get("name"):
+    if (contract.group_of(found), found.get("kind")) != (resource.group, resource.kind) or not found.get("name"):
         return None
     return ObjectKey(cluster["metadata"]["namespace"], found["name"])
+
+
+def referred_by_cluster(resource: Resource) -> Callable[[JsonObject], set[ObjectKey]]:
+    """A mapping of a Cluster's events to the objects of this type that it names, by whichever reference."""
+
+    def keys(cluster: JsonObject) -> set[ObjectKey]:
+        found = (referred(cluster, reference, resource) for reference in ("infrastructureRef", "controlPlaneRef"))
+        return {key for key in found if key is not None}
+
+    return keys
 
 
 def not_for_us(obj: JsonObject, options: ReconcileOptions) -> bool:

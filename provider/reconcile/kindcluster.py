@@ -8,12 +8,12 @@ is in it, and the work starts only after it is written.
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
+from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.errors import Conflict, ProviderError
 from provider.ports.clock import Clock
@@ -60,8 +60,8 @@ class Reconciler:
         self._kube, self._tasks, self._clock, self._recorder = kube, tasks, clock, recorder
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
         self._observer = Observer(workload, inside_network=options.inside_network)
-        self._names: dict[ObjectKey, str] = {}
-        self._waiting_for_name: defaultdict[str, set[ObjectKey]] = defaultdict(set)
+        self.cluster_names: Index[str] = Index()
+        """The runtime cluster each object stands for; the runtime's events find their objects here."""
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
@@ -69,9 +69,10 @@ class Reconciler:
         if obj is None:
             return await self._forget(key)
         if not_for_us(obj, self._options):
+            self.cluster_names.remove(key)
             return Result()
         scope, unreadable = open_scope(key, obj, self._runtimes, self._clock.now())
-        self._names[key] = cluster_name_of(obj)
+        self.cluster_names.set(key, cluster_name_of(obj))
         await load_owner(scope, self._kube)
         if scope.deleting:
             return await self._delete(scope)
@@ -135,11 +136,9 @@ class Reconciler:
     async def _decide(self, scope: Scope, record: Record) -> Plan:
         decision = plan(self._facts(scope, record))
         if decision.action is Action.CREATE:
-            await find_rival(scope, self._kube, self._sharing_name(scope.key))
+            await find_rival(scope, self._kube, self.cluster_names.keys(cluster_name_of(scope.obj)))
             decision = plan(self._facts(scope, record))
             decision = scope.disagreement or decision
-        if decision.reason is Reason.NAME_CONFLICT:
-            self._waiting_for_name[self._names[scope.key]].add(scope.key)
         scope.decision = decision
         return decision
 
@@ -261,16 +260,13 @@ class Reconciler:
         self._tasks.forget(key)
         self._observer.forget(key)
         self._release_name(key)
-        self._names.pop(key, None)
         return Result()
 
-    def _sharing_name(self, key: ObjectKey) -> list[ObjectKey]:
-        return sorted((other for other, name in self._names.items() if name == self._names[key] and other != key), key=str)
-
     def _release_name(self, key: ObjectKey) -> None:
-        for waiting in self._waiting_for_name.pop(self._names.get(key, ""), set()):
-            if waiting != key:
-                self._requeue(waiting)
+        """Objects that wait for the same cluster name may have it now. Those that do not wait get one superfluous pass."""
+        name = self.cluster_names.remove(key)
+        for other in self.cluster_names.keys(name) if name is not None else ():
+            self._requeue(other)
 
     def _no_such_runtime(self, scope: Scope) -> Plan:
         name = scope.spec.identity.runtime if scope.spec.identity else ""
@@ -278,5 +274,4 @@ class Reconciler:
         return Plan(Action.WAIT, Reason.ENGINE_UNREACHABLE, message, UNKNOWN_RETRY)
 
     def _done(self, scope: Scope) -> Result:
-        phase = scope.status.get("phase", "")
-        return Result(scope.requeue_after, phase, self._names[scope.key])
+        return Result(scope.requeue_after, resync=True, phase=scope.status.get("phase", ""))

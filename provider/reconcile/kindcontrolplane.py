@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from provider.api import contract, meta, names
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import Finding, JsonObject, ObjectKey, Truth
+from provider.controller.index import Index
+from provider.controller.result import Result
 from provider.errors import Conflict
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
@@ -39,29 +41,25 @@ class Mirrored:
 class ControlPlaneReconciler:
     """One per manager. Never writes anything but the status of KINDControlPlanes."""
 
-    def __init__(self, kube: Kube, clock: Clock, options: ReconcileOptions, look_at: Callable[[ObjectKey], None]) -> None:
-        """`look_at`: brings a KINDCluster back, which has to notice a changed version."""
-        self._kube, self._clock, self._options, self._look_at = kube, clock, options, look_at
-        self._mirrors: dict[ObjectKey, ObjectKey] = {}
+    def __init__(self, kube: Kube, clock: Clock, options: ReconcileOptions, requeue: Callable[[ObjectKey], None]) -> None:
+        """`requeue` gives a KINDCluster its next pass: it has to notice a changed version."""
+        self._kube, self._clock, self._options, self._requeue = kube, clock, options, requeue
+        self.mirrored: Index[ObjectKey] = Index()
+        """The KINDCluster that each KINDControlPlane mirrors; the KINDCluster's events find their mirrors here."""
 
-    def mirrors(self, kindcluster: ObjectKey) -> list[ObjectKey]:
-        """KINDControlPlanes that were last seen to mirror this KINDCluster."""
-        return [key for key, mirrored in self._mirrors.items() if mirrored == kindcluster]
-
-    async def reconcile(self, key: ObjectKey) -> None:
+    async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
         obj = await self._kube.get(names.KINDCONTROLPLANES, key)
-        if obj is None:
-            self._mirrors.pop(key, None)
-            return
-        if not_for_us(obj, self._options):
-            return
+        if obj is None or not_for_us(obj, self._options):
+            self.mirrored.remove(key)
+            return Result()
         read = await self._read(obj)
         if read.named is not None:
-            self._mirrors[key] = read.named
+            self.mirrored.set(key, read.named)
             if obj["metadata"]["generation"] != (obj.get("status") or {}).get("observedGeneration"):
-                self._look_at(read.named)
+                self._requeue(read.named)
         await self._write(key, obj, mirror(read, self._clock))
+        return Result(resync=True)
 
     async def _read(self, obj: JsonObject) -> Mirrored:
         reference = owner_reference(obj)

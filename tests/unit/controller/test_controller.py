@@ -9,7 +9,6 @@ import pytest
 
 from provider.api.meta import ObjectKey
 from provider.controller.controller import Workers
-from provider.controller.index import NameIndex
 from provider.controller.result import Result
 from provider.controller.workqueue import WorkQueue
 from provider.errors import Conflict, NotOurs, Terminal, Transient
@@ -67,7 +66,7 @@ def answering(result: Result) -> Callable[[ObjectKey], Awaitable[Result]]:
 @in_virtual_time
 async def test_an_object_of_ours_is_looked_at_again_at_every_resync() -> None:
     """Nothing happened, nothing is assumed."""
-    bench = Bench(answering(Result(cluster_name="a", phase="Ready")))
+    bench = Bench(answering(Result(resync=True, phase="Ready")))
 
     assert await bench.run(1000) == pytest.approx([0, 300, 600, 900])
 
@@ -81,7 +80,7 @@ async def test_an_object_that_is_gone_or_not_ours_is_left_alone() -> None:
 @in_virtual_time
 async def test_a_result_says_when_to_look_again() -> None:
     """The sooner of its wish and the resync."""
-    assert await Bench(answering(Result(requeue_after=100, cluster_name="a"))).run(350) == pytest.approx([0, 100, 200, 300])
+    assert await Bench(answering(Result(requeue_after=100, resync=True))).run(350) == pytest.approx([0, 100, 200, 300])
 
 
 @in_virtual_time
@@ -209,22 +208,3 @@ async def test_every_look_is_counted_by_how_it_ended() -> None:
     await bench.run(10)
 
     assert bench.outcomes == ["conflict", "transient", "terminal", "defect", "success"]
-
-
-def test_names_lead_to_all_their_claimants() -> None:
-    """Two objects may claim one name; renamed and gone ones are forgotten."""
-    index = NameIndex()
-    index.learn(A, "one")
-    index.learn(B, "one")
-
-    assert set(index.keys("one")) == {A, B}
-    assert set(index.keys(None)) == {A, B}
-
-    index.learn(A, "two")
-    assert index.keys("one") == [B]
-    assert index.keys("two") == [A]
-
-    index.learn(B, "")
-    assert index.keys("one") == []
-    assert index.keys(None) == [A]
-    assert index.keys("unknown") == []

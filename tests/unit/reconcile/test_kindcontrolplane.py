@@ -242,9 +242,9 @@ async def test_one_that_is_gone_is_forgotten() -> None:
     """Nothing is written, and the KINDCluster's news are not brought to it any more."""
     world = Topology(version="v1.34.4")
     await world.both()
-    assert world.mirrors.mirrors(KEY) == [CONTROL_PLANE]
+    assert world.mirrors.mirrored.keys(KEY) == [CONTROL_PLANE]
 
     world.kube.remove(names.KINDCONTROLPLANES, CONTROL_PLANE)
     await world.mirrors.reconcile(CONTROL_PLANE)
 
-    assert world.mirrors.mirrors(KEY) == []
+    assert world.mirrors.mirrored.keys(KEY) == []
