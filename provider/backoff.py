@@ -66,3 +66,11 @@ COOLDOWN = timedelta(seconds=10)
 """After a start or a removal that did not help: a container that does not stay up must not be started in a tight loop."""
 PREPARE_COOLDOWN = timedelta(minutes=1)
 """After a failed preparation of a replacement: it asks a registry each time."""
+SECRET_RETRY = timedelta(minutes=1)
+"""Before the next try to publish a Secret whose name somebody else has."""
+KUBECONFIG_RETRY = timedelta(seconds=2)
+"""Before the next try to read the kubeconfig of a control plane that is coming up."""
+SETTLING_RETRY = timedelta(seconds=0.3)
+"""Between passes over a cluster that runs and is not Ready yet: its nodes become Ready within seconds, and nothing else tells."""
+DEGRADED_RETRY = timedelta(seconds=5)
+"""Between passes over a cluster that was Ready and is not."""

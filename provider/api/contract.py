@@ -25,7 +25,6 @@ WATCH_FILTER_LABEL = "cluster.x-k8s.io/watch-filter"
 TOPOLOGY_OWNED_LABEL = "topology.cluster.x-k8s.io/owned"
 """On what Cluster API made from a ClusterClass."""
 
-
 CLUSTER_SECRET_TYPE = "cluster.x-k8s.io/secret"
 
 
@@ -35,5 +34,5 @@ def cluster_kubeconfig_secret_name(cluster: str) -> str:
 
 
 def group_of(reference: Mapping[str, Any]) -> str:
-    """The API group that a reference names: `apiGroup` (contract v1beta2), or the group of `apiVersion` (v1beta1, ownerReferences)."""
-    return reference.get("apiGroup") or str(reference.get("apiVersion", "")).partition("/")[0]
+    """API group that an object reference names: `apiGroup` (contract v1beta2) or the group in `apiVersion` (v1beta1, ownerReferences)."""
+    return str(reference.get("apiGroup") or str(reference.get("apiVersion", "")).partition("/")[0])

@@ -40,6 +40,16 @@ class NodeRunState(StrEnum):
     CREATED = "Created"
     """Made but never started: the trace of an interrupted create."""
     RESTARTING = "Restarting"
+    """The engine starts it again by itself (a restart policy)."""
+
+    @property
+    def running(self) -> bool:
+        return self is NodeRunState.RUNNING
+
+    @property
+    def stopped(self) -> bool:
+        """Somebody has to start or resume it. RESTARTING is neither running nor stopped: the engine is at it."""
+        return self not in (NodeRunState.RUNNING, NodeRunState.RESTARTING)
 
 
 @dataclass(frozen=True, slots=True)

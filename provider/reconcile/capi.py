@@ -1,55 +1,72 @@
-"""What Cluster API asks of every object: which manager looks after it, who owns it, whether it is paused. Reads only."""
+"""What Cluster API asks of every object: which manager reconciles it, who owns it, whether it is paused. Reads only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from provider.api import contract, names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.ports.kube import Kube
+from provider.reconcile.decision import Blocked
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.plan import Action, Plan
-from provider.reconcile.scope import Owner, Scope
 
 
-def annotated(obj: JsonObject, annotation: str) -> bool:
+class OwnerState(StrEnum):
+    NONE = "None"
+    """The object has no owner reference to a Cluster."""
+    PRESENT = "Present"
+    GONE = "Gone"
+    """The reference names a Cluster that does not exist, or another one with the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The Cluster API Cluster that owns an object, and what it says about it."""
+
+    state: OwnerState = OwnerState.NONE
+    cluster: JsonObject | None = None
+    """Set when state is PRESENT."""
+    control_plane: JsonObject | None = None
+    """The KINDControlPlane that the Cluster names, if it names one and it exists."""
+    control_plane_missing: bool = False
+    """The Cluster names a KINDControlPlane that does not exist: what is wanted cannot be told."""
+    standalone: bool = False
+    """No owner is needed: spec.standalone asks for that, or Cluster API is not installed."""
+
+
+def is_excluded(obj: JsonObject, options: ReconcileOptions) -> bool:
+    """Another manager's object: other namespace, other watch filter, or externally managed. Nothing is written to it."""
+    metadata = obj["metadata"]
+    if options.namespace is not None and metadata["namespace"] != options.namespace:
+        return True
+    if options.watch_filter and (metadata.get("labels") or {}).get(contract.WATCH_FILTER_LABEL) != options.watch_filter:
+        return True
+    return is_annotated(obj, contract.MANAGED_BY_ANNOTATION)
+
+
+def is_annotated(obj: JsonObject, annotation: str) -> bool:
     """Existence counts, whatever the value (Cluster API util/annotations)."""
     return annotation in (obj["metadata"].get("annotations") or {})
-
-
-def paused(cluster: JsonObject) -> bool:
-    """Whether a Cluster is."""
-    return (cluster.get("spec") or {}).get("paused") is True
 
 
 def pause_reason(kind: str, obj: JsonObject, cluster: JsonObject | None) -> str:
     """Why an object is paused, in the contract's words; empty when it is not (Cluster API util/paused)."""
     parts = []
-    if cluster is not None and paused(cluster):
+    if cluster is not None and _is_paused(cluster):
         parts.append("Cluster spec.paused is set to true")
-    if annotated(obj, contract.PAUSED_ANNOTATION):
+    if is_annotated(obj, contract.PAUSED_ANNOTATION):
         parts.append(f"{kind} has the {contract.PAUSED_ANNOTATION} annotation")
     return ", ".join(parts)
 
 
-def owner_reference(obj: JsonObject) -> Mapping[str, Any] | None:
-    """The reference to a Cluster API Cluster, by group and kind (the version and `controller` may be anything)."""
-    for reference in obj["metadata"].get("ownerReferences") or []:
-        if (contract.group_of(reference), reference.get("kind")) == (contract.CAPI_GROUP, contract.CLUSTERS.kind):
-            found: Mapping[str, Any] = reference
-            return found
-    return None
-
-
-def references(cluster: JsonObject, key: ObjectKey) -> bool:
-    """Whether Cluster.spec.infrastructureRef names this KINDCluster."""
-    return referred(cluster, "infrastructureRef", names.KINDCLUSTERS) == key
-
-
 def referred(cluster: JsonObject, reference: str, resource: Resource) -> ObjectKey | None:
-    """The object of this type that a Cluster's reference names, in its namespace (references across namespaces are not followed)."""
+    """The object of this type that a field of a Cluster's spec names, in the Cluster's namespace (references across namespaces are not
+    followed).
+    """
     found = (cluster.get("spec") or {}).get(reference) or {}
     if (contract.group_of(found), found.get("kind")) != (resource.group, resource.kind) or not found.get("name"):
         return None
@@ -57,7 +74,7 @@ def referred(cluster: JsonObject, reference: str, resource: Resource) -> ObjectK
 
 
 def referred_by_cluster(resource: Resource) -> Callable[[JsonObject], set[ObjectKey]]:
-    """A mapping of a Cluster's events to the objects of this type that it names, by whichever reference."""
+    """A mapping of a Cluster's events to the objects of this type that it names, by either reference."""
 
     def keys(cluster: JsonObject) -> set[ObjectKey]:
         found = (referred(cluster, reference, resource) for reference in ("infrastructureRef", "controlPlaneRef"))
@@ -66,53 +83,53 @@ def referred_by_cluster(resource: Resource) -> Callable[[JsonObject], set[Object
     return keys
 
 
-def not_for_us(obj: JsonObject, options: ReconcileOptions) -> bool:
-    """Another manager's object: other namespace, other watch filter, or externally managed. Nothing is written to it."""
-    meta = obj["metadata"]
-    if options.namespace is not None and meta["namespace"] != options.namespace:
-        return True
-    if options.watch_filter and (meta.get("labels") or {}).get(contract.WATCH_FILTER_LABEL) != options.watch_filter:
-        return True
-    return annotated(obj, contract.MANAGED_BY_ANNOTATION)
-
-
-async def load_owner(scope: Scope, kube: Kube) -> None:
-    reference = owner_reference(scope.obj)
+async def read_cluster(kube: Kube, obj: JsonObject) -> Owner:
+    """The owner Cluster alone."""
+    reference = _owner_reference(obj)
     if reference is None:
-        scope.standalone = bool(scope.spec.standalone) or not await kube.serves(contract.CAPI_GROUP)
-        return
-    cluster = await kube.get(contract.CLUSTERS, ObjectKey(scope.key.namespace, reference["name"]))
+        return Owner()
+    cluster = await kube.get(contract.CLUSTERS, ObjectKey(obj["metadata"]["namespace"], reference["name"]))
+    # A Cluster of the same name with another UID is not the owner: it was deleted and made anew, or this object was restored.
     if cluster is None or cluster["metadata"]["uid"] != reference.get("uid"):
-        scope.owner = Owner.GONE
-        return
-    scope.owner, scope.cluster = Owner.PRESENT, cluster
-    if (named := referred(cluster, "controlPlaneRef", names.KINDCONTROLPLANES)) is not None:
-        scope.control_plane = await kube.get(names.KINDCONTROLPLANES, named)
-        scope.control_plane_missing = scope.control_plane is None
+        return Owner(OwnerState.GONE)
+    return Owner(OwnerState.PRESENT, cluster)
 
 
-async def waits_for_owner(scope: Scope, kube: Kube) -> Plan | None:
-    """An owner is needed to begin; a cluster that exists is looked after even while its references are stripped."""
-    if scope.owner is Owner.GONE:
+async def read_owner(kube: Kube, obj: JsonObject) -> Owner:
+    """The owner Cluster of a KINDCluster with its KINDControlPlane, or whether none is needed."""
+    owner = await read_cluster(kube, obj)
+    if owner.state is OwnerState.NONE:
+        asked = bool((obj.get("spec") or {}).get("standalone"))
+        return replace(owner, standalone=asked or not await kube.serves(contract.CAPI_GROUP))
+    if owner.cluster is None or (named := referred(owner.cluster, "controlPlaneRef", names.KINDCONTROLPLANES)) is None:
+        return owner
+    control_plane = await kube.get(names.KINDCONTROLPLANES, named)
+    return replace(owner, control_plane=control_plane, control_plane_missing=control_plane is None)
+
+
+async def blocked_by_owner(kube: Kube, key: ObjectKey, owner: Owner, *, claimed: bool) -> Blocked | None:
+    """Why a KINDCluster must wait for its owner. Once it is `claimed`, only a wrong owner blocks: a cluster that exists is reconciled
+    even while `clusterctl move` or a restore has stripped its references.
+    """
+    if owner.state is OwnerState.GONE:
         message = "metadata.ownerReferences names a Cluster that does not exist (any more): correct or remove the reference."
-        return Plan(Action.WAIT, Reason.INVALID_OWNER, message)
-    if scope.identity is not None:
+        return Blocked(Reason.INVALID_OWNER, message)
+    if claimed:
         return None
-    if scope.owner is Owner.NONE and not scope.standalone:
-        return Plan(Action.WAIT, Reason.WAITING_FOR_OWNER, await _who_could_own(scope, kube))
-    if scope.cluster is not None and not references(scope.cluster, scope.key):
-        message = f"Cluster {scope.cluster['metadata']['name']} names another object in spec.infrastructureRef."
-        return Plan(Action.WAIT, Reason.NOT_REFERENCED, message)
+    if owner.state is OwnerState.NONE and not owner.standalone:
+        return Blocked(Reason.WAITING_FOR_OWNER, await _possible_owner(kube, key))
+    if owner.cluster is not None and not _names_as_infrastructure(owner.cluster, key):
+        message = f"Cluster {owner.cluster['metadata']['name']} names another object in spec.infrastructureRef."
+        return Blocked(Reason.NOT_REFERENCED, message)
     return None
 
 
-async def _who_could_own(scope: Scope, kube: Kube) -> str:
+async def _possible_owner(kube: Kube, key: ObjectKey) -> str:
     """Cluster API sets the owner reference once it reconciles a Cluster that names the object, which it does not while paused."""
-    clusters = await kube.list(contract.CLUSTERS, namespace=scope.key.namespace)
-    for cluster in clusters:
-        if references(cluster, scope.key):
+    for cluster in await kube.list(contract.CLUSTERS, namespace=key.namespace):
+        if _names_as_infrastructure(cluster, key):
             name = cluster["metadata"]["name"]
-            if paused(cluster):
+            if _is_paused(cluster):
                 return f"Cluster {name} names this object and is paused: set its spec.paused to false."
             return (
                 f"Cluster {name} names this object and does not own it yet: Cluster API's core manager sees to it; is it running?"
@@ -121,3 +138,20 @@ async def _who_could_own(scope: Scope, kube: Kube) -> str:
         "No Cluster owns this object yet. Create a Cluster whose spec.infrastructureRef names it, "
         "or set spec.standalone: true to use it without Cluster API."
     )
+
+
+def _is_paused(cluster: JsonObject) -> bool:
+    return (cluster.get("spec") or {}).get("paused") is True
+
+
+def _names_as_infrastructure(cluster: JsonObject, key: ObjectKey) -> bool:
+    return referred(cluster, "infrastructureRef", names.KINDCLUSTERS) == key
+
+
+def _owner_reference(obj: JsonObject) -> Mapping[str, Any] | None:
+    """The reference to a Cluster API Cluster, by group and kind (the version and `controller` may be anything)."""
+    for reference in obj["metadata"].get("ownerReferences") or []:
+        if (contract.group_of(reference), reference.get("kind")) == (contract.CAPI_GROUP, contract.CLUSTERS.kind):
+            found: Mapping[str, Any] = reference
+            return found
+    return None

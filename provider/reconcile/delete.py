@@ -1,44 +1,81 @@
 """How a cluster goes away. Order: may it be destroyed at all → stop what is being made → remove by marker → see that nothing is
-left → Secret → finalizer. The finalizer goes only after a successful observation that found nothing of ours.
+left → Secrets → finalizer. The finalizer goes only after a successful observation that found nothing of ours.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import JsonObject, find_condition
+from provider.api.meta import JsonObject, ObjectKey, find_condition
+from provider.backoff import COOLDOWN, UNKNOWN_RETRY
 from provider.ports.kube import Kube
-from provider.ports.runtime import Ownership, Presence, Runtime, RuntimeObservation
-from provider.ports.tasks import Progress, Tasks, TaskState, Verb
+from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
+from provider.ports.tasks import Tasks, TaskState, TaskStatus, Verb
 from provider.reconcile.attempts import describe
-from provider.reconcile.capi import annotated
-from provider.reconcile.conditions import progress
+from provider.reconcile.capi import OwnerState, is_annotated
+from provider.reconcile.conditions import running_step
+from provider.reconcile.decision import Blocked
 from provider.reconcile.identity import without_finalizer
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
-from provider.reconcile.plan import Action, Plan
-from provider.reconcile.scope import Owner, Scope
-
-RETRY = timedelta(seconds=10)
-UNKNOWN_RETRY = timedelta(seconds=15)
+from provider.reconcile.scope import Scope
+from provider.reconcile.tasks import removal
 
 
-def may_not_touch(scope: Scope) -> bool:
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """One step of deleting a cluster."""
+
+    blocked: Blocked | None
+    """What the finalizer waits for; None: nothing, it may go."""
+    task: TaskStatus | None = None
+    seen: RuntimeObservation | None = None
+
+
+def is_moved(obj: JsonObject) -> bool:
     """clusterctl move deletes the source object after it copied it elsewhere: the cluster lives on (clusterctl mover.go)."""
-    return annotated(scope.obj, contract.DELETE_FOR_MOVE_ANNOTATION)
+    return is_annotated(obj, contract.DELETE_FOR_MOVE_ANNOTATION)
 
 
-def blocked_by_owner(scope: Scope) -> str:
+async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks) -> Deletion:
+    """One step; when nothing blocks any more, the Secrets are gone and `release` may follow."""
+    if message := _kept_for_owner(scope):
+        return Deletion(Blocked(Reason.OWNER_GONE, message))
+    if scope.identity is None or scope.spec.deletion_policy == "Retain":
+        await _stop_create(scope.key, tasks)
+        return Deletion(None)
+    if scope.runtime is None:
+        return Deletion(Blocked(Reason.ENGINE_UNREACHABLE, "The runtime is not available here.", UNKNOWN_RETRY))
+    await _stop_create(scope.key, tasks)
+    task = tasks.status(scope.key)
+    if task is not None and task.unfinished:
+        return Deletion(Blocked(Reason.DELETING, running_step(task.steps) or "Removing the cluster."), task)
+    deletion = await _remove(scope.key, scope.runtime, scope.identity, tasks, scope.now)
+    if deletion.blocked is None:
+        await delete_secrets_if_ours(scope, kube)
+    return deletion
+
+
+async def release(obj: JsonObject, kube: Kube) -> None:
+    """Remove the finalizer; an object that is gone already is released. Raises Conflict when it changed since it was read."""
+    key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+    patch = {"metadata": {"finalizers": without_finalizer(obj)}}
+    await kube.patch(names.KINDCLUSTERS, key, patch, version=obj["metadata"]["resourceVersion"])
+
+
+def _kept_for_owner(scope: Scope) -> str:
     """Why the owner forbids destroying; empty when it does not."""
-    if scope.standalone:
+    owner = scope.owner
+    if owner.standalone:
         return ""
-    if scope.owner is Owner.GONE:
+    if owner.state is OwnerState.GONE:
         return (
             "The owner Cluster vanished without deleting this object first, so the kind cluster is kept. "
             "To delete it all the same, remove metadata.ownerReferences from this object."
         )
-    if scope.cluster is not None and deleted_by_nobody(scope, scope.cluster):
+    if owner.cluster is not None and _deleted_before_owned(scope, owner.cluster):
         return (
             "This object was deleted before its Cluster owned it, as garbage collection does to one that is restored with the "
             "ownerReferences of a former Cluster, so the kind cluster is kept. To delete it all the same, delete the Cluster. "
@@ -47,84 +84,51 @@ def blocked_by_owner(scope: Scope) -> str:
     return ""
 
 
-def deleted_by_nobody(scope: Scope, cluster: JsonObject) -> bool:
-    """Core gives a restored object its new owner even when it is being deleted already: the deletion is not that owner's wish, nor a
-    person's. An endpoint without a status of its own tells a restored object; what was said of the owner earlier stays said.
+def _deleted_before_owned(scope: Scope, cluster: JsonObject) -> bool:
+    """Garbage collection deletes an object that is restored with the ownerReferences of a former Cluster, and Cluster API's core then gives
+    it its new owner although it is being deleted: neither that owner nor a person asked for the deletion.
+
+    A restored object has an endpoint and no status of its own yet; once this manager has said that the owner is wrong or gone, that
+    counts for as long as the Ready condition says it.
     """
     if "deletionTimestamp" in cluster["metadata"] or not scope.provisioned:
         return False
-    ready = find_condition(scope.status.get("conditions") or [], ConditionType.READY)
+    ready = find_condition(scope.conditions, ConditionType.READY)
     return ready is None or ready.get("reason") in (Reason.INVALID_OWNER, Reason.OWNER_GONE)
 
 
-async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks) -> bool:
-    """One step of deletion; True when the object is released. Sets scope.decision to what to tell in the meantime."""
-    if message := blocked_by_owner(scope):
-        return _blocked(scope, Reason.OWNER_GONE, message, None)
-    if scope.identity is None or scope.spec.deletion_policy == "Retain":
-        await _stop_create(scope, tasks)
-        return await _release(scope, kube)
-    if scope.runtime is None:
-        return _blocked(
-            scope, *(scope.problem or (Reason.ENGINE_UNREACHABLE, "The runtime is not available here.")), UNKNOWN_RETRY
-        )
-    await _stop_create(scope, tasks)
-    if (task := tasks.status(scope.key)) is not None and task.unfinished:
-        scope.task = task
-        return _blocked(scope, Reason.DELETING, progress(task.steps) or "Removing the cluster.", None)
-    return await _remove(scope, kube, tasks, scope.runtime)
-
-
-async def _remove(scope: Scope, kube: Kube, tasks: Tasks, runtime: Runtime) -> bool:
-    assert scope.identity is not None
-    scope.observation = seen = await runtime.observe(scope.identity)
+async def _remove(key: ObjectKey, runtime: Runtime, identity: Identity, tasks: Tasks, now: datetime) -> Deletion:
+    seen = await runtime.observe(identity)
     if seen.presence is Presence.UNKNOWN:
         message = f"Deletion waits and goes on by itself: {seen.detail}"
-        return _blocked(scope, Reason.DELETE_BLOCKED, message, UNKNOWN_RETRY)
-    if nothing_of_ours(seen):
-        await delete_secrets_if_ours(scope, kube)
-        return await _release(scope, kube)
-    if (failed := _rest_after_failure(scope, tasks)) is not None:
-        return _blocked(scope, Reason.DELETE_BLOCKED, failed, RETRY)
-    identity = scope.identity
-
-    async def work(tell: Progress) -> None:
-        await runtime.delete(identity, tell)
-
-    tasks.start(scope.key, Verb.DELETE, work)
-    return _blocked(scope, Reason.DELETING, "Removing the cluster.", None)
+        return Deletion(Blocked(Reason.DELETE_BLOCKED, message, UNKNOWN_RETRY), seen=seen)
+    if _nothing_of_ours(seen):
+        return Deletion(None, seen=seen)
+    if failure := _cooling_down(tasks.status(key), now):
+        return Deletion(Blocked(Reason.DELETE_BLOCKED, failure, COOLDOWN), seen=seen)
+    tasks.start(key, Verb.DELETE, removal(runtime, identity))
+    return Deletion(Blocked(Reason.DELETING, "Removing the cluster."), seen=seen)
 
 
-def nothing_of_ours(seen: RuntimeObservation) -> bool:
+def _nothing_of_ours(seen: RuntimeObservation) -> bool:
     """A successful, empty observation; a foreign cluster's observation lists only nodes that carry our marker."""
     if seen.presence is Presence.UNKNOWN:
         return False
     return seen.presence is Presence.ABSENT or (seen.ownership is Ownership.FOREIGN and not seen.nodes)
 
 
-def _rest_after_failure(scope: Scope, tasks: Tasks) -> str | None:
-    task = tasks.status(scope.key)
+def _cooling_down(task: TaskStatus | None, now: datetime) -> str:
+    """Why the last removal failed, as long as it is too early for another; else empty."""
     if task is None or task.verb is not Verb.DELETE or task.state is not TaskState.FAILED or task.finished_at is None:
-        return None
-    if scope.now >= task.finished_at + RETRY:
-        return None
+        return ""
+    if now >= task.finished_at + COOLDOWN:
+        return ""
     _, message = describe(task.error)
     return f"Removing the cluster failed and is tried again: {message}"
 
 
-async def _stop_create(scope: Scope, tasks: Tasks) -> None:
-    task = tasks.status(scope.key)
+async def _stop_create(key: ObjectKey, tasks: Tasks) -> None:
+    task = tasks.status(key)
     if task is not None and task.verb is not Verb.DELETE:
-        await tasks.cancel(scope.key)
-        tasks.forget(scope.key)
-
-
-async def _release(scope: Scope, kube: Kube) -> bool:
-    patch = {"metadata": {"finalizers": without_finalizer(scope.obj)}}
-    await kube.patch(names.KINDCLUSTERS, scope.key, patch, version=scope.meta["resourceVersion"])
-    return True
-
-
-def _blocked(scope: Scope, reason: str, message: str, after: timedelta | None) -> bool:
-    scope.decision = Plan(Action.WAIT, Reason(reason), message, after)
-    return False
+        await tasks.cancel(key)
+        tasks.forget(key)

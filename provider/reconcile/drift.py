@@ -1,4 +1,4 @@
-"""What a cluster was made from, what is wanted now, and the difference. Pure.
+"""Drift: what a cluster was made from, what is wanted now, and the difference. Pure.
 
 The record is an annotation, so that `clusterctl move` and backups keep it (status is dropped by both). It is made of the spec's own fields
 and never of what is rendered from them: another default of the manager, or a later version of it, must not make a running cluster look
@@ -102,6 +102,22 @@ def changes(made: Mapping[str, str], now: Mapping[str, str]) -> tuple[Change, ..
 
 def listed(found: tuple[Change, ...]) -> str:
     return ", ".join(map(str, found))
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The running cluster against what is wanted now."""
+
+    changes: tuple[Change, ...] | None
+    """None while there is no finished cluster, or what is wanted is not known."""
+    nodes: tuple[tuple[str, NodeRole], ...]
+    """Names and roles of the containers it must have: of what was made, which may be another number than is wanted now."""
+
+    def replacement(self, policy: UpdatePolicy) -> str:
+        """The changes, if the policy allows to replace the cluster and a replacement can bring all of them; else empty."""
+        changes = self.changes or ()
+        possible = policy is UpdatePolicy.RECREATE and all(change.possible for change in changes)
+        return listed(changes) if possible else ""
 
 
 def _runtime(spec: KINDClusterSpec) -> str:

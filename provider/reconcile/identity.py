@@ -16,9 +16,10 @@ from provider.ports.runtime import Identity
 MARKER_LENGTH = 32
 
 
-def cluster_name(key: ObjectKey, spec: KINDClusterSpec) -> str:
+def cluster_name_of(obj: JsonObject) -> str:
     """Name of the kind cluster: spec.clusterName, else the object's own name (both checked by the CRD)."""
-    return spec.cluster_name or key.name
+    name: str = (obj.get("spec") or {}).get("clusterName") or obj["metadata"]["name"]
+    return name
 
 
 def marker(key: ObjectKey, token: str) -> str:
@@ -26,11 +27,12 @@ def marker(key: ObjectKey, token: str) -> str:
     return hashlib.sha256(f"{key.namespace}/{key.name}/{token}".encode()).hexdigest()[:MARKER_LENGTH]
 
 
-def identity_of(key: ObjectKey, spec: KINDClusterSpec) -> Identity | None:
+def identity_of(obj: JsonObject, spec: KINDClusterSpec) -> Identity | None:
     """The persisted identity, or None as long as nothing can have been made for this object."""
     if spec.identity is None:
         return None
-    return Identity(cluster_name(key, spec), marker(key, spec.identity.token), str(key))
+    key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+    return Identity(cluster_name_of(obj), marker(key, spec.identity.token), str(key))
 
 
 def with_finalizer(obj: JsonObject) -> list[str] | None:
@@ -41,8 +43,3 @@ def with_finalizer(obj: JsonObject) -> list[str] | None:
 
 def without_finalizer(obj: JsonObject) -> list[str]:
     return [name for name in obj["metadata"].get("finalizers") or [] if name != FINALIZER]
-
-
-def cluster_name_of(obj: JsonObject) -> str:
-    name: str = (obj.get("spec") or {}).get("clusterName") or obj["metadata"]["name"]
-    return name

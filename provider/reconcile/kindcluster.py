@@ -1,7 +1,7 @@
 """reconcile(key): the table of contents of one pass over a KINDCluster.
 
 Level-triggered: the key is the only input, everything else is read anew. Long work only *starts* here, as a task whose steps and end
-bring the key back. The status is computed once, from what the pass saw, and written once, only when it differs; the intent to create
+requeue the key. The status is computed once, from the pass's outcome, and written once, only when it differs; the intent to create
 is in it, and the work starts only after it is written.
 """
 
@@ -9,37 +9,37 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 
 from provider.api import names
-from provider.api.conditions import Reason
-from provider.api.meta import ObjectKey
+from provider.api.conditions import Phase
+from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.backoff import DEGRADED_RETRY, SETTLING_RETRY
 from provider.controller.index import Index
 from provider.controller.result import Result
-from provider.errors import Conflict, ProviderError
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
-from provider.ports.runtime import Runtime
-from provider.ports.tasks import Progress, Tasks, Verb
+from provider.ports.runtime import Presence, Runtime
+from provider.ports.tasks import Tasks, Verb
 from provider.ports.workload import Workload
-from provider.reconcile import attempts, status, work
-from provider.reconcile.attempts import Record
-from provider.reconcile.capi import load_owner, not_for_us, pause_reason, waits_for_owner
-from provider.reconcile.choose import choose_runtime
-from provider.reconcile.delete import may_not_touch, reconcile_delete
-from provider.reconcile.desired import desire, disagrees
+from provider.reconcile import attempts, status
+from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner
+from provider.reconcile.choose_runtime import choose_runtime, unavailable
+from provider.reconcile.decision import Action, Blocked
+from provider.reconcile.delete import is_moved, reconcile_delete, release
+from provider.reconcile.desired import desire
+from provider.reconcile.drift import UpdatePolicy
 from provider.reconcile.identity import cluster_name_of
-from provider.reconcile.kubeconfig_secrets import ensure_secrets
-from provider.reconcile.observe import Kubeconfigs, Observer
+from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.outdated import to_be_replaced
-from provider.reconcile.phases import ensure_endpoint, ensure_finalizer_and_identity, ensure_made_from, find_rival
-from provider.reconcile.plan import UNKNOWN_RETRY, Action, Facts, Heal, Plan, plan
+from provider.reconcile.outcome import Outcome
+from provider.reconcile.phases import ensure_finalizer_and_identity, ensure_made_from, find_rival, publish
+from provider.reconcile.plan import Facts, Heal, plan
 from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.status_writer import write_status
-
-SOON = 0.3
-"""Seconds between looks at a cluster that is about to be ready."""
-DEGRADED_RETRY = 5.0
+from provider.reconcile.tasks import task_of
 
 
 class Reconciler:
@@ -68,196 +68,120 @@ class Reconciler:
         obj = await self._kube.get(names.KINDCLUSTERS, key)
         if obj is None:
             return await self._forget(key)
-        if not_for_us(obj, self._options):
+        if is_excluded(obj, self._options):
             self.cluster_names.remove(key)
             return Result()
-        scope, unreadable = open_scope(key, obj, self._runtimes, self._clock.now())
         self.cluster_names.set(key, cluster_name_of(obj))
-        await load_owner(scope, self._kube)
+        scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
         if scope.deleting:
             return await self._delete(scope)
-        if message := pause_reason(names.KIND, scope.obj, scope.cluster):
+        if message := pause_reason(names.KIND, scope.obj, scope.owner.cluster):
             return await self._pause(scope, message)
-        if problem := unreadable or await waits_for_owner(scope, self._kube):
-            return await self._tell(scope, problem)
-        if scope.spec.identity is None:
+        claimed = scope.identity is not None
+        if blocked := scope.invalid or await blocked_by_owner(self._kube, key, scope.owner, claimed=claimed):
+            return await self._report(Outcome(scope, attempts.read(scope.status), blocked))
+        if scope.identity is None:
             return await self._claim(scope)
         if await ensure_finalizer_and_identity(scope, self._kube):
             return Result(requeue_after=0.0)
-        return await self._normal(scope)
+        return await self._maintain(scope)
 
     # --- a living cluster ----------------------------------------------------------------------------------------------------
 
     async def _claim(self, scope: Scope) -> Result:
         """Finalizer and identity are persisted, alone in their pass, before anything is made."""
-        chosen, problem = await choose_runtime(scope.spec.runtime, self._options.default_runtime, self._runtimes)
-        if problem is not None:
-            return await self._tell(scope, problem)
+        chosen = await choose_runtime(scope.spec.runtime, self._options.default_runtime, self._runtimes)
+        if isinstance(chosen, Blocked):
+            return await self._report(Outcome(scope, attempts.read(scope.status), chosen))
         await ensure_finalizer_and_identity(scope, self._kube, token=self._new_token(), runtime=chosen)
         return Result(requeue_after=0.0)
 
-    async def _normal(self, scope: Scope) -> Result:
-        if scope.runtime is None:
-            return await self._tell(scope, self._no_such_runtime(scope))
-        desire(scope, self._options)
-        scope.disagreement = disagrees(scope)
-        scope.task = self._tasks.status(scope.key)
-        record = self._absorb(scope)
-        await ensure_made_from(scope, self._kube, complete=attempts.complete(record, provisioned=scope.provisioned))
-        kubeconfigs = await self._observe(scope, record)
-        decision = await self._decide(scope, record)
-        if decision.action is Action.CANCEL:
-            return await self._cancel(scope)
-        error = await self._publish(scope, kubeconfigs)
-        if decision.action is Action.CREATE:
-            record = attempts.begin(record, generation=scope.generation, config_hash=scope.config_hash, now=scope.now)
-        await write_status(scope, status.compute(scope, record), self._kube, self._recorder)
-        self._act(scope, decision)
-        if error is not None:
-            raise error
-        return self._result(scope, decision)
-
-    def _absorb(self, scope: Scope) -> Record:
-        options, record = self._options, attempts.read(scope.status)
-        return attempts.after_task(
-            record,
-            scope.task,
-            config_hash=scope.config_hash,
-            now=scope.now,
-            limit=options.create_attempts,
-            base=options.retry_base,
-        )
-
-    async def _observe(self, scope: Scope, record: Record) -> Kubeconfigs | None:
-        if scope.disturbed:
-            return None
-        return await self._observer.look(scope, complete=attempts.complete(record, provisioned=scope.provisioned))
-
-    async def _decide(self, scope: Scope, record: Record) -> Plan:
-        decision = plan(self._facts(scope, record))
-        if decision.action is Action.CREATE:
-            await find_rival(scope, self._kube, self.cluster_names.keys(cluster_name_of(scope.obj)))
-            decision = plan(self._facts(scope, record))
-            decision = scope.disagreement or decision
-        scope.decision = decision
-        return decision
-
-    def _facts(self, scope: Scope, record: Record) -> Facts:
-        return Facts(
-            observation=scope.observation,
-            expected=scope.expected,
-            complete=attempts.complete(record, provisioned=scope.provisioned),
+    async def _maintain(self, scope: Scope) -> Result:
+        """Observe, decide, publish, report, act: in this order, so that a manager killed in between finds what it was about to do."""
+        key, runtime, identity = scope.key, scope.runtime, scope.identity
+        record = attempts.read(scope.status)
+        if runtime is None or identity is None:
+            return await self._report(Outcome(scope, record, _runtime_missing(scope.spec)))
+        desired, task = desire(scope, self._options), self._tasks.status(key)
+        record = record.after(task, config_hash=desired.config_hash, now=scope.now, limit=self._options.create_attempts)
+        complete = record.is_complete(provisioned=scope.provisioned)
+        scope, drift = await ensure_made_from(scope, self._kube, desired, task, complete=complete)
+        # While a task works on the cluster, what would be observed is a cluster in the making; its steps are the news then.
+        working = task is not None and task.changes_cluster
+        observed = Observed() if working else await self._observer.observe(key, runtime, identity, complete=complete)
+        update = "" if desired.blocked else drift.replacement(UpdatePolicy(scope.spec.update_policy or UpdatePolicy.REFUSE))
+        facts = Facts(
+            observation=observed.cluster,
+            expected=drift.nodes,
+            complete=complete,
             heal=Heal(scope.spec.heal_policy or Heal.REPAIR),
-            attempts=attempts.attempts(record, scope.generation, scope.config_hash),
-            task=scope.task,
-            config_hash=scope.config_hash,
+            attempts=record.attempts(scope.generation, desired.config_hash),
+            task=task,
+            config_hash=desired.config_hash,
             now=scope.now,
-            rival=scope.rival,
             retain_on_failure=bool(scope.spec.retain_on_failure),
-            update=to_be_replaced(scope),
+            update=update,
         )
+        decision = plan(facts)
+        if decision.action is Action.CREATE:
+            decision = desired.blocked or plan(replace(facts, rival=await self._rival(scope.obj, key, observed)))
+        if decision.action is Action.CANCEL:
+            return await self._cancel(key)
+        scope, published, fault = await publish(scope, self._kube, observed)
+        if decision.action is Action.CREATE:
+            record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
+        result = await self._report(Outcome(scope, record, decision, task, desired, drift, update, observed, published))
+        # Only now, because the status that announces the work is written.
+        if task is not None and not task.unfinished and (task.verb is Verb.CREATE or not update):
+            self._tasks.forget(key)
+        if (work := task_of(decision.action, runtime, identity, desired.request)) is not None:
+            self._tasks.start(key, *work, tag=desired.config_hash)
+        if fault is not None:
+            raise fault
+        return result
 
-    async def _publish(self, scope: Scope, kubeconfigs: Kubeconfigs | None) -> ProviderError | None:
-        """Secrets, then endpoint. What goes wrong is raised after the status is written, so that it hides nothing."""
-        if scope.workload is None or not scope.workload.reachable:
-            kubeconfigs = kubeconfigs if scope.provisioned else None
-        try:
-            if kubeconfigs is not None:
-                await ensure_secrets(scope, self._kube, kubeconfigs)
-            await ensure_endpoint(scope, self._kube)
-        except Conflict:
-            raise
-        except ProviderError as error:
-            scope.problem = (error.reason, error.message)
-            return error
-        return None
+    async def _rival(self, obj: JsonObject, key: ObjectKey, observed: Observed) -> str:
+        """Own containers decide who a cluster name belongs to; only where there are none, the older object does."""
+        if observed.cluster is None or observed.cluster.presence is not Presence.ABSENT:
+            return ""
+        others = [other for other in self.cluster_names.keys(cluster_name_of(obj)) if other != key]
+        return await find_rival(obj, self._kube, others)
 
-    def _act(self, scope: Scope, decision: Plan) -> None:
-        """Start long work, or close the books on work that is over. The status that says so is already written."""
-        runtime, identity, request = scope.runtime, scope.identity, scope.request
-        assert runtime is not None and identity is not None and request is not None
-        if scope.task is not None and not scope.task.unfinished and (scope.task.verb is Verb.CREATE or not to_be_replaced(scope)):
-            self._tasks.forget(scope.key)
-        match decision.action:
-            case Action.CREATE:
-
-                async def create(tell: Progress) -> None:
-                    await work.create(runtime, identity, request, tell)
-
-                self._tasks.start(scope.key, Verb.CREATE, create, tag=scope.config_hash)
-            case Action.PREPARE:
-
-                async def prepare(tell: Progress) -> None:
-                    await work.prepare(runtime, identity, request, tell)
-
-                self._tasks.start(scope.key, Verb.PREPARE, prepare, tag=scope.config_hash)
-            case Action.START:
-
-                async def start(tell: Progress) -> None:
-                    await runtime.start(identity, tell)
-
-                self._tasks.start(scope.key, Verb.START, start)
-            case Action.CLEAN:
-
-                async def clean(tell: Progress) -> None:
-                    await runtime.delete(identity, tell)
-
-                self._tasks.start(scope.key, Verb.DELETE, clean)
-
-    async def _cancel(self, scope: Scope) -> Result:
-        await self._tasks.cancel(scope.key)
-        self._tasks.forget(scope.key)
+    async def _cancel(self, key: ObjectKey) -> Result:
+        await self._tasks.cancel(key)
+        self._tasks.forget(key)
         return Result(requeue_after=0.0)
-
-    def _result(self, scope: Scope, decision: Plan) -> Result:
-        if decision.after is not None:
-            scope.wait(max(0.0, decision.after.total_seconds()))
-        elif (
-            decision.action in (Action.NOTHING, Action.PREPARE)
-            and scope.observation is not None
-            and not scope.status.get("ready")
-        ):
-            scope.wait(DEGRADED_RETRY if scope.status.get("phase") == "Degraded" else SOON)
-        elif scope.workload is not None and scope.workload.reachable is None:
-            scope.wait(SOON)
-        return self._done(scope)
 
     # --- the other branches --------------------------------------------------------------------------------------------------
 
     async def _delete(self, scope: Scope) -> Result:
-        if names.FINALIZER not in (scope.meta.get("finalizers") or []) or may_not_touch(scope):
+        if names.FINALIZER not in (scope.metadata.get("finalizers") or []) or is_moved(scope.obj):
             return Result()
-        if message := pause_reason(names.KIND, scope.obj, scope.cluster):
+        if message := pause_reason(names.KIND, scope.obj, scope.owner.cluster):
             return await self._pause(scope, f"{message}; deletion waits until it is not")
-        if await reconcile_delete(scope, self._kube, self._tasks):
+        deletion = await reconcile_delete(scope, self._kube, self._tasks)
+        if deletion.blocked is None:
+            await release(scope.obj, self._kube)
             self._release_name(scope.key)
             return Result()
-        await write_status(scope, status.compute(scope, attempts.read(scope.status)), self._kube, self._recorder)
-        if scope.decision is not None and scope.decision.after is not None:
-            scope.wait(scope.decision.after.total_seconds())
-        return self._done(scope)
+        observed = Observed(deletion.seen)
+        return await self._report(Outcome(scope, attempts.read(scope.status), deletion.blocked, deletion.task, observed=observed))
 
     async def _pause(self, scope: Scope, message: str) -> Result:
         """While paused nothing changes on the engine: a running operation is stopped where it stands."""
-        if (task := self._tasks.status(scope.key)) is not None:
-            if task.unfinished:
-                await self._tasks.cancel(scope.key)
-            self._tasks.forget(scope.key)
-        await write_status(scope, status.paused(scope, message), self._kube, self._recorder)
-        return self._done(scope)
+        await self._cancel(scope.key)
+        await write_status(scope.obj, status.paused(scope, message), self._kube, self._recorder)
+        return Result(resync=True, phase=scope.status.get("phase", ""))
 
-    async def _tell(self, scope: Scope, problem: Plan) -> Result:
-        """Nothing can be done now; say why."""
-        scope.decision = problem
-        await write_status(scope, status.compute(scope, attempts.read(scope.status)), self._kube, self._recorder)
-        if problem.after is not None:
-            scope.wait(problem.after.total_seconds())
-        return self._done(scope)
+    async def _report(self, outcome: Outcome) -> Result:
+        """Write the status that follows from the outcome. Raises Conflict when the object changed since it was read."""
+        new = status.compute(outcome)
+        await write_status(outcome.scope.obj, new, self._kube, self._recorder)
+        return Result(_requeue_after(outcome, new), resync=True, phase=new["phase"])
 
     async def _forget(self, key: ObjectKey) -> Result:
         """The object is gone. A task that still works for it is stopped; what it made was either removed or is kept on purpose."""
-        await self._tasks.cancel(key)
-        self._tasks.forget(key)
+        await self._cancel(key)
         self._observer.forget(key)
         self._release_name(key)
         return Result()
@@ -268,10 +192,26 @@ class Reconciler:
         for other in self.cluster_names.keys(name) if name is not None else ():
             self._requeue(other)
 
-    def _no_such_runtime(self, scope: Scope) -> Plan:
-        name = scope.spec.identity.runtime if scope.spec.identity else ""
-        message = f"This manager has no runtime {name!r}, which made this cluster; start it where that runtime is available."
-        return Plan(Action.WAIT, Reason.ENGINE_UNREACHABLE, message, UNKNOWN_RETRY)
 
-    def _done(self, scope: Scope) -> Result:
-        return Result(scope.requeue_after, resync=True, phase=scope.status.get("phase", ""))
+def _runtime_missing(spec: KINDClusterSpec) -> Blocked:
+    name = spec.identity.runtime if spec.identity else ""
+    return unavailable(
+        f"This manager has no runtime {name!r}, which made this cluster; start it where that runtime is available."
+    )
+
+
+def _requeue_after(outcome: Outcome, new: JsonObject) -> float | None:
+    """Seconds: the soonest wait of all phases. `new`: the status just written."""
+    blocked = (outcome.published.blocked, outcome.observed.blocked)
+    waits = [outcome.decision.after, *(part.after for part in blocked if part is not None)]
+    if outcome.decision.after is None:
+        waits.append(_next_look(outcome, new))
+    return min((max(0.0, wait.total_seconds()) for wait in waits if wait is not None), default=None)
+
+
+def _next_look(outcome: Outcome, new: JsonObject) -> timedelta | None:
+    """Nothing tells when a cluster's nodes become Ready, or when its API answers again."""
+    seen, workload = outcome.observed.cluster, outcome.observed.workload
+    if seen is not None and outcome.action in (Action.NOTHING, Action.PREPARE) and not new["ready"]:
+        return DEGRADED_RETRY if new["phase"] == Phase.DEGRADED else SETTLING_RETRY
+    return SETTLING_RETRY if workload is not None and workload.reachable is None else None

@@ -14,11 +14,11 @@ from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import Finding, JsonObject, ObjectKey, Truth
 from provider.controller.index import Index
 from provider.controller.result import Result
-from provider.errors import Conflict
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
-from provider.reconcile.capi import not_for_us, owner_reference, pause_reason, referred
+from provider.reconcile.capi import is_excluded, pause_reason, read_cluster, referred
 from provider.reconcile.options import ReconcileOptions
+from provider.reconcile.patch import patch_guarded
 from provider.reconcile.status import difference
 
 MIRRORED = (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.UP_TO_DATE)
@@ -50,7 +50,7 @@ class ControlPlaneReconciler:
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
         obj = await self._kube.get(names.KINDCONTROLPLANES, key)
-        if obj is None or not_for_us(obj, self._options):
+        if obj is None or is_excluded(obj, self._options):
             self.mirrored.remove(key)
             return Result()
         read = await self._read(obj)
@@ -58,26 +58,17 @@ class ControlPlaneReconciler:
             self.mirrored.set(key, read.named)
             if obj["metadata"]["generation"] != (obj.get("status") or {}).get("observedGeneration"):
                 self._requeue(read.named)
-        await self._write(key, obj, mirror(read, self._clock))
+        await self._write(obj, mirror(read, self._clock))
         return Result(resync=True)
 
     async def _read(self, obj: JsonObject) -> Mirrored:
-        reference = owner_reference(obj)
-        if reference is None:
-            return Mirrored(obj, None, None, None)
-        cluster = await self._kube.get(contract.CLUSTERS, ObjectKey(obj["metadata"]["namespace"], reference["name"]))
-        if cluster is None or cluster["metadata"]["uid"] != reference.get("uid"):
-            return Mirrored(obj, None, None, None)
-        named = referred(cluster, "infrastructureRef", names.KINDCLUSTERS)
+        cluster = (await read_cluster(self._kube, obj)).cluster
+        named = None if cluster is None else referred(cluster, "infrastructureRef", names.KINDCLUSTERS)
         return Mirrored(obj, cluster, named, None if named is None else await self._kube.get(names.KINDCLUSTERS, named))
 
-    async def _write(self, key: ObjectKey, obj: JsonObject, status: JsonObject) -> None:
-        patch = difference(obj.get("status") or {}, status)
-        if not patch:
-            return
-        version = obj["metadata"]["resourceVersion"]
-        if await self._kube.patch(names.KINDCONTROLPLANES, key, {"status": patch}, subresource="status", version=version) is None:
-            raise Conflict("ObjectGone", f"KINDControlPlane {key} was deleted meanwhile.")
+    async def _write(self, obj: JsonObject, status: JsonObject) -> None:
+        if patch := difference(obj.get("status") or {}, status):
+            await patch_guarded(self._kube, names.KINDCONTROLPLANES, obj, {"status": patch}, subresource="status")
 
 
 # --- what the status should say, pure ----------------------------------------------------------------------------------------------

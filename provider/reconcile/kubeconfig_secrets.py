@@ -9,33 +9,43 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from provider.api import contract, names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
+from provider.backoff import SECRET_RETRY
 from provider.errors import Terminal
 from provider.ports.kube import Kube
+from provider.reconcile.decision import Blocked
 from provider.reconcile.observe import Kubeconfigs
 from provider.reconcile.scope import Scope
 
-CONFLICT_RETRY = 60.0
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of publishing the kubeconfigs in one pass."""
+
+    done: bool = False
+    """Both Secrets have the current content."""
+    blocked: Blocked | None = None
+    """Why they have not."""
 
 
-async def ensure_secrets(scope: Scope, kube: Kube, kubeconfigs: Kubeconfigs) -> None:
-    """Publish or repair. Sets scope.secret_published, or scope.problem where a Secret of that name is somebody else's, or where the
-    namespace is going: then the object goes in a moment, and trying again and again would only fill the log.
+async def ensure_secrets(scope: Scope, kube: Kube, kubeconfigs: Kubeconfigs) -> Published:
+    """Publish or repair. Blocked where a Secret of that name is somebody else's, or where the namespace is going: then the object goes
+    in a moment, and trying again and again would only fill the log.
     """
     try:
         for wanted in _wanted(scope, kubeconfigs):
-            if not await _ensure(scope, kube, wanted):
-                return
+            if (blocked := await _ensure(scope, kube, wanted)) is not None:
+                return Published(blocked=blocked)
     except Terminal as error:
         if error.reason != Reason.NAMESPACE_TERMINATING:
             raise
-        scope.problem = (Reason.NAMESPACE_TERMINATING, "The namespace is being deleted: nothing can be created in it any more.")
-        scope.wait(CONFLICT_RETRY)
-        return
-    scope.secret_published = True
+        message = "The namespace is being deleted: nothing can be created in it any more."
+        return Published(blocked=Blocked(Reason.NAMESPACE_TERMINATING, message, SECRET_RETRY))
+    return Published(done=True)
 
 
 async def delete_secrets_if_ours(scope: Scope, kube: Kube) -> None:
@@ -51,14 +61,12 @@ def is_ours(present: JsonObject, name: str) -> bool:
     if (meta.get("labels") or {}).get(names.KINDCLUSTER_LABEL) == name:
         return True
     return any(
-        owner.get("kind") == names.KIND
-        and owner.get("name") == name
-        and str(owner.get("apiVersion", "")).startswith(f"{names.GROUP}/")
+        (contract.group_of(owner), owner.get("kind"), owner.get("name")) == (names.GROUP, names.KIND, name)
         for owner in meta.get("ownerReferences") or []
     )
 
 
-async def _ensure(scope: Scope, kube: Kube, wanted: JsonObject) -> bool:
+async def _ensure(scope: Scope, kube: Kube, wanted: JsonObject) -> Blocked | None:
     key = ObjectKey(wanted["metadata"]["namespace"], wanted["metadata"]["name"])
     present = await kube.get(names.SECRETS, key)
     if present is None:
@@ -67,15 +75,13 @@ async def _ensure(scope: Scope, kube: Kube, wanted: JsonObject) -> bool:
         message = (
             f"Secret {key} exists and does not belong to this KINDCluster: rename or delete it, and it is published at once."
         )
-        scope.problem = (Reason.SECRET_CONFLICT, message)
-        scope.wait(CONFLICT_RETRY)
-        return False
+        return Blocked(Reason.SECRET_CONFLICT, message, SECRET_RETRY)
     elif present.get("type") != wanted["type"]:  # a Secret's type cannot be changed in place
         await kube.delete(names.SECRETS, key, uid=present["metadata"]["uid"])
         await kube.create(names.SECRETS, wanted)
     elif repair := difference(present, wanted):
         await kube.patch(names.SECRETS, key, repair, version=present["metadata"]["resourceVersion"])
-    return True
+    return None
 
 
 def _wanted(scope: Scope, kubeconfigs: Kubeconfigs) -> Iterator[JsonObject]:
@@ -95,9 +101,9 @@ def _keys(scope: Scope) -> list[ObjectKey]:
 
 def _cluster(scope: Scope) -> str:
     """Name of the Cluster API Cluster; the label still tells it when the Cluster is gone already."""
-    if scope.cluster is not None:
-        return str(scope.cluster["metadata"]["name"])
-    return str((scope.meta.get("labels") or {}).get(contract.CLUSTER_NAME_LABEL) or "")
+    if scope.owner.cluster is not None:
+        return str(scope.owner.cluster["metadata"]["name"])
+    return str((scope.metadata.get("labels") or {}).get(contract.CLUSTER_NAME_LABEL) or "")
 
 
 def _secret(scope: Scope, key: ObjectKey, kind: str, content: dict[str, str]) -> JsonObject:
@@ -108,7 +114,7 @@ def _secret(scope: Scope, key: ObjectKey, kind: str, content: dict[str, str]) ->
         "apiVersion": names.KINDCLUSTERS.api_version,
         "kind": names.KIND,
         "name": scope.key.name,
-        "uid": scope.meta["uid"],
+        "uid": scope.metadata["uid"],
         "controller": True,
     }
     return {

@@ -8,8 +8,8 @@ from typing import Any
 
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject
-from provider.reconcile.plan import Action, Plan
-from provider.reconcile.scope import Scope
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.reconcile.decision import Blocked
 
 SUBNETS = {"podSubnet": "pods", "serviceSubnet": "services"}
 """Field of the spec's networking → part of the Cluster's network that fills in for it."""
@@ -30,17 +30,17 @@ def subnet(cluster: JsonObject | None, part: str) -> str | None:
     return ",".join(str(block) for block in blocks) or None
 
 
-def disagrees(scope: Scope) -> Plan | None:
-    """Why a cluster with both networks cannot be had."""
-    if scope.cluster is None or scope.request is None:
+def conflict(spec: KINDClusterSpec, cluster: JsonObject | None, config: Mapping[str, Any]) -> Blocked | None:
+    """Why a cluster with both the spec's and the Cluster's network cannot be had. `config`: kind's document made of the two."""
+    if cluster is None:
         return None
-    given: JsonObject = scope.spec.networking.model_dump(by_alias=True, exclude_none=True) if scope.spec.networking else {}
-    wanted = {field: blocks for field, part in SUBNETS.items() if (blocks := subnet(scope.cluster, part))}
-    found = [*_different(given, wanted), *_unfit(given, wanted, scope.request.config.get("networking") or {})]
+    given: JsonObject = spec.networking.model_dump(by_alias=True, exclude_none=True) if spec.networking else {}
+    wanted = {field: blocks for field, part in SUBNETS.items() if (blocks := subnet(cluster, part))}
+    found = [*_different(given, wanted), *_unfit(given, wanted, config.get("networking") or {})]
     if not found:
         return None
-    message = f"{' '.join(found)} Correct it here or in Cluster {scope.cluster['metadata']['name']}."
-    return Plan(Action.WAIT, Reason.NETWORK_CONFLICT, message)
+    message = f"{' '.join(found)} Correct it here or in Cluster {cluster['metadata']['name']}."
+    return Blocked(Reason.NETWORK_CONFLICT, message)
 
 
 def _different(given: JsonObject, wanted: Mapping[str, str]) -> Iterator[str]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.api.meta import ObjectKey
+from provider.backoff import KUBECONFIG_RETRY
 from provider.errors import ProviderError, Terminal
-from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
 from provider.ports.workload import Workload, WorkloadObservation
-from provider.reconcile.scope import Scope
+from provider.reconcile.decision import Blocked
 
 MISSES_UNTIL_DOWN = 3
 """Deadlines in a row after which an API server without an answer counts as down: one slow answer must not flip Ready."""
@@ -29,6 +30,19 @@ class Kubeconfigs:
     """For people on the engine's host."""
     manager: str
     """For this manager and for Cluster API, wherever they run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a pass has seen of the outside world."""
+
+    cluster: RuntimeObservation | None = None
+    """None: not looked at, because a task works on the cluster or the pass ended before."""
+    workload: WorkloadObservation | None = None
+    """None: there was nothing to ask."""
+    kubeconfigs: Kubeconfigs | None = None
+    blocked: Blocked | None = None
+    """Why the kubeconfig cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +61,31 @@ class Observer:
         self._kept.pop(key, None)
         self._misses.pop(key, None)
 
-    async def look(self, scope: Scope, *, complete: bool) -> Kubeconfigs | None:
-        """Set scope.observation and, for a finished cluster that runs, scope.workload. Returns its kubeconfigs, if any."""
-        assert scope.runtime is not None and scope.identity is not None
-        scope.observation = seen = await scope.runtime.observe(scope.identity)
+    async def observe(self, key: ObjectKey, runtime: Runtime, identity: Identity, *, complete: bool) -> Observed:
+        """The runtime's nodes and, for a finished cluster that runs, its API."""
+        seen = await runtime.observe(identity)
         if not complete or seen.ownership is not Ownership.OURS or seen.presence is not Presence.PRESENT:
-            return None
+            return Observed(seen)
         if not _control_plane_runs(seen):
-            return None
-        kubeconfigs = await self._kubeconfigs(scope, seen)
-        if kubeconfigs is not None:
-            scope.workload = self._judge(scope.key, await self._workload.observe(kubeconfigs.manager))
-        return kubeconfigs
-
-    async def _kubeconfigs(self, scope: Scope, seen: RuntimeObservation) -> Kubeconfigs | None:
-        assert scope.runtime is not None and scope.identity is not None
-        fingerprint = (seen.endpoint, *sorted((node.id, node.started_at) for node in seen.nodes))
-        kept = self._kept.get(scope.key)
-        if kept is not None and kept.fingerprint == fingerprint:
-            return kept.kubeconfigs
+            return Observed(seen)
         try:
-            host = await scope.runtime.kubeconfig(scope.identity)
-            manager = await scope.runtime.kubeconfig(scope.identity, internal=True) if self._inside_network else host
+            kubeconfigs = await self._kubeconfigs(key, runtime, identity, seen)
         except ProviderError as error:
             reason = Reason.KUBECONFIG_REFUSED if isinstance(error, Terminal) else Reason.KUBECONFIG_PENDING
-            scope.problem = (reason, error.message)
-            scope.workload = WorkloadObservation(reachable=None, detail=error.message)
-            scope.wait(2.0)
-            return None
+            blocked = Blocked(reason, error.message, KUBECONFIG_RETRY)
+            return Observed(seen, WorkloadObservation(reachable=None, detail=error.message), blocked=blocked)
+        return Observed(seen, self._judge(key, await self._workload.observe(kubeconfigs.manager)), kubeconfigs)
+
+    async def _kubeconfigs(self, key: ObjectKey, runtime: Runtime, identity: Identity, seen: RuntimeObservation) -> Kubeconfigs:
+        """Raises ProviderError. Read again only after a node restarted: it costs a process each time."""
+        fingerprint = (seen.endpoint, *sorted((node.id, node.started_at) for node in seen.nodes))
+        kept = self._kept.get(key)
+        if kept is not None and kept.fingerprint == fingerprint:
+            return kept.kubeconfigs
+        host = await runtime.kubeconfig(identity)
+        manager = await runtime.kubeconfig(identity, internal=True) if self._inside_network else host
         kubeconfigs = Kubeconfigs(host, manager)
-        self._kept[scope.key] = _Kept(fingerprint, kubeconfigs)
+        self._kept[key] = _Kept(fingerprint, kubeconfigs)
         return kubeconfigs
 
     def _judge(self, key: ObjectKey, answer: WorkloadObservation) -> WorkloadObservation:
@@ -90,5 +99,5 @@ class Observer:
 
 
 def _control_plane_runs(seen: RuntimeObservation) -> bool:
-    states = [node.state for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE]
-    return seen.endpoint is not None and NodeRunState.RUNNING in states
+    running = any(node.state.running for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE)
+    return seen.endpoint is not None and running

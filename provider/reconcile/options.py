@@ -15,8 +15,6 @@ class ReconcileOptions:
     default_create_timeout: timedelta = timedelta(minutes=10)
     create_attempts: int = 3
     """Tries before a create is given up until the spec changes."""
-    retry_base: timedelta = timedelta(seconds=10)
-    """Wait before the second try; doubles with each further one."""
     namespace: str | None = None
     """Only objects of this namespace; None = all."""
     watch_filter: str = ""

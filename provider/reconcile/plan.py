@@ -12,25 +12,11 @@ from enum import StrEnum
 
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
-from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.backoff import COOLDOWN, FOREIGN_RETRY, PREPARE_COOLDOWN, UNKNOWN_RETRY
+from provider.ports.runtime import Ownership, Presence, RuntimeObservation
 from provider.ports.tasks import TaskState, TaskStatus, Verb
-
-
-class Action(StrEnum):
-    NOTHING = "Nothing"
-    """Keep looking after a cluster that exists."""
-    WAIT = "Wait"
-    """Something outside has to change first; `reason` and `message` say what."""
-    CREATE = "Create"
-    """Make it (own remains are removed first by the runtime)."""
-    START = "Start"
-    """Start stopped containers."""
-    CLEAN = "Clean"
-    """Remove own remains and make nothing."""
-    PREPARE = "Prepare"
-    """Fetch what a replacement needs, while the old cluster runs on."""
-    CANCEL = "Cancel"
-    """Stop the running create or prepare: the spec it works for has changed."""
+from provider.reconcile.attempts import Attempts
+from provider.reconcile.decision import Action, Blocked, Decision, Plan
 
 
 class Heal(StrEnum):
@@ -42,31 +28,11 @@ class Heal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    action: Action
-    reason: Reason = Reason.READY
-    message: str = ""
-    after: timedelta | None = None
-    """Look again after this long, whatever else happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """What status.lastCreate remembers about creating this generation."""
-
-    count: int = 0
-    failed_reason: Reason | str = ""
-    failed_message: str = ""
-    given_up: bool = False
-    next_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a decision may depend on."""
 
     observation: RuntimeObservation | None
-    """None while a task works: then nobody looked."""
+    """None while a task works on the cluster: it is not observed then."""
     expected: tuple[tuple[str, NodeRole], ...]
     """Names and roles of the containers a complete cluster has."""
     complete: bool
@@ -83,13 +49,7 @@ class Facts:
     """What of a complete cluster is outdated and may be replaced; empty: nothing."""
 
 
-UNKNOWN_RETRY = timedelta(seconds=15)
-FOREIGN_RETRY = timedelta(seconds=30)
-SPACING = timedelta(seconds=10)
-PREPARE_SPACING = timedelta(minutes=1)
-
-
-def plan(facts: Facts) -> Plan:
+def plan(facts: Facts) -> Decision:
     """Decide for an object that is neither paused nor being deleted."""
     if facts.task is not None and facts.task.changes_cluster:
         return _while_working(facts, facts.task)
@@ -97,19 +57,19 @@ def plan(facts: Facts) -> Plan:
     if observation is None:
         return Plan(Action.NOTHING)
     if observation.presence is Presence.UNKNOWN:
-        return Plan(Action.WAIT, _known_reason(observation.reason), observation.detail, UNKNOWN_RETRY)
+        return Blocked(_known_reason(observation.reason), observation.detail, UNKNOWN_RETRY)
     if observation.ownership is Ownership.FOREIGN:
-        return Plan(Action.WAIT, Reason.NAME_CONFLICT, observation.detail, FOREIGN_RETRY)
+        return Blocked(Reason.NAME_CONFLICT, observation.detail, FOREIGN_RETRY)
     if facts.complete:
-        return _update(facts, observation) or _look_after(facts, observation)
+        return _update(facts, observation) or _maintain(facts, observation)
     if facts.task is not None and facts.task.unfinished:
         # A replacement is being prepared for a cluster that is none any more: starting the create beside it would count a try for nothing.
         return Plan(Action.CANCEL)
     return _create(facts, observation)
 
 
-def _update(facts: Facts, seen: RuntimeObservation) -> Plan | None:
-    """Replacing an outdated cluster: first everything is brought that could be missing, then the old one goes."""
+def _update(facts: Facts, seen: RuntimeObservation) -> Decision | None:
+    """Replace an outdated cluster: fetch what could be missing first, remove the old one only then."""
     task = facts.task if facts.task is not None and facts.task.verb is Verb.PREPARE else None
     current = task is not None and bool(facts.update) and task.tag == facts.config_hash
     if task is not None and task.unfinished:
@@ -118,10 +78,10 @@ def _update(facts: Facts, seen: RuntimeObservation) -> Plan | None:
         return None
     if task is not None and current and task.state is TaskState.SUCCEEDED:
         return Plan(Action.CREATE, Reason.RECREATING, f"Changed: {facts.update}. The cluster is replaced.")
-    rest = _rest_after(facts, Verb.PREPARE, PREPARE_SPACING)
-    if current and rest > timedelta(0):
-        meanwhile = _look_after(facts, seen)
-        return replace(meanwhile, after=min(meanwhile.after or rest, rest))
+    left = _cooldown_left(facts, Verb.PREPARE, PREPARE_COOLDOWN)
+    if current and left > timedelta(0):
+        meanwhile = _maintain(facts, seen)
+        return replace(meanwhile, after=min(meanwhile.after or left, left))
     return Plan(Action.PREPARE, Reason.PREPARING)
 
 
@@ -129,23 +89,23 @@ def _known_reason(reason: str) -> Reason:
     return Reason(reason) if reason in Reason.__members__.values() else Reason.ENGINE_UNREACHABLE
 
 
-def _while_working(facts: Facts, task: TaskStatus) -> Plan:
+def _while_working(facts: Facts, task: TaskStatus) -> Decision:
     if task.verb is Verb.CREATE and task.tag != facts.config_hash:
         return Plan(Action.CANCEL, Reason.CREATING, "The spec changed: the running create is stopped and begins anew.")
     return Plan(Action.NOTHING)
 
 
-def _create(facts: Facts, seen: RuntimeObservation) -> Plan:
+def _create(facts: Facts, seen: RuntimeObservation) -> Decision:
     attempts, present = facts.attempts, seen.presence is Presence.PRESENT
     if attempts.given_up:
-        if present and not facts.retain_on_failure and _rest_after(facts, Verb.DELETE) <= timedelta(0):
+        if present and not facts.retain_on_failure and _cooldown_left(facts, Verb.DELETE) <= timedelta(0):
             return Plan(Action.CLEAN, Reason.CLEANING_UP, "Removing what the failed create left.")
         message = f"{attempts.failed_message} Correct the spec, and it is tried again."
-        return Plan(Action.WAIT, Reason.CREATE_FAILED, message, SPACING if present else None)
+        return Blocked(Reason.CREATE_FAILED, message, COOLDOWN if present else None)
     if facts.rival and not present:
-        return Plan(Action.WAIT, Reason.NAME_CONFLICT, _rival_message(facts), FOREIGN_RETRY)
+        return Blocked(Reason.NAME_CONFLICT, _rival_message(facts), FOREIGN_RETRY)
     if attempts.next_at is not None and facts.now < attempts.next_at:
-        return Plan(Action.WAIT, Reason.CREATE_RETRYING, attempts.failed_message, attempts.next_at - facts.now)
+        return Blocked(Reason.CREATE_RETRYING, attempts.failed_message, attempts.next_at - facts.now)
     return Plan(Action.CREATE, Reason.CREATING, "Creating the cluster.")
 
 
@@ -156,7 +116,7 @@ def _rival_message(facts: Facts) -> str:
     )
 
 
-def _look_after(facts: Facts, seen: RuntimeObservation) -> Plan:
+def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
     missing, stopped = missing_nodes(facts.expected, seen), stopped_nodes(seen)
     if missing:
         return _replace(facts, seen, f"Missing: {', '.join(missing)}.")
@@ -164,29 +124,29 @@ def _look_after(facts: Facts, seen: RuntimeObservation) -> Plan:
         return Plan(Action.NOTHING)
     if facts.heal is Heal.REPORT:
         message = f"Not running: {', '.join(stopped)}. Start them, or set spec.healPolicy: Repair."
-        return Plan(Action.WAIT, Reason.REPAIR_NEEDED, message)
-    rest = _rest_after(facts, Verb.START)
-    if rest > timedelta(0):
+        return Blocked(Reason.REPAIR_NEEDED, message)
+    left = _cooldown_left(facts, Verb.START)
+    if left > timedelta(0):
         why = str(facts.task.error) if facts.task and facts.task.error else f"Not running: {', '.join(stopped)}."
-        return Plan(Action.WAIT, Reason.CONTAINERS_STOPPED, f"{why} They are started again shortly.", rest)
+        return Blocked(Reason.CONTAINERS_STOPPED, f"{why} They are started again shortly.", left)
     return Plan(Action.START, Reason.STARTING, f"Starting {', '.join(stopped)}.")
 
 
-def _rest_after(facts: Facts, verb: Verb, spacing: timedelta = SPACING) -> timedelta:
+def _cooldown_left(facts: Facts, verb: Verb, cooldown: timedelta = COOLDOWN) -> timedelta:
     """What did not help must not be tried in a tight loop: a container that does not stay up, a removal that fails."""
     task = facts.task
-    if task is None or task.verb != verb or task.finished_at is None:
+    if task is None or task.verb is not verb or task.finished_at is None:
         return timedelta(0)
-    return task.finished_at + spacing - facts.now
+    return task.finished_at + cooldown - facts.now
 
 
-def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Plan:
+def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Decision:
     if facts.heal is not Heal.RECREATE:
         cure = (
             "kind cannot add nodes to a cluster: set spec.healPolicy: Recreate to replace it (its content is lost), "
             "or delete the object."
         )
-        return Plan(Action.WAIT, Reason.REPAIR_NEEDED, f"{what} {cure}")
+        return Blocked(Reason.REPAIR_NEEDED, f"{what} {cure}")
     decision = _create(facts, seen)
     if decision.action is Action.CREATE:
         return Plan(Action.CREATE, Reason.RECREATING, f"{what} The cluster is replaced, as spec.healPolicy: Recreate allows.")
@@ -199,5 +159,4 @@ def missing_nodes(expected: tuple[tuple[str, NodeRole], ...], seen: RuntimeObser
 
 
 def stopped_nodes(seen: RuntimeObservation) -> list[str]:
-    running = (NodeRunState.RUNNING, NodeRunState.RESTARTING)
-    return [node.name for node in seen.nodes if node.state not in running]
+    return [node.name for node in seen.nodes if node.state.stopped]

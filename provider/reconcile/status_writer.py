@@ -5,10 +5,9 @@ from __future__ import annotations
 from provider.api import meta, names
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import JsonObject
-from provider.errors import Conflict
 from provider.ports.kube import EventNote, Kube, Recorder
 from provider.reconcile import status
-from provider.reconcile.scope import Scope
+from provider.reconcile.patch import patch_guarded
 
 WARNINGS = frozenset(
     {
@@ -34,17 +33,13 @@ WARNINGS = frozenset(
 )
 
 
-async def write_status(scope: Scope, new: JsonObject, kube: Kube, recorder: Recorder) -> None:
-    """Raises Conflict when the object changed since it was read; then nothing of this pass's intent may be carried out."""
-    old = scope.status
+async def write_status(obj: JsonObject, new: JsonObject, kube: Kube, recorder: Recorder) -> None:
+    """`obj`: the KINDCluster as read. Raises Conflict when it changed since; then nothing of this pass's intent may be carried out."""
+    old = obj.get("status") or {}
     patch = status.difference(old, new)
     if not patch:
         return
-    version = scope.meta["resourceVersion"]
-    written = await kube.patch(names.KINDCLUSTERS, scope.key, {"status": patch}, subresource="status", version=version)
-    if written is None:
-        raise Conflict("ObjectGone", f"KINDCluster {scope.key} was deleted meanwhile.")
-    scope.obj = written
+    written = await patch_guarded(kube, names.KINDCLUSTERS, obj, {"status": patch}, subresource="status")
     for note in transitions(old, new):
         await recorder.record(written, note)
 

@@ -21,7 +21,8 @@ from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.errors import ProviderError, Terminal, Transient
 from provider.ports.runtime import ClusterRequest, Identity, Ownership, Presence
 from provider.ports.tasks import Step
-from provider.reconcile.request import cluster_request
+from provider.reconcile.desired import cluster_request
+from provider.reconcile.options import ReconcileOptions
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +66,7 @@ def make_runtime(state: Path, **environment: str) -> KindRuntime:
 
 def request(identity: Identity, **spec: object) -> ClusterRequest:
     fields = {"image": engine.node_image(), "createTimeout": "5m"} | spec
-    return cluster_request(KINDClusterSpec.model_validate(fields), cluster_name=identity.cluster_name)
+    return cluster_request(KINDClusterSpec.model_validate(fields), cluster_name=identity.cluster_name, options=ReconcileOptions())
 
 
 async def test_several_control_planes_are_ours_with_their_load_balancer(runtime: KindRuntime, identity: Identity) -> None:

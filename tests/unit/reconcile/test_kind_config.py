@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from provider.api.kind import NodeRole, node_names
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.reconcile.desired import cluster_request, config_hash, resolved_image
 from provider.reconcile.kind_config import kind_config
-from provider.reconcile.request import cluster_request, config_hash, resolved_image
+from provider.reconcile.options import ReconcileOptions
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -140,7 +141,7 @@ def test_the_most_specific_image_wins(fields: dict[str, Any], default: str | Non
 
 def test_a_nodes_own_image_stays_with_the_node() -> None:
     """The request's image is only for nodes that name none."""
-    request = cluster_request(spec(**FULL), cluster_name="demo")
+    request = cluster_request(spec(**FULL), cluster_name="demo", options=ReconcileOptions())
 
     assert [None, "kindest/node:v1.33.1"] == [node.get("image") for node in request.config["nodes"]]
     assert "kindest/node:v1.34.4" == request.image
@@ -149,14 +150,14 @@ def test_a_nodes_own_image_stays_with_the_node() -> None:
 @pytest.mark.parametrize(("text", "value"), [("30s", 30), ("10m", 600), ("1h30m", 5400), ("2h", 7200)])
 def test_durations_are_seconds(text: str, value: int) -> None:
     """createTimeout is written as Go writes durations."""
-    assert value == cluster_request(spec(createTimeout=text), cluster_name="demo").timeout
+    assert value == cluster_request(spec(createTimeout=text), cluster_name="demo", options=ReconcileOptions()).timeout
 
 
 def test_the_hash_is_of_the_shape_alone() -> None:
     """A longer deadline is no other cluster; another worker is. The value is fixed: it is kept in status."""
-    one = cluster_request(spec(createTimeout="5m"), cluster_name="demo")
-    same = cluster_request(spec(createTimeout="9m", retainOnFailure=True), cluster_name="demo")
-    other = cluster_request(spec(workerReplicas=1), cluster_name="demo")
+    one = cluster_request(spec(createTimeout="5m"), cluster_name="demo", options=ReconcileOptions())
+    same = cluster_request(spec(createTimeout="9m", retainOnFailure=True), cluster_name="demo", options=ReconcileOptions())
+    other = cluster_request(spec(workerReplicas=1), cluster_name="demo", options=ReconcileOptions())
 
     assert config_hash(one) == config_hash(same) != config_hash(other)
     assert "38bd3b55e2891a3ac52a158df3e4c3bb" == config_hash(one)

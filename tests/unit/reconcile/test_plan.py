@@ -13,7 +13,9 @@ from provider.api.conditions import Reason
 from provider.api.kind import NodeRole, node_names
 from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
 from provider.ports.tasks import TaskState, TaskStatus, Verb
-from provider.reconcile.plan import Action, Attempts, Facts, Heal, plan
+from provider.reconcile.attempts import Attempts
+from provider.reconcile.decision import Action
+from provider.reconcile.plan import Facts, Heal, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EXPECTED = (("demo-control-plane", NodeRole.CONTROL_PLANE), ("demo-worker", NodeRole.WORKER))

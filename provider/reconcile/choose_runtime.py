@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from provider.api.conditions import Reason
+from provider.backoff import UNKNOWN_RETRY
 from provider.ports.runtime import Runtime
-from provider.reconcile.plan import Action, Plan
+from provider.reconcile.decision import Blocked
 
-RETRY = timedelta(seconds=15)
 AUTO_ORDER = ("kind", "local")
 """`auto` takes kind where a container engine answers, else the embedded runtime."""
 
 
-async def choose_runtime(wanted: str | None, default: str, runtimes: Mapping[str, Runtime]) -> tuple[str, Plan | None]:
-    """(name, None), or ("", why nothing can be chosen yet). A runtime asked for by name need not answer now."""
+async def choose_runtime(wanted: str | None, default: str, runtimes: Mapping[str, Runtime]) -> str | Blocked:
+    """The runtime's name, or why none can be chosen yet. A runtime asked for by name need not answer now."""
     name = wanted or default
     if name != "auto":
-        return (name, None) if name in runtimes else ("", _unavailable(f"This manager has no runtime {name!r}."))
+        return name if name in runtimes else unavailable(f"This manager has no runtime {name!r}.")
     reasons = []
     for candidate in AUTO_ORDER:
         runtime = runtimes.get(candidate)
@@ -26,10 +25,10 @@ async def choose_runtime(wanted: str | None, default: str, runtimes: Mapping[str
             continue
         health = await runtime.health()
         if health.available:
-            return candidate, None
+            return candidate
         reasons.append(f"{candidate}: {health.detail}")
-    return "", _unavailable(f"No runtime can be used. {' '.join(reasons)}")
+    return unavailable(f"No runtime can be used. {' '.join(reasons)}")
 
 
-def _unavailable(message: str) -> Plan:
-    return Plan(Action.WAIT, Reason.ENGINE_UNREACHABLE, message, RETRY)
+def unavailable(message: str) -> Blocked:
+    return Blocked(Reason.ENGINE_UNREACHABLE, message, UNKNOWN_RETRY)

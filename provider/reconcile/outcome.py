@@ -1,0 +1,45 @@
+"""What one pass has read, found and decided: the only input of its status. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from provider.api.kind import NodeRole
+from provider.ports.tasks import TaskStatus
+from provider.reconcile.attempts import Record
+from provider.reconcile.decision import Action, Decision
+from provider.reconcile.desired import Desired
+from provider.reconcile.drift import Drift
+from provider.reconcile.kubeconfig_secrets import Published
+from provider.reconcile.observe import Observed
+from provider.reconcile.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A phase that the pass did not get to has left its default."""
+
+    scope: Scope
+    record: Record
+    decision: Decision
+    task: TaskStatus | None = None
+    desired: Desired | None = None
+    drift: Drift | None = None
+    update: str = ""
+    """What of a finished cluster is outdated and about to be replaced; empty: nothing."""
+    observed: Observed = field(default_factory=Observed)
+    published: Published = field(default_factory=Published)
+
+    @property
+    def action(self) -> Action:
+        return self.decision.action
+
+    @property
+    def working(self) -> TaskStatus | None:
+        """The task that works on the cluster itself. Preparing a replacement leaves it alone."""
+        return self.task if self.task is not None and self.task.changes_cluster else None
+
+    @property
+    def nodes(self) -> tuple[tuple[str, NodeRole], ...]:
+        """Names and roles of the containers that the cluster must have; empty where the pass ended before it knew."""
+        return self.drift.nodes if self.drift is not None else ()

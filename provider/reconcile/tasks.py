@@ -1,0 +1,54 @@
+"""What each action does as a long operation: one call of the runtime, with what must come right before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from provider.errors import Terminal, Transient
+from provider.ports.runtime import ClusterRequest, Identity, Problem, Runtime
+from provider.ports.tasks import Progress, Verb
+from provider.reconcile.decision import Action
+
+Work = Callable[[Progress], Coroutine[Any, Any, None]]
+
+
+def task_of(action: Action, runtime: Runtime, identity: Identity, request: ClusterRequest) -> tuple[Verb, Work] | None:
+    """What an action asks the task manager for; None: nothing that takes long."""
+
+    async def create(progress: Progress) -> None:
+        """Raises Terminal or Transient for what a preflight finds, before minutes are lost."""
+        _refuse(await runtime.preflight(identity, request))
+        await runtime.create(identity, request, progress)
+
+    async def prepare(progress: Progress) -> None:
+        """Everything that can stand in the way of a replacement, while the old cluster still runs. Raises as create does."""
+        _refuse(await runtime.preflight(identity, request))
+        await runtime.prepare(request, progress)
+
+    async def start(progress: Progress) -> None:
+        await runtime.start(identity, progress)
+
+    tasks: dict[Action, tuple[Verb, Work]] = {
+        Action.CREATE: (Verb.CREATE, create),
+        Action.PREPARE: (Verb.PREPARE, prepare),
+        Action.START: (Verb.START, start),
+        Action.CLEAN: (Verb.DELETE, removal(runtime, identity)),
+    }
+    return tasks.get(action)
+
+
+def removal(runtime: Runtime, identity: Identity) -> Work:
+    async def remove(progress: Progress) -> None:
+        await runtime.delete(identity, progress)
+
+    return remove
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if not problems:
+        return
+    terminal = [problem for problem in problems if problem.terminal]
+    first = (terminal or list(problems))[0]
+    message = " ".join(problem.message for problem in problems)
+    raise (Terminal if terminal else Transient)(first.reason, message)
