@@ -24,8 +24,11 @@ KIND_ROLE_LABEL = "io.x-k8s.kind.role"
 OWNER_MOUNT = "/kind/owner/"
 """Prefix of the container path of the ownership mount; the marker follows."""
 
+NodeNames = tuple[tuple[str, NodeRole], ...]
+"""Names and roles of containers that a cluster has or must have."""
 
-def node_names(config: Mapping[str, Any], *, load_balancer: bool = False) -> tuple[tuple[str, NodeRole], ...]:
+
+def node_names(config: Mapping[str, Any], *, load_balancer: bool = False) -> NodeNames:
     """Names and roles of the nodes of a v1alpha4 document, in its order; a node without a role is a control plane.
 
     The first of a role has no number (kind pkg/cluster/internal/providers/common/namer.go). `load_balancer`: with the container that

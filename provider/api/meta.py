@@ -6,7 +6,7 @@ never empty; `message` empty when a positive condition is True; lastTransitionTi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,12 +60,19 @@ class Truth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One condition as this pass sees it."""
+    """One condition: as a pass sees it, or as a status has it."""
 
     type: ConditionType
     status: Truth
     reason: str
     message: str = ""
+
+    @property
+    def true(self) -> bool:
+        return self.status is Truth.TRUE
+
+
+Conditions = Mapping[ConditionType, Finding]
 
 
 def timestamp(moment: datetime) -> str:
@@ -77,21 +84,16 @@ def shorten(message: str, limit: int = MAX_MESSAGE) -> str:
     return message if len(message) <= limit else message[: limit - 1] + "…"
 
 
-def find_condition(conditions: Iterable[JsonObject], kind: ConditionType) -> JsonObject | None:
-    return next((entry for entry in conditions if entry.get("type") == kind), None)
+def conditions_of(status: JsonObject) -> dict[ConditionType, Finding]:
+    """The conditions of a status that are ours, by type."""
+    entries = (entry for entry in status.get("conditions") or [] if entry.get("type") in ConditionType.__members__.values())
+    found = (Finding(ConditionType(one["type"]), Truth(one["status"]), one["reason"], one.get("message", "")) for one in entries)
+    return {finding.type: finding for finding in found}
 
 
-def is_condition_true(conditions: Iterable[JsonObject], kind: ConditionType) -> bool:
-    entry = find_condition(conditions, kind)
-    return entry is not None and entry.get("status") == Truth.TRUE
-
-
-def merge_conditions(
-    old: Iterable[JsonObject], findings: Iterable[Finding], *, generation: int, now: datetime
-) -> list[JsonObject]:
-    """The new list: findings in the order of ConditionType; types without a finding keep what they had."""
-    previous = {entry["type"]: entry for entry in old if "type" in entry}
-    found = {finding.type: finding for finding in findings}
+def merge_conditions(status: JsonObject, found: Conditions, *, generation: int, now: datetime) -> list[JsonObject]:
+    """The new list of a status: findings in the order of ConditionType; types without a finding keep what they had."""
+    previous = {entry["type"]: entry for entry in status.get("conditions") or [] if "type" in entry}
     result: list[JsonObject] = []
     for kind in ConditionType:
         if kind in found:

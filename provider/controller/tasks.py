@@ -105,6 +105,10 @@ class TaskManager:
             return
         await self._stop(task.run)
 
+    async def discard(self, key: ObjectKey) -> None:
+        await self.cancel(key)
+        self.forget(key)
+
     def forget(self, key: ObjectKey) -> None:
         task = self._tasks.get(key)
         if task is not None and task.over:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from provider.api.kind import NodeRole
+from provider.api.kind import NodeNames, NodeRole
 from provider.ports.tasks import Progress
 
 
@@ -108,6 +108,16 @@ class RuntimeObservation:
     """Where it answers from the runtime's own network."""
     reason: str = ""
     detail: str = ""
+
+    def missing(self, expected: NodeNames) -> list[str]:
+        """Names of the nodes that should be there and are not."""
+        present = {node.name for node in self.nodes}
+        return [name for name, _ in expected if name not in present]
+
+    @property
+    def stopped(self) -> list[str]:
+        """Names of the nodes that somebody has to start."""
+        return [node.name for node in self.nodes if node.state.stopped]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
+from provider.errors import ProviderError
 
 
 class StepState(StrEnum):
@@ -69,6 +71,13 @@ class TaskStatus:
         return self.state in (TaskState.QUEUED, TaskState.RUNNING)
 
     @property
+    def failure(self) -> tuple[str, str]:
+        """(reason, message) of what ended it; an unexpected exception shows its type only, its text goes to the log."""
+        if isinstance(self.error, ProviderError):
+            return self.error.reason, self.error.message
+        return Reason.CREATE_FAILED, f"Internal error ({type(self.error).__name__}); the manager's log has the details."
+
+    @property
     def changes_cluster(self) -> bool:
         """It works, or is about to work, on the cluster itself: what is observed meanwhile is not its state."""
         return self.unfinished and self.verb is not Verb.PREPARE
@@ -83,8 +92,8 @@ class Tasks(Protocol):
         """Queue it. A finished task of this key is forgotten; an unfinished one makes this a no-op."""
         ...
 
-    async def cancel(self, key: ObjectKey) -> None:
-        """Stop a queued or running task and return when it is really over. No-op without one."""
+    async def discard(self, key: ObjectKey) -> None:
+        """Stop a queued or running task, return when it is really over, and drop its record. No-op without one."""
         ...
 
     def forget(self, key: ObjectKey) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, shorten, timestamp
 from provider.backoff import CREATE, UNKNOWN_RETRY
-from provider.errors import ProviderError, Terminal
+from provider.errors import Terminal
 from provider.ports.tasks import Step, TaskState, TaskStatus, Verb
 
 NOT_A_TRY = frozenset(
@@ -93,19 +93,30 @@ class Record:
             return Record(_finished(last, task))
         if task.state is not TaskState.FAILED:
             return Record(last, self.failure_reason, self.failure_message)
-        reason, message = describe(task.error)
+        reason, message = task.failure
         return Record(_failed(last, reason, task.error, now, limit), reason, shorten(message))
 
 
-def read(status: Mapping[str, Any]) -> Record:
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far creating has come."""
+
+    record: Record
+    complete: bool
+    """Containers, if there are any, are a finished cluster."""
+    attempts: Attempts
+
+
+def progress(
+    record: Record, task: TaskStatus | None, *, generation: int, config_hash: str, provisioned: bool, now: datetime, limit: int
+) -> Progress:
+    """The record brought up to date with what became of the task, and what follows from it. `limit`: tries before it is given up."""
+    record = record.after(task, config_hash=config_hash, now=now, limit=limit)
+    return Progress(record, record.is_complete(provisioned=provisioned), record.attempts(generation, config_hash))
+
+
+def read_record(status: Mapping[str, Any]) -> Record:
     return Record(dict(status.get("lastCreate") or {}), status.get("failureReason") or "", status.get("failureMessage") or "")
-
-
-def describe(error: BaseException | None) -> tuple[str, str]:
-    """(reason, message) of what ended a task; an unexpected exception shows its type only, its text goes to the log."""
-    if isinstance(error, ProviderError):
-        return error.reason, error.message
-    return Reason.CREATE_FAILED, f"Internal error ({type(error).__name__}); the manager's log has the details."
 
 
 def _finished(last: JsonObject, task: TaskStatus) -> JsonObject:

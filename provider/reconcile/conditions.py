@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from provider.api import contract, meta
+from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
-from provider.api.kind import NodeRole
-from provider.api.meta import Finding, JsonObject, Truth
+from provider.api.kind import NodeNames, NodeRole
+from provider.api.meta import Conditions, Finding, Truth, timestamp
 from provider.ports.runtime import Ownership, Presence, RuntimeObservation
 from provider.ports.tasks import Step, StepState, TaskState, TaskStatus, Verb
 from provider.ports.workload import WorkloadObservation
-from provider.reconcile.attempts import describe
 from provider.reconcile.decision import Action, Decision
-from provider.reconcile.drift import listed
+from provider.reconcile.drift import Change, listed
 from provider.reconcile.outcome import Outcome
-from provider.reconcile.plan import missing_nodes
 
 SIMULATED = (
     "Nodes are simulated: pods are scheduled and marked Running, and no container runs; kubectl logs and exec cannot work. "
@@ -23,19 +22,22 @@ SIMULATED = (
 )
 
 
-def findings(outcome: Outcome) -> list[Finding]:
-    found = [Finding(ConditionType.PAUSED, Truth.FALSE, Reason.NOT_PAUSED)]
-    if outcome.scope.runtime is not None and outcome.scope.runtime.simulated:
-        found.append(Finding(ConditionType.NODES_SIMULATED, Truth.TRUE, Reason.NODES_SIMULATED, SIMULATED))
-    found.extend(_runtime(outcome))
-    found.extend(_replaced() if _is_being_replaced(outcome) else _workload(outcome))
-    found.extend(_kubeconfig(outcome))
-    found.extend(_up_to_date(outcome))
-    found.append(_available(outcome.scope.conditions, found))
-    ready = _ready(outcome, found)
-    if ready is not None:
-        found.append(ready)
+def conditions(outcome: Outcome) -> dict[ConditionType, Finding]:
+    found = {finding.type: finding for finding in _seen(outcome)}
+    found[ConditionType.AVAILABLE] = _available(outcome.scope.conditions, found)
+    if (ready := _ready(outcome, {**outcome.scope.conditions, **found})) is not None:
+        found[ConditionType.READY] = ready
     return found
+
+
+def _seen(outcome: Outcome) -> Iterator[Finding]:
+    yield Finding(ConditionType.PAUSED, Truth.FALSE, Reason.NOT_PAUSED)
+    if outcome.scope.runtime is not None and outcome.scope.runtime.simulated:
+        yield Finding(ConditionType.NODES_SIMULATED, Truth.TRUE, Reason.NODES_SIMULATED, SIMULATED)
+    yield from _runtime(outcome)
+    yield from _replaced() if _is_being_replaced(outcome) else _workload(outcome)
+    yield from _kubeconfig(outcome)
+    yield from _up_to_date(outcome)
 
 
 # --- the runtime -----------------------------------------------------------------------------------------------------------------
@@ -55,7 +57,7 @@ def _runtime(outcome: Outcome) -> Iterator[Finding]:
     yield Finding(ConditionType.ENGINE_REACHABLE, Truth.TRUE, Reason.REACHABLE)
     yield _ownership(seen, outcome.decision)
     if seen.ownership is not Ownership.FOREIGN:
-        yield _containers(seen, missing_nodes(outcome.nodes, seen), provisioned=outcome.scope.provisioned)
+        yield _containers(seen, outcome.nodes, provisioned=outcome.scope.provisioned)
 
 
 def _ownership(seen: RuntimeObservation, decision: Decision) -> Finding:
@@ -69,8 +71,9 @@ def _ownership(seen: RuntimeObservation, decision: Decision) -> Finding:
     return Finding(kind, Truth.TRUE, Reason.VERIFIED)
 
 
-def _containers(seen: RuntimeObservation, missing: list[str], *, provisioned: bool) -> Finding:
+def _containers(seen: RuntimeObservation, expected: NodeNames, *, provisioned: bool) -> Finding:
     kind = ConditionType.CONTAINERS_RUNNING
+    missing = seen.missing(expected)
     if seen.presence is Presence.ABSENT and not provisioned:
         return Finding(kind, Truth.FALSE, Reason.NOT_CREATED, "Nothing has been made yet.")
     if missing:
@@ -157,31 +160,32 @@ def _kubeconfig(outcome: Outcome) -> Iterator[Finding]:
         yield Finding(kind, Truth.TRUE, Reason.PUBLISHED)
     elif blocked is not None:
         yield Finding(kind, Truth.FALSE, blocked.reason, blocked.message)
-    elif meta.find_condition(outcome.scope.conditions, kind) is None:
+    elif kind not in outcome.scope.conditions:
         yield Finding(kind, Truth.FALSE, Reason.KUBECONFIG_PENDING, "Published as soon as the API server answers.")
 
 
 def _up_to_date(outcome: Outcome) -> Iterator[Finding]:
     """None while there is no cluster, or what is wanted is not known."""
     kind = ConditionType.UP_TO_DATE
-    if outcome.drift is None or outcome.drift.changes is None:
+    drift = outcome.drift
+    if drift is None or drift.changes is None:
         return
     blocked = outcome.desired.blocked if outcome.desired is not None else None
     if blocked is not None:
         yield Finding(kind, Truth.FALSE, blocked.reason, blocked.message)
-    elif not outcome.drift.changes:
+    elif not drift.changes:
         yield Finding(kind, Truth.TRUE, Reason.UP_TO_DATE)
-    elif outcome.update:
-        yield Finding(kind, Truth.FALSE, *_update_on_the_way(outcome))
+    elif drift.update:
+        yield Finding(kind, Truth.FALSE, *_update_on_the_way(outcome, drift.update))
     else:
-        yield Finding(kind, Truth.FALSE, *_update_refused(outcome))
+        yield Finding(kind, Truth.FALSE, *_update_refused(outcome, drift.changes))
 
 
-def _update_on_the_way(outcome: Outcome) -> tuple[str, str]:
-    task, what = outcome.task, outcome.update
+def _update_on_the_way(outcome: Outcome, what: str) -> tuple[str, str]:
+    task = outcome.task
     wanted = outcome.desired.config_hash if outcome.desired is not None else ""
     if task is not None and (task.verb, task.state, task.tag) == (Verb.PREPARE, TaskState.FAILED, wanted):
-        reason, message = describe(task.error)
+        reason, message = task.failure
         return (
             reason,
             f"{what}: the cluster is kept, because what would replace it cannot be made. {message} Tried again every minute.",
@@ -189,8 +193,7 @@ def _update_on_the_way(outcome: Outcome) -> tuple[str, str]:
     return Reason.PREPARING, f"{what}: what the replacement needs is being fetched."
 
 
-def _update_refused(outcome: Outcome) -> tuple[str, str]:
-    changes = (outcome.drift.changes if outcome.drift is not None else None) or ()
+def _update_refused(outcome: Outcome, changes: tuple[Change, ...]) -> tuple[str, str]:
     if impossible := tuple(change for change in changes if not change.possible):
         return (
             Reason.UPDATE_IMPOSSIBLE,
@@ -208,16 +211,13 @@ def _update_refused(outcome: Outcome) -> tuple[str, str]:
 # --- the sum of them -------------------------------------------------------------------------------------------------------------
 
 
-def _available(old: list[JsonObject], found: list[Finding]) -> Finding:
-    answers = next((finding for finding in found if finding.type is ConditionType.CONTROL_PLANE_READY), None)
-    if answers is not None and answers.status is Truth.TRUE:
-        return Finding(ConditionType.AVAILABLE, Truth.TRUE, Reason.AVAILABLE)
+def _available(old: Conditions, found: Conditions) -> Finding:
+    kind, answers = ConditionType.AVAILABLE, found.get(ConditionType.CONTROL_PLANE_READY)
+    if answers is not None and answers.true:
+        return Finding(kind, Truth.TRUE, Reason.AVAILABLE)
     if answers is not None:
-        return Finding(ConditionType.AVAILABLE, answers.status, answers.reason, answers.message)
-    entry = meta.find_condition(old, ConditionType.AVAILABLE)
-    if entry is None:
-        return Finding(ConditionType.AVAILABLE, Truth.FALSE, Reason.NOT_CREATED, "Nothing has been made yet.")
-    return Finding(ConditionType.AVAILABLE, Truth(entry["status"]), entry["reason"], entry.get("message", ""))
+        return replace(answers, type=kind)
+    return old.get(kind) or Finding(kind, Truth.FALSE, Reason.NOT_CREATED, "Nothing has been made yet.")
 
 
 _PARTS = (
@@ -229,36 +229,27 @@ _PARTS = (
 )
 
 
-def _ready(outcome: Outcome, found: list[Finding]) -> Finding | None:
+def _ready(outcome: Outcome, now: Conditions) -> Finding | None:
     """Ready, or why not: what blocks first, then what is being done, then what is not there yet. None keeps the old one."""
     kind, scope, seen = ConditionType.READY, outcome.scope, outcome.observed.cluster
-    was_ready = meta.is_condition_true(scope.conditions, kind)
+    was_ready = kind in scope.conditions and scope.conditions[kind].true
     if seen is not None and seen.presence is Presence.UNKNOWN and was_ready and not scope.deleting:
         return None
     if outcome.action not in (Action.NOTHING, Action.PREPARE):
         return Finding(kind, Truth.FALSE, outcome.decision.reason, _decided(outcome))
     if outcome.working is not None:
         return Finding(kind, Truth.FALSE, *_progress(outcome.working, recreating=scope.provisioned))
-    old = {entry["type"]: entry for entry in scope.conditions}
-    now = {finding.type: finding for finding in found}
     for part in _PARTS:
-        finding = now.get(part) or _kept(part, old)
-        if finding.status is not Truth.TRUE:
+        finding = now.get(part) or Finding(part, Truth.UNKNOWN, Reason.UNKNOWN, f"{part} is not known yet.")
+        if not finding.true:
             return Finding(kind, Truth.FALSE, finding.reason, finding.message)
     return Finding(kind, Truth.TRUE, Reason.READY)
-
-
-def _kept(part: ConditionType, old: dict[str, dict[str, str]]) -> Finding:
-    if part not in old:
-        return Finding(part, Truth.UNKNOWN, Reason.UNKNOWN, f"{part} is not known yet.")
-    entry = old[part]
-    return Finding(part, Truth(entry["status"]), entry["reason"], entry.get("message", ""))
 
 
 def _decided(outcome: Outcome) -> str:
     decision = outcome.decision
     if decision.reason is Reason.CREATE_RETRYING and decision.after is not None:
-        return f"{decision.message} Next try at {meta.timestamp(outcome.scope.now + decision.after)}."
+        return f"{decision.message} Next try at {timestamp(outcome.scope.now + decision.after)}."
     return decision.message
 
 

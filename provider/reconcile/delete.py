@@ -9,12 +9,11 @@ from datetime import datetime
 
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import JsonObject, ObjectKey, find_condition
+from provider.api.meta import JsonObject, ObjectKey
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
 from provider.ports.kube import Kube
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
 from provider.ports.tasks import Tasks, TaskState, TaskStatus, Verb
-from provider.reconcile.attempts import describe
 from provider.reconcile.capi import OwnerState, is_annotated
 from provider.reconcile.conditions import running_step
 from provider.reconcile.decision import Blocked
@@ -93,8 +92,8 @@ def _deleted_before_owned(scope: Scope, cluster: JsonObject) -> bool:
     """
     if "deletionTimestamp" in cluster["metadata"] or not scope.provisioned:
         return False
-    ready = find_condition(scope.conditions, ConditionType.READY)
-    return ready is None or ready.get("reason") in (Reason.INVALID_OWNER, Reason.OWNER_GONE)
+    ready = scope.conditions.get(ConditionType.READY)
+    return ready is None or ready.reason in (Reason.INVALID_OWNER, Reason.OWNER_GONE)
 
 
 async def _remove(key: ObjectKey, runtime: Runtime, identity: Identity, tasks: Tasks, now: datetime) -> Deletion:
@@ -123,12 +122,11 @@ def _cooling_down(task: TaskStatus | None, now: datetime) -> str:
         return ""
     if now >= task.finished_at + COOLDOWN:
         return ""
-    _, message = describe(task.error)
+    _, message = task.failure
     return f"Removing the cluster failed and is tried again: {message}"
 
 
 async def _stop_create(key: ObjectKey, tasks: Tasks) -> None:
     task = tasks.status(key)
     if task is not None and task.verb is not Verb.DELETE:
-        await tasks.cancel(key)
-        tasks.forget(key)
+        await tasks.discard(key)

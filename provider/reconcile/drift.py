@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from provider.api import names
-from provider.api.kind import NodeRole
+from provider.api.kind import NodeNames, NodeRole, node_names
 from provider.api.meta import JsonObject
 from provider.api.rules.cluster import NODE_AFFECTING
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
@@ -55,6 +55,38 @@ class Change:
         return f"{self.field} ({self.made or 'none'} → {self.wanted or 'none'})"
 
 
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """The running cluster against what is wanted now."""
+
+    changes: tuple[Change, ...] | None
+    """None while there is no finished cluster, or what is wanted is not known."""
+    nodes: NodeNames
+    """The containers it must have: of what was made, which may be another number than is wanted now."""
+    update: str = ""
+    """The changes, if the cluster may be replaced and a replacement can bring all of them; else empty."""
+
+
+def compare(
+    made: Mapping[str, str] | None,
+    wanted: Mapping[str, str] | None,
+    *,
+    replaceable: bool,
+    config: Mapping[str, Any],
+    load_balancer: bool,
+) -> Drift:
+    """`made`: the record of a finished cluster, None without one. `wanted`: None where it is not known. `replaceable`: somebody allows to
+    replace the cluster. `config`: kind's document of what is wanted now; `load_balancer`: several control planes get one before them.
+    """
+    if made is not None:
+        # Names depend on the roles alone, so the counts of the record are enough.
+        nodes = [{"role": str(role)} for field, role in COUNTS.items() for _ in range(int(made[field]))]
+        config = {**config, "nodes": nodes}
+    found = None if wanted is None else changes(made or {}, wanted)
+    update = listed(found or ()) if replaceable and all(change.possible for change in found or ()) else ""
+    return Drift(found, node_names(config, load_balancer=load_balancer), update)
+
+
 def wanted(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str]:
     """What a cluster made now would be made from: field → value or fingerprint.
 
@@ -68,11 +100,6 @@ def wanted(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str]:
     fields |= {field: sum(1 for node in config["nodes"] if node["role"] == role) for field, role in COUNTS.items()}
     fields |= {f"networking.{name}": value for name, value in (config.get("networking") or {}).items()}
     return {field: _text(value) for field, value in sorted(fields.items())}
-
-
-def made_nodes(made: Mapping[str, str]) -> list[dict[str, str]]:
-    """The nodes of the cluster of a record, as kind's document lists them; their names depend on the roles alone."""
-    return [{"role": str(role)} for field, role in COUNTS.items() for _ in range(int(made[field]))]
 
 
 def recorded(obj: JsonObject) -> dict[str, str] | None:
@@ -102,22 +129,6 @@ def changes(made: Mapping[str, str], now: Mapping[str, str]) -> tuple[Change, ..
 
 def listed(found: tuple[Change, ...]) -> str:
     return ", ".join(map(str, found))
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """The running cluster against what is wanted now."""
-
-    changes: tuple[Change, ...] | None
-    """None while there is no finished cluster, or what is wanted is not known."""
-    nodes: tuple[tuple[str, NodeRole], ...]
-    """Names and roles of the containers it must have: of what was made, which may be another number than is wanted now."""
-
-    def replacement(self, policy: UpdatePolicy) -> str:
-        """The changes, if the policy allows to replace the cluster and a replacement can bring all of them; else empty."""
-        changes = self.changes or ()
-        possible = policy is UpdatePolicy.RECREATE and all(change.possible for change in changes)
-        return listed(changes) if possible else ""
 
 
 def _runtime(spec: KINDClusterSpec) -> str:

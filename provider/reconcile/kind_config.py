@@ -7,14 +7,17 @@ patches are what every kind from 0.30 on understands (kind >= 0.32 converts them
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from provider.api.v1alpha1.common import Networking, Node
-from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint, KINDClusterSpec
 
 API_VERSION = "kind.x-k8s.io/v1alpha4"
+HASH_LENGTH = 32
 CONTROL_PLANE, WORKER = "control-plane", "worker"
 
 PASSED_ON = {
@@ -37,6 +40,21 @@ def kind_config(
     if networking := _networking(spec.networking or Networking(), pod_subnet, service_subnet):
         config["networking"] = networking
     return config | spec.model_dump(by_alias=True, exclude_none=True, include=PASSED_ON)
+
+
+def fingerprint(config: Mapping[str, Any], *, image: str | None, version: str | None) -> str:
+    """32 hexadecimal digits over all that shapes the made cluster."""
+    shape = {"config": config, "image": image, "version": version}
+    text = json.dumps(shape, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
+
+
+def at_published_endpoint(config: Mapping[str, Any], endpoint: ControlPlaneEndpoint | None) -> Mapping[str, Any]:
+    """A replaced cluster answers where the first one did: the endpoint was published, and Cluster API never reads it again."""
+    networking = config.get("networking") or {}
+    if endpoint is None or networking.get("apiServerPort"):
+        return config
+    return {**config, "networking": {**networking, "apiServerPort": endpoint.port}}
 
 
 def _nodes(spec: KINDClusterSpec) -> Sequence[Node]:

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from provider.api import contract, meta, names
+from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import Finding, JsonObject, ObjectKey, Truth
+from provider.api.meta import Finding, JsonObject, ObjectKey, Truth, conditions_of, merge_conditions
 from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
 from provider.reconcile.capi import is_excluded, pause_reason, read_cluster, referred
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.patch import patch_guarded
-from provider.reconcile.status import difference
+from provider.reconcile.patch import patch_status
 
 MIRRORED = (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.UP_TO_DATE)
 """Conditions of the KINDCluster that are a control plane's as well."""
@@ -58,17 +57,13 @@ class ControlPlaneReconciler:
             self.mirrored.set(key, read.named)
             if obj["metadata"]["generation"] != (obj.get("status") or {}).get("observedGeneration"):
                 self._requeue(read.named)
-        await self._write(obj, mirror(read, self._clock))
+        await patch_status(self._kube, names.KINDCONTROLPLANES, obj, mirror(read, self._clock))
         return Result(resync=True)
 
     async def _read(self, obj: JsonObject) -> Mirrored:
         cluster = (await read_cluster(self._kube, obj)).cluster
         named = None if cluster is None else referred(cluster, "infrastructureRef", names.KINDCLUSTERS)
         return Mirrored(obj, cluster, named, None if named is None else await self._kube.get(names.KINDCLUSTERS, named))
-
-    async def _write(self, obj: JsonObject, status: JsonObject) -> None:
-        if patch := difference(obj.get("status") or {}, status):
-            await patch_guarded(self._kube, names.KINDCONTROLPLANES, obj, {"status": patch}, subresource="status")
 
 
 # --- what the status should say, pure ----------------------------------------------------------------------------------------------
@@ -79,14 +74,14 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
     metadata = read.obj["metadata"]
     old: JsonObject = read.obj.get("status") or {}
     reason = pause_reason(names.CONTROL_PLANE_KIND, read.obj, read.cluster)
-    found = [Finding(ConditionType.PAUSED, Truth.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason)]
-    if not reason:
-        found += _conditions(read)
-    merged = meta.merge_conditions(old.get("conditions") or [], found, generation=metadata["generation"], now=clock.now())
+    paused = Finding(ConditionType.PAUSED, Truth.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason)
+    found = {ConditionType.PAUSED: paused} | ({} if reason else _conditions(read))
+    merged = merge_conditions(old, found, generation=metadata["generation"], now=clock.now())
     if reason:
         return {**old, "conditions": merged}
     status = {**old, **_numbers(read), "conditions": merged, "observedGeneration": metadata["generation"]}
-    status["ready"] = meta.is_condition_true(merged, ConditionType.READY)
+    ready = {**conditions_of(old), **found}.get(ConditionType.READY)
+    status["ready"] = ready is not None and ready.true
     status["selector"] = f"{contract.CLUSTER_NAME_LABEL}={(metadata.get('labels') or {}).get(contract.CLUSTER_NAME_LABEL, '')}"
     if old.get("initialized") or _said(read).get("initialized"):
         status |= {"initialized": True, "initialization": {"controlPlaneInitialized": True}}
@@ -98,15 +93,12 @@ def _said(read: Mirrored) -> JsonObject:
     return status
 
 
-def _conditions(read: Mirrored) -> list[Finding]:
+def _conditions(read: Mirrored) -> dict[ConditionType, Finding]:
     if read.kindcluster is None:
-        return [Finding(kind, Truth.FALSE, *_why_nothing(read)) for kind in (ConditionType.READY, ConditionType.AVAILABLE)]
-    said = _said(read).get("conditions") or []
-    present = [entry for kind in MIRRORED if (entry := meta.find_condition(said, kind)) is not None]
-    return [
-        Finding(ConditionType(entry["type"]), Truth(entry["status"]), entry["reason"], entry.get("message", ""))
-        for entry in present
-    ]
+        missing = (ConditionType.READY, ConditionType.AVAILABLE)
+        return {kind: Finding(kind, Truth.FALSE, *_why_nothing(read)) for kind in missing}
+    said = conditions_of(_said(read))
+    return {kind: said[kind] for kind in MIRRORED if kind in said}
 
 
 def _why_nothing(read: Mirrored) -> tuple[Reason, str]:
@@ -121,6 +113,6 @@ def _numbers(read: Mirrored) -> JsonObject:
     numbers: JsonObject = {key: said[key] for key in ("version", "versions") if key in said}
     nodes = [node for node in said.get("nodes") or [] if node["role"] == "control-plane"]
     ready = sum(1 for node in nodes if node.get("ready"))
-    entry = meta.find_condition(said.get("conditions") or [], ConditionType.UP_TO_DATE)
-    current = len(nodes) if entry is None or entry["status"] == Truth.TRUE else 0
+    up_to_date = conditions_of(said).get(ConditionType.UP_TO_DATE)
+    current = len(nodes) if up_to_date is None or up_to_date.true else 0
     return numbers | {"replicas": len(nodes), "readyReplicas": ready, "availableReplicas": ready, "upToDateReplicas": current}

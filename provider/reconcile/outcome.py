@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from provider.api.kind import NodeRole
+from provider.api.kind import NodeNames
 from provider.ports.tasks import TaskStatus
 from provider.reconcile.attempts import Record
 from provider.reconcile.decision import Action, Decision
@@ -25,8 +25,6 @@ class Outcome:
     task: TaskStatus | None = None
     desired: Desired | None = None
     drift: Drift | None = None
-    update: str = ""
-    """What of a finished cluster is outdated and about to be replaced; empty: nothing."""
     observed: Observed = field(default_factory=Observed)
     published: Published = field(default_factory=Published)
 
@@ -40,6 +38,6 @@ class Outcome:
         return self.task if self.task is not None and self.task.changes_cluster else None
 
     @property
-    def nodes(self) -> tuple[tuple[str, NodeRole], ...]:
+    def nodes(self) -> NodeNames:
         """Names and roles of the containers that the cluster must have; empty where the pass ended before it knew."""
         return self.drift.nodes if self.drift is not None else ()

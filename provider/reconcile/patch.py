@@ -7,6 +7,12 @@ from provider.errors import Conflict
 from provider.ports.kube import Kube
 
 
+async def patch_status(kube: Kube, resource: Resource, obj: JsonObject, new: JsonObject) -> JsonObject | None:
+    """Make the whole status `new`; None when it is already: nothing was written. Raises Conflict as patch_guarded does."""
+    patch = difference(obj.get("status") or {}, new)
+    return await patch_guarded(kube, resource, obj, {"status": patch}, subresource="status") if patch else None
+
+
 async def patch_guarded(
     kube: Kube, resource: Resource, obj: JsonObject, patch: JsonObject, *, subresource: str = ""
 ) -> JsonObject:
@@ -20,3 +26,16 @@ async def patch_guarded(
     if written is None:
         raise Conflict("ObjectGone", f"{resource.kind} {key} was deleted meanwhile.")
     return written
+
+
+def difference(old: JsonObject, new: JsonObject) -> JsonObject:
+    """JSON merge patch (RFC 7386) that turns `old` into `new`; empty when they are equal."""
+    patch: JsonObject = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            if inner := difference(before, value):
+                patch[key] = inner
+        elif key not in old or before != value:
+            patch[key] = value
+    return patch

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from provider.api.conditions import Reason
-from provider.api.kind import NodeRole
+from provider.api.kind import NodeNames
 from provider.backoff import COOLDOWN, FOREIGN_RETRY, PREPARE_COOLDOWN, UNKNOWN_RETRY
 from provider.ports.runtime import Ownership, Presence, RuntimeObservation
 from provider.ports.tasks import TaskState, TaskStatus, Verb
@@ -33,7 +33,7 @@ class Facts:
 
     observation: RuntimeObservation | None
     """None while a task works on the cluster: it is not observed then."""
-    expected: tuple[tuple[str, NodeRole], ...]
+    expected: NodeNames
     """Names and roles of the containers a complete cluster has."""
     complete: bool
     """A create for this object has succeeded at least once (so containers are a cluster, not remains)."""
@@ -117,7 +117,7 @@ def _rival_message(facts: Facts) -> str:
 
 
 def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
-    missing, stopped = missing_nodes(facts.expected, seen), stopped_nodes(seen)
+    missing, stopped = seen.missing(facts.expected), seen.stopped
     if missing:
         return _replace(facts, seen, f"Missing: {', '.join(missing)}.")
     if not stopped:
@@ -151,12 +151,3 @@ def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Decision:
     if decision.action is Action.CREATE:
         return Plan(Action.CREATE, Reason.RECREATING, f"{what} The cluster is replaced, as spec.healPolicy: Recreate allows.")
     return decision
-
-
-def missing_nodes(expected: tuple[tuple[str, NodeRole], ...], seen: RuntimeObservation) -> list[str]:
-    present = {node.name for node in seen.nodes}
-    return [name for name, _ in expected if name not in present]
-
-
-def stopped_nodes(seen: RuntimeObservation) -> list[str]:
-    return [node.name for node in seen.nodes if node.state.stopped]

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from provider.api.conditions import Reason
-from provider.api.meta import JsonObject, ObjectKey
+from provider.api.meta import Conditions, JsonObject, ObjectKey, conditions_of
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import Identity, Runtime
+from provider.reconcile.attempts import Record, read_record
 from provider.reconcile.capi import Owner
 from provider.reconcile.decision import Blocked
 from provider.reconcile.identity import identity_of
@@ -33,6 +34,10 @@ class Scope:
     """None until it is persisted: nothing can have been made for the object before."""
     runtime: Runtime | None
     """Set once spec.identity names one that this manager has."""
+    conditions: Conditions
+    """Of the status as read."""
+    record: Record
+    """Of the status as read: what is known of creating the cluster."""
     invalid: Blocked | None = None
     """Why the spec cannot be read; possible only when the stored object was never checked by our CRD."""
 
@@ -45,11 +50,6 @@ class Scope:
     def status(self) -> JsonObject:
         status: JsonObject = self.obj.get("status") or {}
         return status
-
-    @property
-    def conditions(self) -> list[JsonObject]:
-        conditions: list[JsonObject] = self.status.get("conditions") or []
-        return conditions
 
     @property
     def generation(self) -> int:
@@ -79,4 +79,6 @@ def open_scope(key: ObjectKey, obj: JsonObject, owner: Owner, runtimes: Mapping[
         invalid = Blocked(Reason.INVALID_SPEC, f"spec cannot be read; check these fields: {fields}.")
         spec = KINDClusterSpec.model_validate({name: raw[name] for name in ESSENTIAL if name in raw})
     runtime = runtimes.get(spec.identity.runtime) if spec.identity is not None else None
-    return Scope(key, obj, spec, now, owner, identity_of(obj, spec), runtime, invalid)
+    status: JsonObject = obj.get("status") or {}
+    conditions = conditions_of(status)
+    return Scope(key, obj, spec, now, owner, identity_of(obj, spec), runtime, conditions, read_record(status), invalid)

@@ -7,75 +7,59 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider.api import meta
 from provider.api.conditions import ConditionType, Phase, Reason
 from provider.api.kind import NodeRole
-from provider.api.meta import Finding, JsonObject, Truth
+from provider.api.meta import Conditions, Finding, JsonObject, Truth, merge_conditions, shorten, timestamp
 from provider.ports.runtime import NodeObservation, Ownership, Presence
 from provider.ports.tasks import TaskState, Verb
 from provider.ports.workload import WorkloadObservation
-from provider.reconcile import history
 from provider.reconcile.attempts import Record
-from provider.reconcile.conditions import findings
 from provider.reconcile.decision import Action
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.scope import Scope
 
+HISTORY_LIMIT = 20
+"""Entries of status.history; the oldest go first."""
+HISTORY_MESSAGE = 500
 
-def compute(outcome: Outcome) -> JsonObject:
-    """The whole desired status. Keys that should go are absent."""
+
+def compute(outcome: Outcome, found: Conditions) -> JsonObject:
+    """The whole desired status. `found`: the conditions of this pass. Keys that should go are absent."""
     scope = outcome.scope
-    old = scope.status
-    merged = meta.merge_conditions(scope.conditions, findings(outcome), generation=scope.generation, now=scope.now)
-    status = {**old, **_observed(outcome), **_recorded(outcome.record)}
-    status["conditions"] = merged
-    status["ready"] = meta.is_condition_true(merged, ConditionType.READY)
+    now = {**scope.conditions, **found}
+    status = {**scope.status, **_observed(outcome), **_recorded(outcome.record)}
+    status["ready"] = now[ConditionType.READY].true
     status["observedGeneration"] = scope.generation
-    status["phase"] = str(phase(outcome, merged))
-    if _is_initialized(old, merged, provisioned=scope.provisioned):
+    status["phase"] = str(_phase(outcome, now))
+    if _is_initialized(scope, now):
         status["initialization"] = {"provisioned": True, "controlPlaneInitialized": True}
         status["initialized"] = True
     if not outcome.record.failure_reason:
         status.pop("failureReason", None)
         status.pop("failureMessage", None)
-    status["history"] = history.extended(old, status, scope.now)
+    status["history"] = _history(scope, now[ConditionType.READY], status["phase"])
+    status["conditions"] = merge_conditions(scope.status, found, generation=scope.generation, now=scope.now)
     return status
 
 
 def paused(scope: Scope, message: str) -> JsonObject:
     """Only the Paused condition may be written while paused."""
-    finding = Finding(ConditionType.PAUSED, Truth.TRUE, Reason.PAUSED, message)
-    merged = meta.merge_conditions(scope.conditions, [finding], generation=scope.generation, now=scope.now)
-    return {**scope.status, "conditions": merged}
+    found = {ConditionType.PAUSED: Finding(ConditionType.PAUSED, Truth.TRUE, Reason.PAUSED, message)}
+    return {**scope.status, "conditions": merge_conditions(scope.status, found, generation=scope.generation, now=scope.now)}
 
 
-def difference(old: JsonObject, new: JsonObject) -> JsonObject:
-    """JSON merge patch (RFC 7386) that turns `old` into `new`; empty when they are equal."""
-    patch: JsonObject = {key: None for key in old if key not in new}
-    for key, value in new.items():
-        before = old.get(key)
-        if isinstance(value, dict) and isinstance(before, dict):
-            if inner := difference(before, value):
-                patch[key] = inner
-        elif key not in old or before != value:
-            patch[key] = value
-    return patch
-
-
-def phase(outcome: Outcome, merged: list[JsonObject]) -> Phase:
-    scope, seen = outcome.scope, outcome.observed.cluster
+def _phase(outcome: Outcome, now: Conditions) -> Phase:
+    scope, seen, ready = outcome.scope, outcome.observed.cluster, now[ConditionType.READY]
     if scope.deleting:
         return Phase.DELETING
     if working := _phase_of_work(outcome):
         return working
-    if meta.is_condition_true(merged, ConditionType.READY):
+    if ready.true:
         return Phase.READY
     before = scope.status.get("phase")
     if seen is not None and seen.presence is Presence.UNKNOWN:
         return Phase(before or Phase.PENDING)
-    ready = meta.find_condition(merged, ConditionType.READY)
-    reasons = {outcome.decision.reason, ready.get("reason") if ready else ""}
-    if reasons & {Reason.CREATE_FAILED, Reason.INVALID_SPEC}:
+    if {outcome.decision.reason, ready.reason} & {Reason.CREATE_FAILED, Reason.INVALID_SPEC}:
         return Phase.FAILED
     if scope.provisioned and before in (Phase.READY, Phase.DEGRADED, Phase.REPAIRING):
         return Phase.DEGRADED  # provisioned once, and Ready since: losing that is not Creating
@@ -155,9 +139,23 @@ def _recorded(record: Record) -> JsonObject:
     return entry
 
 
-def _is_initialized(old: JsonObject, merged: list[JsonObject], *, provisioned: bool) -> bool:
+def _is_initialized(scope: Scope, now: Conditions) -> bool:
     """Never flips back (Cluster API contract: initialization fields are one-way)."""
-    if (old.get("initialization") or {}).get("provisioned") is True:
+    if (scope.status.get("initialization") or {}).get("provisioned") is True:
         return True
     needed = (ConditionType.KUBECONFIG_PUBLISHED, ConditionType.CONTROL_PLANE_READY)
-    return provisioned and all(meta.is_condition_true(merged, kind) for kind in needed)
+    return scope.provisioned and all(kind in now and now[kind].true for kind in needed)
+
+
+def _history(scope: Scope, ready: Finding, phase: str) -> list[JsonObject]:
+    """One entry more when the phase or the reason of Ready is another one than before; newest last."""
+    entries: list[JsonObject] = list(scope.status.get("history") or [])
+    before = scope.conditions.get(ConditionType.READY)
+    if (scope.status.get("phase"), before.reason if before else None) == (phase, ready.reason):
+        return entries
+    text = shorten(ready.message, HISTORY_MESSAGE)
+    entry = {"time": timestamp(scope.now), "phase": phase, "reason": str(ready.reason), "message": text, "count": 1}
+    newest = entries[-1] if entries else {}
+    if all(newest.get(key, "") == entry[key] for key in ("phase", "reason", "message")):
+        return [*entries[:-1], {**newest, "count": int(newest.get("count", 1)) + 1, "time": entry["time"]}]
+    return [*entries, entry][-HISTORY_LIMIT:]

@@ -47,6 +47,10 @@ class FakeTasks:
             self.cancelled.append(key)
             self.finish(key, Transient("Cancelled", "The task was stopped before its end."))
 
+    async def discard(self, key: ObjectKey) -> None:
+        await self.cancel(key)
+        self.forget(key)
+
     def forget(self, key: ObjectKey) -> None:
         if key not in self.work:
             self.records.pop(key, None)

@@ -1,0 +1,39 @@
+"""The record of what a cluster was made from, kept on the object while the cluster lives."""
+
+from __future__ import annotations
+
+from provider.api import names
+from provider.ports.kube import Kube
+from provider.ports.tasks import TaskState, TaskStatus, Verb
+from provider.reconcile import drift
+from provider.reconcile.desired import Desired
+from provider.reconcile.drift import Drift, UpdatePolicy
+from provider.reconcile.patch import patch_guarded
+from provider.reconcile.scope import Scope
+
+
+async def ensure_made_from(
+    scope: Scope, kube: Kube, desired: Desired, task: TaskStatus | None, *, complete: bool
+) -> tuple[Scope, Drift]:
+    """Keep the record of what the cluster was made from, and compare it with what is wanted now.
+
+    The record is written before the status that calls the cluster finished: killed in between, the record is written again. A cluster
+    without a record (made before there was one, restored without annotations) counts as made from what is wanted now.
+    """
+    if not complete:
+        return scope, Drift(None, desired.nodes)
+    made, known = drift.recorded(scope.obj), not scope.owner.control_plane_missing
+    fresh = task is not None and (task.verb, task.state, task.tag) == (Verb.CREATE, TaskState.SUCCEEDED, desired.config_hash)
+    outdated = known and (made is None or (fresh and made != desired.made_from))
+    found = drift.compare(
+        desired.made_from if outdated else made,
+        desired.made_from if known else None,
+        replaceable=desired.blocked is None
+        and UpdatePolicy(scope.spec.update_policy or UpdatePolicy.REFUSE) is UpdatePolicy.RECREATE,
+        config=desired.request.config,
+        load_balancer=scope.runtime is not None and not scope.runtime.simulated,
+    )
+    if outdated:
+        patch = {"metadata": {"annotations": {names.MADE_FROM_ANNOTATION: drift.as_annotation(desired.made_from)}}}
+        scope = scope.after_patch(await patch_guarded(kube, names.KINDCLUSTERS, scope.obj, patch))
+    return scope, found
