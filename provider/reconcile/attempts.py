@@ -20,15 +20,14 @@ from provider.ports.tasks import Step, TaskState, TaskStatus, Verb
 
 NOT_A_TRY = frozenset(
     {
-        "EngineMissing",
-        "EngineUnreachable",
-        "EngineUnusable",
-        "KindMissing",
-        "KindTooOld",
-        "KindUnusable",
-        "NameConflict",
-        "NameLocked",
-        "ToolsMissing",
+        Reason.ENGINE_MISSING,
+        Reason.ENGINE_UNREACHABLE,
+        Reason.KIND_MISSING,
+        Reason.KIND_TOO_OLD,
+        Reason.KIND_UNUSABLE,
+        Reason.NAME_CONFLICT,
+        Reason.NAME_LOCKED,
+        Reason.TOOLS_MISSING,
     }
 )
 """Reasons of a host that could not even begin: nothing was tried, so nothing is given up, and no edit of the spec would help."""
@@ -101,7 +100,7 @@ def read(status: Mapping[str, Any]) -> Record:
     return Record(dict(status.get("lastCreate") or {}), status.get("failureReason") or "", status.get("failureMessage") or "")
 
 
-def describe(error: BaseException | None) -> tuple[str, str]:
+def describe(error: BaseException | None) -> tuple[Reason, str]:
     """(reason, message) of what ended a task; an unexpected exception shows its type only, its text goes to the log."""
     if isinstance(error, ProviderError):
         return error.reason, error.message
@@ -116,7 +115,7 @@ def _finished(last: JsonObject, task: TaskStatus) -> JsonObject:
     return {**last, "finishedAt": timestamp(task.finished_at), "seconds": seconds}
 
 
-def _failed(last: JsonObject, reason: str, error: Exception | None, now: datetime, limit: int) -> JsonObject:
+def _failed(last: JsonObject, reason: Reason, error: Exception | None, now: datetime, limit: int) -> JsonObject:
     """With the time of the next try; without one it is given up."""
     tries = int(last.get("attempts", 1))
     last.pop("nextAttemptAt", None)

@@ -45,7 +45,7 @@ def _runtime(outcome: Outcome) -> Iterator[Finding]:
     seen = outcome.observed.cluster
     if seen is None:
         return
-    if seen.presence is Presence.UNKNOWN and seen.reason == Reason.NAME_LOCKED:
+    if seen.presence is Presence.UNKNOWN and seen.reason is Reason.NAME_LOCKED:
         yield Finding(ConditionType.ENGINE_REACHABLE, Truth.TRUE, Reason.REACHABLE)
         yield Finding(ConditionType.OWNERSHIP_VERIFIED, Truth.UNKNOWN, Reason.NAME_LOCKED, seen.detail)
         return
@@ -177,7 +177,7 @@ def _up_to_date(outcome: Outcome) -> Iterator[Finding]:
         yield Finding(kind, Truth.FALSE, *_update_refused(outcome))
 
 
-def _update_on_the_way(outcome: Outcome) -> tuple[str, str]:
+def _update_on_the_way(outcome: Outcome) -> tuple[Reason, str]:
     task, what = outcome.task, outcome.update
     wanted = outcome.desired.config_hash if outcome.desired is not None else ""
     if task is not None and (task.verb, task.state, task.tag) == (Verb.PREPARE, TaskState.FAILED, wanted):
@@ -189,7 +189,7 @@ def _update_on_the_way(outcome: Outcome) -> tuple[str, str]:
     return Reason.PREPARING, f"{what}: what the replacement needs is being fetched."
 
 
-def _update_refused(outcome: Outcome) -> tuple[str, str]:
+def _update_refused(outcome: Outcome) -> tuple[Reason, str]:
     changes = (outcome.drift.changes if outcome.drift is not None else None) or ()
     if impossible := tuple(change for change in changes if not change.possible):
         return (
@@ -262,7 +262,7 @@ def _decided(outcome: Outcome) -> str:
     return decision.message
 
 
-def _progress(task: TaskStatus, *, recreating: bool) -> tuple[str, str]:
+def _progress(task: TaskStatus, *, recreating: bool) -> tuple[Reason, str]:
     """(reason, message) of a task that is not over yet."""
     if task.state is TaskState.QUEUED:
         return Reason.QUEUED, f"Waits for a free slot: number {task.queue_position} in the queue."

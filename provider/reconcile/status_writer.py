@@ -9,29 +9,6 @@ from provider.ports.kube import EventNote, Kube, Recorder
 from provider.reconcile import status
 from provider.reconcile.patch import patch_guarded
 
-WARNINGS = frozenset(
-    {
-        Reason.CREATE_RETRYING,
-        Reason.CREATE_FAILED,
-        Reason.API_UNREACHABLE,
-        Reason.CONTAINERS_STOPPED,
-        Reason.CONTAINERS_MISSING,
-        Reason.REPAIR_NEEDED,
-        Reason.ENGINE_UNREACHABLE,
-        Reason.NAME_CONFLICT,
-        Reason.SECRET_CONFLICT,
-        Reason.KUBECONFIG_REFUSED,
-        Reason.INVALID_SPEC,
-        Reason.INVALID_OWNER,
-        Reason.DELETE_BLOCKED,
-        Reason.OWNER_GONE,
-        Reason.UPDATE_NEEDED,
-        Reason.UPDATE_IMPOSSIBLE,
-        Reason.CONTROL_PLANE_CONFLICT,
-        Reason.NETWORK_CONFLICT,
-    }
-)
-
 
 async def write_status(obj: JsonObject, new: JsonObject, kube: Kube, recorder: Recorder) -> None:
     """`obj`: the KINDCluster as read. Raises Conflict when it changed since; then nothing of this pass's intent may be carried out."""
@@ -54,6 +31,5 @@ def transitions(old: JsonObject, new: JsonObject) -> list[EventNote]:
             continue
         if kind is not ConditionType.READY and before is None and after["status"] == "True":
             continue
-        severity = "Warning" if after["reason"] in WARNINGS else "Normal"
-        notes.append(EventNote(severity, after["reason"], after.get("message") or f"{kind} is {after['status']}."))
+        notes.append(EventNote(Reason(after["reason"]), after.get("message") or f"{kind} is {after['status']}."))
     return notes

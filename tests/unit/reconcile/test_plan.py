@@ -27,7 +27,7 @@ def node(name: str, state: NodeRunState = NodeRunState.RUNNING) -> NodeObservati
 
 
 ABSENT = RuntimeObservation(Presence.ABSENT)
-UNKNOWN = RuntimeObservation(Presence.UNKNOWN, reason="EngineUnreachable", detail="docker does not answer")
+UNKNOWN = RuntimeObservation(Presence.UNKNOWN, reason=Reason.ENGINE_UNREACHABLE, detail="docker does not answer")
 FOREIGN = RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, detail="a cluster made by hand")
 WHOLE = RuntimeObservation(Presence.PRESENT, Ownership.OURS, tuple(node(name) for name, _ in EXPECTED))
 STOPPED = replace(WHOLE, nodes=(WHOLE.nodes[0], node("demo-worker", NodeRunState.STOPPED)))
