@@ -12,12 +12,14 @@ import inspect
 import sys
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import jinja2
 
 from provider import settings
 from provider.api import conditions
 
+Member = TypeVar("Member", bound=StrEnum)
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 CONDITIONS = """\
@@ -33,7 +35,21 @@ the moment keeps what it had: an engine that does not answer flips nothing.
 {% for name, text in rows -%}
 | `{{ name }}` | {{ text }} |
 {% endfor -%}
-{% endfor %}"""
+{% endfor %}
+## Reasons
+
+Reasons stand in conditions, in Events (whose type is the severity), in `status.history`, in `status.failureReason` and in the manager's
+log. The fault says where something has to change before the reason goes away:
+
+{% for name, text in faults -%}
+- `{{ name }}`: {{ text }}
+{% endfor %}
+| name | severity | fault | meaning |
+|---|---|---|---|
+{% for name, text in reasons -%}
+| `{{ name }}` | {{ name.severity }} | {{ name.fault }} | {{ text }} |
+{% endfor -%}
+"""
 
 SETTINGS = """\
 # Settings of the manager
@@ -48,16 +64,16 @@ Every flag may also be given as an environment variable; the flag wins. `python 
 """
 
 
-def members(enum: type[StrEnum]) -> list[tuple[str, str]]:
-    """(value, docstring) of each member; the string under an assignment is its docstring."""
+def members(enum: type[Member]) -> list[tuple[Member, str]]:
+    """(member, docstring) of each member; the string under an assignment is its docstring."""
     tree = ast.parse(inspect.getsource(enum)).body[0]
     assert isinstance(tree, ast.ClassDef)
     rows = []
     for node, follower in zip(tree.body, tree.body[1:], strict=False):
         if isinstance(node, ast.Assign) and isinstance(follower, ast.Expr) and isinstance(follower.value, ast.Constant):
             assert isinstance(node.targets[0], ast.Name)
-            rows.append((str(enum[node.targets[0].id]), " ".join(str(follower.value.value).split())))
-    missing = {str(member) for member in enum} - {name for name, _ in rows}
+            rows.append((enum[node.targets[0].id], " ".join(str(follower.value.value).split())))
+    missing = set(enum) - {member for member, _ in rows}
     if missing:
         raise SystemExit(f"{enum.__name__}: these members have no docstring: {', '.join(sorted(missing))}")
     return rows
@@ -75,9 +91,12 @@ def setting_rows() -> list[tuple[str, str, str, str]]:
 def pages() -> dict[str, str]:
     """File name to content."""
     render = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False).from_string  # noqa: S701 - Markdown
-    enums = [("Conditions", conditions.ConditionType), ("Phases", conditions.Phase), ("Reasons", conditions.Reason)]
     return {
-        "conditions.md": render(CONDITIONS).render(sections=[(title, members(enum)) for title, enum in enums]),
+        "conditions.md": render(CONDITIONS).render(
+            sections=[("Conditions", members(conditions.ConditionType)), ("Phases", members(conditions.Phase))],
+            faults=members(conditions.Fault),
+            reasons=members(conditions.Reason),
+        ),
         "settings.md": render(SETTINGS).render(rows=setting_rows()),
     }
 

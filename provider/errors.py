@@ -6,29 +6,31 @@
     ├── Conflict      our view was stale: read again and retry at once
     └── NotOurs       the thing exists and belongs to somebody else: never touch it, wait, say so
 
-Every error carries a `reason` (CamelCase, usable as a condition reason) and a message written for the person who applied the
-object: what happened, and what to do next. Nothing in here formats secrets, commands' environments or whole objects.
+Every error carries a Reason, which conditions and Events show, and a message for the person who applied the object: what happened,
+and what to do next. Messages never hold secrets, the environment of commands or whole objects.
 """
 
 from __future__ import annotations
+
+from provider.api.conditions import Reason
 
 
 class ProviderError(Exception):
     """Base of every error this project raises on purpose."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(reason={self.reason!r}, message={self.message!r})"
+        return f"{type(self).__name__}(reason={str(self.reason)!r}, message={self.message!r})"
 
 
 class Transient(ProviderError):
     """A retry may help: engine not answering, API server busy, a deadline passed."""
 
-    def __init__(self, reason: str, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
         """`retry_after`: seconds the other side asked to be left alone for (HTTP Retry-After)."""
         super().__init__(reason, message)
         self.retry_after = retry_after

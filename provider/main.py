@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from provider import __version__
+from provider.api.conditions import Reason
 from provider.controller import leaderelection
 from provider.controller.leaderelection import Elector
 from provider.errors import ProviderError, Transient
@@ -50,7 +51,7 @@ def prepare(state_dir: Path) -> None:
         state_dir.chmod(0o700)
     except OSError as error:
         message = f"Cannot use {state_dir}: {error.strerror}. Give --state-dir a folder of this user's own."
-        raise Transient("StateDirUnusable", message) from error
+        raise Transient(Reason.STATE_DIR_UNUSABLE, message) from error
 
 
 async def _run(settings: Settings) -> int:

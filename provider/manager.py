@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from provider.api import names
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey, Resource
 from provider.controller.controller import Workers
 from provider.controller.leaderelection import Elector
@@ -243,7 +244,7 @@ class Manager:
             try:
                 if not await self.parts.kube.serves(names.GROUP):
                     raise Transient(
-                        "NotInstalled", f"The API server does not serve {names.GROUP}: install the CRDs (make install)."
+                        Reason.NOT_INSTALLED, f"The API server does not serve {names.GROUP}: install the CRDs (make install)."
                     )
                 for resource in (names.KINDCLUSTERS, names.KINDCONTROLPLANES):
                     for obj in await self.parts.kube.list(resource, namespace=self.settings.namespace):

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from provider.adapters.process import strays
+from provider.api.conditions import Reason
 from provider.errors import Transient
 
 NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
@@ -118,7 +119,7 @@ class NameLocks:
 def _locked(name: str, holder: Holder | None) -> Transient:
     who = f" (process {holder.pid})" if holder is not None else ""
     message = f"Another process on this host{who} works on a cluster named {name}; this goes on when it has finished."
-    return Transient("NameLocked", message)
+    return Transient(Reason.NAME_LOCKED, message)
 
 
 def _try(fd: int) -> bool:

@@ -1,4 +1,4 @@
-"""Condition types, condition reasons and phases, as enums: one docstring each, from which the reference docs are made.
+"""Condition types, reasons and phases, as enums: one docstring each, from which docs/reference/conditions.md is made.
 
 Polarity: conditions are positive (True is good, message empty) except Paused and NodesSimulated, which are negative.
 """
@@ -6,6 +6,7 @@ Polarity: conditions are positive (True is good, message empty) except Paused an
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 
 class ConditionType(StrEnum):
@@ -33,15 +34,52 @@ class ConditionType(StrEnum):
     """Only on runtime `local`: nodes are simulated, pods are marked Running and run nothing."""
 
 
+class Severity(StrEnum):
+    """The types of Kubernetes Events."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+class Fault(StrEnum):
+    """Where something has to change before a reason goes away."""
+
+    NONE = "None"
+    """Nothing has to change: all is well, or the provider goes on by itself."""
+    SPEC = "Spec"
+    """Only an edit of the object, or another object, helps."""
+    HOST = "Host"
+    """The machine has to: its container engine, installed programs, their limits, or what else runs there."""
+    MANAGEMENT = "Management"
+    """The management cluster has to: its API server, or other objects in it."""
+
+
 class Reason(StrEnum):
-    """Reasons of conditions, Events and history entries."""
+    """Every reason there is: of conditions, Events, history entries, errors and log lines. A member is its text."""
+
+    fault: Fault
+
+    def __new__(cls, text: str, fault: Fault = Fault.NONE) -> Self:
+        member = str.__new__(cls, text)
+        member._value_, member.fault = text, fault
+        return member
+
+    @classmethod
+    def _missing_(cls, _value: object) -> Reason:
+        """A stored status may hold a reason that another version of the provider wrote."""
+        return cls.UNKNOWN
+
+    @property
+    def severity(self) -> Severity:
+        """Type of an Event with this reason: a warning if somebody has to do something."""
+        return Severity.NORMAL if self.fault is Fault.NONE else Severity.WARNING
 
     READY = "Ready"
     """All is well."""
     AVAILABLE = "Available"
     """The API server answers."""
     NOT_PAUSED = "NotPaused"
-    """Work goes on."""
+    """The object is reconciled."""
     PAUSED = "Paused"
     """Cluster.spec.paused is true or the object has the paused annotation."""
     REACHABLE = "Reachable"
@@ -59,18 +97,18 @@ class Reason(StrEnum):
 
     UP_TO_DATE = "UpToDate"
     """The cluster is what the spec asks for."""
-    UPDATE_NEEDED = "UpdateNeeded"
+    UPDATE_NEEDED = "UpdateNeeded", Fault.SPEC
     """The spec asks for other nodes, and spec.updatePolicy does not allow to replace the cluster."""
-    UPDATE_IMPOSSIBLE = "UpdateImpossible"
-    """The spec asks for what even a replaced cluster could not have: another runtime or another endpoint."""
+    UPDATE_IMPOSSIBLE = "UpdateImpossible", Fault.SPEC
+    """The spec asks for a change that replacing the cluster cannot make: another runtime or another endpoint."""
     PREPARING = "Preparing"
     """What a replacement needs is being fetched; the cluster runs on meanwhile."""
     WAITING_FOR_CONTROL_PLANE = "WaitingForControlPlane"
     """The Cluster names a KINDControlPlane that does not exist, so that the wanted version is not known."""
-    CONTROL_PLANE_CONFLICT = "ControlPlaneConflict"
+    CONTROL_PLANE_CONFLICT = "ControlPlaneConflict", Fault.SPEC
     """Spec and KINDControlPlane ask for different things."""
-    NETWORK_CONFLICT = "NetworkConflict"
-    """Spec and Cluster.spec.clusterNetwork ask for networks that cannot both be had."""
+    NETWORK_CONFLICT = "NetworkConflict", Fault.SPEC
+    """Spec and Cluster.spec.clusterNetwork ask for different networks."""
 
     WAITING_FOR_OWNER = "WaitingForOwner"
     """Cluster API is installed and no Cluster owns this object yet."""
@@ -80,56 +118,186 @@ class Reason(StrEnum):
     """Waits for a free create slot."""
     CREATING = "Creating"
     """The cluster is being made."""
-    CREATE_RETRYING = "CreateRetrying"
+    CREATE_RETRYING = "CreateRetrying", Fault.HOST
     """The last try failed; another follows."""
-    CREATE_FAILED = "CreateFailed"
-    """All tries failed; edit the spec to try again."""
+    CREATE_FAILED = "CreateFailed", Fault.SPEC
+    """The cluster could not be made. Once all tries have failed, edit the spec to try again."""
     CLEANING_UP = "CleaningUp"
-    """Own remains of an interrupted or failed create are being removed."""
+    """What an interrupted or failed create left is being removed."""
     WAITING_FOR_NODES = "WaitingForNodes"
     """The API server answers; not every expected node is Ready."""
     WAITING_FOR_API = "WaitingForAPI"
     """The API server does not answer /readyz yet."""
-    API_UNREACHABLE = "APIUnreachable"
-    """The API server answered before and does not now."""
-    CONTAINERS_STOPPED = "ContainersStopped"
+    API_UNREACHABLE = "APIUnreachable", Fault.HOST
+    """The cluster's API server answered before and does not now."""
+    CONTAINERS_STOPPED = "ContainersStopped", Fault.HOST
     """Node containers exist and do not run."""
-    CONTAINERS_MISSING = "ContainersMissing"
+    CONTAINERS_MISSING = "ContainersMissing", Fault.HOST
     """Fewer node containers exist than expected."""
     NOT_CREATED = "NotCreated"
     """Nothing has been made yet."""
     STARTING = "Starting"
     """Stopped node containers are being started."""
-    REPAIR_NEEDED = "RepairNeeded"
+    REPAIR_NEEDED = "RepairNeeded", Fault.SPEC
     """Only a new cluster can help, and spec.healPolicy does not allow it."""
     RECREATING = "Recreating"
     """The cluster is replaced, as spec.healPolicy or spec.updatePolicy: Recreate allows."""
-    ENGINE_UNREACHABLE = "EngineUnreachable"
+    ENGINE_UNREACHABLE = "EngineUnreachable", Fault.HOST
     """The runtime does not answer: nothing is changed until it does."""
-    NAME_CONFLICT = "NameConflict"
+    NAME_CONFLICT = "NameConflict", Fault.HOST
     """A cluster of this name exists that is not ours, or another KINDCluster claims the name."""
     NAME_LOCKED = "NameLocked"
     """Another process on this host works on a cluster of this name."""
-    SECRET_CONFLICT = "SecretConflict"
+    SECRET_CONFLICT = "SecretConflict", Fault.MANAGEMENT
     """A Secret of that name exists that is not ours."""
     NAMESPACE_TERMINATING = "NamespaceTerminating"
     """The namespace is being deleted: nothing can be created in it any more, and this object will be deleted too."""
-    KUBECONFIG_REFUSED = "KubeconfigRefused"
+    KUBECONFIG_REFUSED = "KubeconfigRefused", Fault.HOST
     """The node handed out a kubeconfig that is not plain inline data."""
     KUBECONFIG_PENDING = "KubeconfigPending"
     """The kubeconfig cannot be read yet."""
-    INVALID_SPEC = "InvalidSpec"
+    INVALID_SPEC = "InvalidSpec", Fault.SPEC
     """The stored spec cannot be read by this version of the provider."""
-    INVALID_OWNER = "InvalidOwner"
+    INVALID_OWNER = "InvalidOwner", Fault.MANAGEMENT
     """The owner reference names a Cluster that does not exist or is another one."""
     DELETING = "Deleting"
     """The cluster is being removed."""
-    DELETE_BLOCKED = "DeleteBlocked"
+    DELETE_BLOCKED = "DeleteBlocked", Fault.HOST
     """Deletion waits; the message says for what."""
-    OWNER_GONE = "OwnerGone"
-    """The owner Cluster vanished without being seen deleting, or came after the deletion: the kind cluster is kept."""
+    OWNER_GONE = "OwnerGone", Fault.MANAGEMENT
+    """The owner Cluster is gone without having been deleted first, or came after the deletion: the kind cluster is kept."""
     UNKNOWN = "Unknown"
-    """Nobody could tell yet."""
+    """Not observed yet, or a reason that this version of the provider does not know."""
+
+    # --- the management cluster's API ----------------------------------------------------------------------------------------
+
+    CONFLICT = "Conflict"
+    """The object was changed since it was read: it is read again at once."""
+    ALREADY_EXISTS = "AlreadyExists"
+    """What was to be created exists."""
+    OBJECT_GONE = "ObjectGone"
+    """The object was deleted while the provider worked on it."""
+    NOT_FOUND = "NotFound", Fault.MANAGEMENT
+    """An object cannot be created because its namespace or its type does not exist."""
+    FORBIDDEN = "Forbidden", Fault.MANAGEMENT
+    """The provider's RBAC rules, or an admission webhook, do not allow the request."""
+    INVALID = "Invalid", Fault.MANAGEMENT
+    """The API server refuses the object's content: the installed CRDs are of another version, or a policy forbids it."""
+    BAD_REQUEST = "BadRequest", Fault.MANAGEMENT
+    """The API server refuses the request for another reason."""
+    API_ERROR = "APIError", Fault.MANAGEMENT
+    """The API server is overloaded or fails (HTTP 401, 408, 429, 5xx)."""
+    API_TIMEOUT = "APITimeout", Fault.MANAGEMENT
+    """The API server did not answer in time."""
+    MANAGEMENT_UNREACHABLE = "ManagementUnreachable", Fault.MANAGEMENT
+    """The API server of the management cluster cannot be reached."""
+    LOGIN_TIMEOUT = "LoginTimeout", Fault.MANAGEMENT
+    """Credentials for the management cluster were not ready in time, e.g. an exec plugin hangs."""
+    KUBECONFIG_UNUSABLE = "KubeconfigUnusable", Fault.MANAGEMENT
+    """The manager's own kubeconfig cannot be read, or lacks the context."""
+    NOT_INSTALLED = "NotInstalled", Fault.MANAGEMENT
+    """The provider's CRDs are not installed."""
+
+    # --- the manager itself --------------------------------------------------------------------------------------------------
+
+    CANCELLED = "Cancelled"
+    """The operation was stopped before its end: by a changed spec, a deletion, a pause, or the end of the manager."""
+    RECONCILE_TIMEOUT = "ReconcileTimeout", Fault.HOST
+    """One pass over the object took too long; another one follows."""
+    ALREADY_RUNNING = "AlreadyRunning", Fault.HOST
+    """Another manager uses the same state folder."""
+    STATE_DIR_UNUSABLE = "StateDirUnusable", Fault.HOST
+    """The manager's state folder cannot be made or written."""
+    ADDRESS_UNUSABLE = "AddressUnusable", Fault.HOST
+    """The manager cannot listen on the address of a flag."""
+    COMMAND_MISSING = "CommandMissing", Fault.HOST
+    """A program is not installed, or cannot be started."""
+    COMMAND_FAILED = "CommandFailed", Fault.HOST
+    """A program ended with an error."""
+    COMMAND_TIMEOUT = "CommandTimeout", Fault.HOST
+    """A program did not end in time."""
+
+    # --- the runtimes --------------------------------------------------------------------------------------------------------
+
+    ENGINE_MISSING = "EngineMissing", Fault.HOST
+    """The container engine's command is not installed."""
+    ENGINE_FAILED = "EngineFailed", Fault.HOST
+    """A command of the container engine failed; the message quotes it."""
+    KIND_MISSING = "KindMissing", Fault.HOST
+    """kind is not installed."""
+    KIND_UNUSABLE = "KindUnusable", Fault.HOST
+    """kind is installed and cannot be run."""
+    KIND_TOO_OLD = "KindTooOld", Fault.HOST
+    """The installed kind is older than the provider supports."""
+    TOOLS_MISSING = "ToolsMissing", Fault.HOST
+    """A binary that runtime `local` needs is not installed, or cannot be run."""
+    HOST_UNFIT = "HostUnfit", Fault.HOST
+    """The host lacks what the runtime or this Kubernetes version needs: cgroup v2, rootless prerequisites, Linux."""
+    HOST_LIMITS = "HostLimits", Fault.HOST
+    """The host's inotify limits are exhausted."""
+    OUT_OF_MEMORY = "OutOfMemory", Fault.HOST
+    """The host has no memory left for another node."""
+    DISK_FULL = "DiskFull", Fault.HOST
+    """The engine's disk is full."""
+    PORT_IN_USE = "PortInUse", Fault.HOST
+    """Another program or cluster listens on a port of the spec."""
+    CONTAINER_NAME_IN_USE = "ContainerNameInUse", Fault.HOST
+    """A container that is no kind node has the name of a node to be made."""
+    HOST_PATH_MISSING = "HostPathMissing", Fault.HOST
+    """A hostPath of spec.nodes[].extraMounts does not exist on the engine's host."""
+    MOUNT_FAILED = "MountFailed", Fault.HOST
+    """The engine cannot mount a path of spec.nodes[].extraMounts."""
+    IMAGE_PULL_FAILED = "ImagePullFailed", Fault.HOST
+    """An image is not on the engine and could not be pulled: no network, or a registry that does not answer."""
+    NETWORK_FAILED = "NetworkFailed", Fault.HOST
+    """The engine could not provide the clusters' network."""
+    NODE_BOOT_FAILED = "NodeBootFailed", Fault.HOST
+    """A node container started and did not boot."""
+    CONTROL_PLANE_FAILED = "ControlPlaneFailed", Fault.HOST
+    """kubeadm could not set up the control plane."""
+    CONTROL_PLANE_TIMEOUT = "ControlPlaneTimeout", Fault.HOST
+    """The control plane did not come up in the time that kubeadm gives it."""
+    JOIN_FAILED = "JoinFailed", Fault.HOST
+    """A node could not join the control plane."""
+    ADDONS_FAILED = "AddonsFailed", Fault.HOST
+    """The network plugin or the storage class could not be installed in the new cluster."""
+    CREATE_TIMEOUT = "CreateTimeout", Fault.HOST
+    """The cluster was not finished within spec.createTimeout."""
+    START_FAILED = "StartFailed", Fault.HOST
+    """Node containers were started and do not keep running."""
+    DELETE_FAILED = "DeleteFailed", Fault.HOST
+    """Containers could not be removed; it is tried again."""
+    FILE_UNREADABLE = "FileUnreadable", Fault.HOST
+    """A file of a node container cannot be read."""
+    FOLDER_MISSING = "FolderMissing", Fault.HOST
+    """Processes of a local cluster run, and its folder is gone."""
+    LOCAL_FOLDER_FAILED = "LocalFolderFailed", Fault.HOST
+    """The folder of a local cluster cannot be read or written."""
+    LOCAL_COMPONENT_FAILED = "LocalComponentFailed", Fault.HOST
+    """A process of a local cluster ended, or was not ready in time."""
+    LOCAL_NODE_FAILED = "LocalNodeFailed", Fault.HOST
+    """A simulated node could not be registered."""
+    LOCAL_REMOVAL_FAILED = "LocalRemovalFailed", Fault.HOST
+    """Processes or files of a local cluster could not be removed; it is tried again."""
+
+    # --- what the spec asks for ----------------------------------------------------------------------------------------------
+
+    CONFIG_REJECTED = "ConfigRejected", Fault.SPEC
+    """kind or kubeadm refuses the config: usually one of the patches, or a feature gate."""
+    IMAGE_INVALID = "ImageInvalid", Fault.SPEC
+    """spec.image or spec.nodes[].image is not the name of an image."""
+    IMAGE_NOT_FOUND = "ImageNotFound", Fault.SPEC
+    """The registry does not have the image, or refuses it."""
+    MOUNT_INVALID = "MountInvalid", Fault.SPEC
+    """A mount uses the container path that is reserved for the mark of ownership."""
+    PORT_DUPLICATE = "PortDuplicate", Fault.SPEC
+    """The spec asks for the same host port twice."""
+    ADDRESS_UNAVAILABLE = "AddressUnavailable", Fault.SPEC
+    """The engine's host does not have an address of the spec (apiServerAddress or listenAddress)."""
+    NOT_SUPPORTED = "NotSupported", Fault.SPEC
+    """Runtime `local` cannot do what a field of the spec asks for."""
+    VERSION_NOT_AVAILABLE = "VersionNotAvailable", Fault.SPEC
+    """Runtime `local` has another Kubernetes version than spec.version."""
 
 
 class Phase(StrEnum):

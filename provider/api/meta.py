@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from provider.api.conditions import ConditionType
+from provider.api.conditions import ConditionType, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Finding:
 
     type: ConditionType
     status: Truth
-    reason: str
+    reason: Reason
     message: str = ""
 
     @property
@@ -85,10 +85,13 @@ def shorten(message: str, limit: int = MAX_MESSAGE) -> str:
 
 
 def conditions_of(status: JsonObject) -> dict[ConditionType, Finding]:
-    """The conditions of a status that are ours, by type."""
-    entries = (entry for entry in status.get("conditions") or [] if entry.get("type") in ConditionType.__members__.values())
-    found = (Finding(ConditionType(one["type"]), Truth(one["status"]), one["reason"], one.get("message", "")) for one in entries)
-    return {finding.type: finding for finding in found}
+    """The conditions of a status that are ours, by type. A reason of another version of this provider reads as Unknown."""
+    found = {}
+    for entry in status.get("conditions") or []:
+        if (kind := entry.get("type")) in ConditionType.__members__.values():
+            reason = Reason(entry["reason"]) if entry["reason"] in Reason.__members__.values() else Reason.UNKNOWN
+            found[ConditionType(kind)] = Finding(ConditionType(kind), Truth(entry["status"]), reason, entry.get("message", ""))
+    return found
 
 
 def merge_conditions(status: JsonObject, found: Conditions, *, generation: int, now: datetime) -> list[JsonObject]:

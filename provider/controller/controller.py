@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.controller.result import Result
 from provider.controller.workqueue import WorkQueue
@@ -60,7 +61,7 @@ class Workers:
             self._again(key, error.reason, error.message, _asked_wait(error))
         except TimeoutError:
             outcome = "timeout"
-            self._again(key, "ReconcileTimeout", f"Not done after {self._timeout:.0f} s.", 0.0)
+            self._again(key, Reason.RECONCILE_TIMEOUT, f"Not done after {self._timeout:.0f} s.", 0.0)
         except Exception:
             outcome = "defect"
             log.exception("Looking at an object failed by a defect of the provider", extra={"object": str(key)})
@@ -70,7 +71,7 @@ class Workers:
             self._later(key, result)
         self._passed(key, outcome, _now() - began, result)
 
-    def _again(self, key: ObjectKey, reason: str, message: str, at_least: float) -> None:
+    def _again(self, key: ObjectKey, reason: Reason, message: str, at_least: float) -> None:
         failures = self._queue.failures(key)
         wait = self._queue.add_failed(key, at_least=at_least)
         level = logging.WARNING if failures >= LOUD_FAILURES else logging.INFO

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
 
+from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.names import LEASES
 from provider.errors import Conflict, ProviderError, Terminal
@@ -48,7 +49,7 @@ def only_process(state_dir: Path) -> Iterator[None]:
         except BlockingIOError as error:
             holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
             message = f"Another manager (pid {holder}) uses {state_dir}. Stop it, or give this one a --state-dir of its own."
-            raise Terminal("AlreadyRunning", message) from error
+            raise Terminal(Reason.ALREADY_RUNNING, message) from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield

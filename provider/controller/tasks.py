@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.errors import ProviderError, Transient
 from provider.ports.clock import Clock
@@ -101,7 +102,7 @@ class TaskManager:
             return
         if task.run is None:
             self._waiting[task.verb].remove(task)
-            self._end(task, Transient("Cancelled", f"The {task.verb} was cancelled before it began."))
+            self._end(task, Transient(Reason.CANCELLED, f"The {task.verb} was cancelled before it began."))
             return
         await self._stop(task.run)
 
@@ -160,10 +161,10 @@ class TaskManager:
         """The run is over, one way or another: free the slot, note the outcome, let the next one in."""
         self._running[task.verb].discard(run)
         if run.cancelled():
-            self._end(task, Transient("Cancelled", f"The {task.verb} was stopped before its end."))
+            self._end(task, Transient(Reason.CANCELLED, f"The {task.verb} was stopped before its end."))
         else:
             error = run.exception()
-            self._end(task, error if error is None or isinstance(error, Exception) else Transient("Cancelled", repr(error)))
+            self._end(task, error if error is None or isinstance(error, Exception) else Transient(Reason.CANCELLED, repr(error)))
         self._fill(task.verb)
 
     def _end(self, task: _Task, error: Exception | None) -> None:

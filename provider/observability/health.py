@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from provider.api.conditions import Reason
 from provider.errors import Terminal
 from provider.settings import Address
 
@@ -51,7 +52,7 @@ class Server:
             await web.TCPSite(self._runner, address.host, address.port).start()
         except OSError as error:
             await self.stop()
-            raise Terminal("AddressUnusable", _why(error, address, flag)) from error
+            raise Terminal(Reason.ADDRESS_UNUSABLE, _why(error, address, flag)) from error
         bound = Address(address.host, self._runner.addresses[0][1])
         log.info("Listening", extra={"address": str(bound), "pages": ", ".join(sorted(self._pages()))})
         return bound

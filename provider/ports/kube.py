@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 
 # --- the management cluster ----------------------------------------------------------------------------------------------------
@@ -13,8 +14,8 @@ from provider.api.meta import JsonObject, ObjectKey, Resource
 class Kube(Protocol):
     """The management cluster's API. Objects are plain dicts.
 
-    Raises Transient for anything a retry may cure (timeouts, 5xx, 429), Conflict for 409, Terminal(reason="Forbidden") for 403
-    (NamespaceTerminating for what cannot be created any more) and Terminal(reason="Invalid") for 422 with the server's own message.
+    Raises Transient for anything a retry may cure (timeouts, 5xx, 429), Conflict for 409, Terminal(FORBIDDEN) for 403
+    (NAMESPACE_TERMINATING for what cannot be created any more) and Terminal(INVALID) for 422 with the server's own message.
     """
 
     async def get(self, resource: Resource, key: ObjectKey) -> JsonObject | None:
@@ -44,11 +45,9 @@ class Kube(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """A Kubernetes Event to be recorded on an object."""
+    """A Kubernetes Event to be recorded on an object. Its type is the severity of its reason."""
 
-    type: str
-    """"Normal" or "Warning"."""
-    reason: str
+    reason: Reason
     message: str
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from provider.api.conditions import Reason
 from provider.api.kind import NodeNames, NodeRole
 from provider.ports.tasks import Progress
 
@@ -106,7 +107,7 @@ class RuntimeObservation:
     """Where the API server answers from the host; None while it has no address (stopped, half made)."""
     internal_endpoint: Endpoint | None = None
     """Where it answers from the runtime's own network."""
-    reason: str = ""
+    reason: Reason | None = None
     detail: str = ""
 
     def missing(self, expected: NodeNames) -> list[str]:
@@ -125,7 +126,7 @@ class RuntimeHealth:
     """Whether a runtime can work at all. `available` is None when it did not answer (deadline, socket gone)."""
 
     available: bool | None
-    reason: str = ""
+    reason: Reason | None = None
     detail: str = ""
     """For people, empty when available: what is missing and how to get it."""
     description: str = ""
@@ -151,7 +152,7 @@ class ClusterRequest:
 class Problem:
     """One thing a preflight found: field path, value and cure are in `message`."""
 
-    reason: str
+    reason: Reason
     message: str
     terminal: bool
     """True when only a changed spec can help."""
@@ -169,7 +170,7 @@ class Runtime(Protocol):
 
     Ownership is checked inside each of the changing methods, by marker, immediately before the effect; a cluster of the same
     name without the marker raises NotOurs and is left alone. A per-name lock on the host serialises create, delete and start;
-    a lock held by somebody else raises Transient(reason="NameLocked").
+    a lock held by somebody else raises Transient(Reason.NAME_LOCKED).
     """
 
     @property

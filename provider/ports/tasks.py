@@ -71,7 +71,7 @@ class TaskStatus:
         return self.state in (TaskState.QUEUED, TaskState.RUNNING)
 
     @property
-    def failure(self) -> tuple[str, str]:
+    def failure(self) -> tuple[Reason, str]:
         """(reason, message) of what ended it; an unexpected exception shows its type only, its text goes to the log."""
         if isinstance(self.error, ProviderError):
             return self.error.reason, self.error.message

@@ -20,15 +20,14 @@ from provider.ports.tasks import Step, TaskState, TaskStatus, Verb
 
 NOT_A_TRY = frozenset(
     {
-        "EngineMissing",
-        "EngineUnreachable",
-        "EngineUnusable",
-        "KindMissing",
-        "KindTooOld",
-        "KindUnusable",
-        "NameConflict",
-        "NameLocked",
-        "ToolsMissing",
+        Reason.ENGINE_MISSING,
+        Reason.ENGINE_UNREACHABLE,
+        Reason.KIND_MISSING,
+        Reason.KIND_TOO_OLD,
+        Reason.KIND_UNUSABLE,
+        Reason.NAME_CONFLICT,
+        Reason.NAME_LOCKED,
+        Reason.TOOLS_MISSING,
     }
 )
 """Reasons of a host that could not even begin: nothing was tried, so nothing is given up, and no edit of the spec would help."""
@@ -39,7 +38,6 @@ class Attempts:
     """What is known about creating the cluster as it is wanted now."""
 
     count: int = 0
-    failed_reason: Reason | str = ""
     failed_message: str = ""
     given_up: bool = False
     next_at: datetime | None = None
@@ -67,7 +65,6 @@ class Record:
         next_at = last.get("nextAttemptAt")
         return Attempts(
             count=int(last.get("attempts", 0)),
-            failed_reason=self.failure_reason,
             failed_message=self.failure_message,
             given_up=bool(self.failure_reason) and next_at is None,
             next_at=datetime.fromisoformat(next_at) if next_at else None,
@@ -127,7 +124,7 @@ def _finished(last: JsonObject, task: TaskStatus) -> JsonObject:
     return {**last, "finishedAt": timestamp(task.finished_at), "seconds": seconds}
 
 
-def _failed(last: JsonObject, reason: str, error: Exception | None, now: datetime, limit: int) -> JsonObject:
+def _failed(last: JsonObject, reason: Reason, error: Exception | None, now: datetime, limit: int) -> JsonObject:
     """With the time of the next try; without one it is given up."""
     tries = int(last.get("attempts", 1))
     last.pop("nextAttemptAt", None)

@@ -47,7 +47,7 @@ def _runtime(outcome: Outcome) -> Iterator[Finding]:
     seen = outcome.observed.cluster
     if seen is None:
         return
-    if seen.presence is Presence.UNKNOWN and seen.reason == Reason.NAME_LOCKED:
+    if seen.presence is Presence.UNKNOWN and seen.reason is Reason.NAME_LOCKED:
         yield Finding(ConditionType.ENGINE_REACHABLE, Truth.TRUE, Reason.REACHABLE)
         yield Finding(ConditionType.OWNERSHIP_VERIFIED, Truth.UNKNOWN, Reason.NAME_LOCKED, seen.detail)
         return
@@ -181,7 +181,7 @@ def _up_to_date(outcome: Outcome) -> Iterator[Finding]:
         yield Finding(kind, Truth.FALSE, *_update_refused(outcome, drift.changes))
 
 
-def _update_on_the_way(outcome: Outcome, what: str) -> tuple[str, str]:
+def _update_on_the_way(outcome: Outcome, what: str) -> tuple[Reason, str]:
     task = outcome.task
     wanted = outcome.desired.config_hash if outcome.desired is not None else ""
     if task is not None and (task.verb, task.state, task.tag) == (Verb.PREPARE, TaskState.FAILED, wanted):
@@ -193,7 +193,7 @@ def _update_on_the_way(outcome: Outcome, what: str) -> tuple[str, str]:
     return Reason.PREPARING, f"{what}: what the replacement needs is being fetched."
 
 
-def _update_refused(outcome: Outcome, changes: tuple[Change, ...]) -> tuple[str, str]:
+def _update_refused(outcome: Outcome, changes: tuple[Change, ...]) -> tuple[Reason, str]:
     if impossible := tuple(change for change in changes if not change.possible):
         return (
             Reason.UPDATE_IMPOSSIBLE,
@@ -253,7 +253,7 @@ def _decided(outcome: Outcome) -> str:
     return decision.message
 
 
-def _progress(task: TaskStatus, *, recreating: bool) -> tuple[str, str]:
+def _progress(task: TaskStatus, *, recreating: bool) -> tuple[Reason, str]:
     """(reason, message) of a task that is not over yet."""
     if task.state is TaskState.QUEUED:
         return Reason.QUEUED, f"Waits for a free slot: number {task.queue_position} in the queue."

@@ -41,7 +41,7 @@ async def ensure_secrets(scope: Scope, kube: Kube, kubeconfigs: Kubeconfigs) -> 
             if (blocked := await _ensure(scope, kube, wanted)) is not None:
                 return Published(blocked=blocked)
     except Terminal as error:
-        if error.reason != Reason.NAMESPACE_TERMINATING:
+        if error.reason is not Reason.NAMESPACE_TERMINATING:
             raise
         message = "The namespace is being deleted: nothing can be created in it any more."
         return Published(blocked=Blocked(Reason.NAMESPACE_TERMINATING, message, SECRET_RETRY))

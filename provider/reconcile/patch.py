@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.errors import Conflict
 from provider.ports.kube import Kube
@@ -24,7 +25,7 @@ async def patch_guarded(
     key = ObjectKey(metadata["namespace"], metadata["name"])
     written = await kube.patch(resource, key, patch, subresource=subresource, version=metadata["resourceVersion"])
     if written is None:
-        raise Conflict("ObjectGone", f"{resource.kind} {key} was deleted meanwhile.")
+        raise Conflict(Reason.OBJECT_GONE, f"{resource.kind} {key} was deleted meanwhile.")
     return written
 
 

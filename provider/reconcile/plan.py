@@ -57,7 +57,7 @@ def plan(facts: Facts) -> Decision:
     if observation is None:
         return Plan(Action.NOTHING)
     if observation.presence is Presence.UNKNOWN:
-        return Blocked(_known_reason(observation.reason), observation.detail, UNKNOWN_RETRY)
+        return Blocked(observation.reason or Reason.ENGINE_UNREACHABLE, observation.detail, UNKNOWN_RETRY)
     if observation.ownership is Ownership.FOREIGN:
         return Blocked(Reason.NAME_CONFLICT, observation.detail, FOREIGN_RETRY)
     if facts.complete:
@@ -83,10 +83,6 @@ def _update(facts: Facts, seen: RuntimeObservation) -> Decision | None:
         meanwhile = _maintain(facts, seen)
         return replace(meanwhile, after=min(meanwhile.after or left, left))
     return Plan(Action.PREPARE, Reason.PREPARING)
-
-
-def _known_reason(reason: str) -> Reason:
-    return Reason(reason) if reason in Reason.__members__.values() else Reason.ENGINE_UNREACHABLE
 
 
 def _while_working(facts: Facts, task: TaskStatus) -> Decision:

@@ -33,5 +33,5 @@ async def publish(scope: Scope, kube: Kube, observed: Observed) -> tuple[Scope, 
     except Conflict:
         raise
     except ProviderError as error:
-        return scope, replace(published, blocked=Blocked(error.reason, error.message)), error  # type: ignore[arg-type]
+        return scope, replace(published, blocked=Blocked(error.reason, error.message)), error
     return scope, published, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from provider.api import names
-from provider.api.conditions import ConditionType, Phase, Reason
+from provider.api.conditions import ConditionType, Phase
 from provider.api.meta import Conditions, JsonObject, shorten
 from provider.backoff import DEGRADED_RETRY, SETTLING_RETRY
 from provider.controller.result import Result
@@ -16,29 +16,6 @@ from provider.reconcile.decision import Action
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.patch import patch_status
 from provider.reconcile.scope import Scope
-
-WARNINGS = frozenset(
-    {
-        Reason.CREATE_RETRYING,
-        Reason.CREATE_FAILED,
-        Reason.API_UNREACHABLE,
-        Reason.CONTAINERS_STOPPED,
-        Reason.CONTAINERS_MISSING,
-        Reason.REPAIR_NEEDED,
-        Reason.ENGINE_UNREACHABLE,
-        Reason.NAME_CONFLICT,
-        Reason.SECRET_CONFLICT,
-        Reason.KUBECONFIG_REFUSED,
-        Reason.INVALID_SPEC,
-        Reason.INVALID_OWNER,
-        Reason.DELETE_BLOCKED,
-        Reason.OWNER_GONE,
-        Reason.UPDATE_NEEDED,
-        Reason.UPDATE_IMPOSSIBLE,
-        Reason.CONTROL_PLANE_CONFLICT,
-        Reason.NETWORK_CONFLICT,
-    }
-)
 
 
 async def report(outcome: Outcome, kube: Kube, recorder: Recorder) -> Result:
@@ -67,8 +44,7 @@ def transitions(before: Conditions, found: Conditions) -> list[EventNote]:
             continue
         if kind is not ConditionType.READY and old is None and new.true:
             continue
-        severity = "Warning" if new.reason in WARNINGS else "Normal"
-        notes.append(EventNote(severity, new.reason, shorten(new.message) or f"{kind} is {new.status}."))
+        notes.append(EventNote(new.reason, shorten(new.message) or f"{kind} is {new.status}."))
     return notes
 
 

@@ -23,6 +23,7 @@ from provider.adapters.local.lock import locked
 from provider.adapters.local.runtime import LocalRuntime
 from provider.adapters.locks import NameLocks
 from provider.adapters.process import strays
+from provider.api.conditions import Reason
 from provider.errors import Terminal
 from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Runtime
 from tests.fakes.runtime import FakeRuntime
@@ -88,7 +89,7 @@ class FakeSubject:
         self.runtime = FakeRuntime()
 
     def refused_request(self, name: str) -> ClusterRequest:
-        self.runtime.fail("create", Terminal("ConfigRejected", "The fake refuses the config."))
+        self.runtime.fail("create", Terminal(Reason.CONFIG_REJECTED, "The fake refuses the config."))
         return self.request(name)
 
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:

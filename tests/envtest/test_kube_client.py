@@ -104,7 +104,7 @@ async def test_nobody_listening_is_transient(connect: Connect, tmp_path: Path) -
     path = tmp_path / "nobody"
     await asyncio.to_thread(path.write_text, json.dumps(config))
 
-    assert (await failure(connect(path).get(SECRETS, KEY))).reason == "APIUnreachable"
+    assert (await failure(connect(path).get(SECRETS, KEY))).reason == "ManagementUnreachable"
 
 
 async def test_what_is_forbidden_is_terminal_and_says_what(apiserver: ManagementAPI, connect: Connect) -> None:

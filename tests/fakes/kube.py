@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from provider.api.conditions import Reason
 from provider.api.contract import CLUSTERS
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.api.names import GROUP, KINDCLUSTERS
@@ -126,7 +127,7 @@ class FakeKube:
             return None
         sent = version or (patch.get("metadata") or {}).get("resourceVersion")
         if sent is not None and sent != current["metadata"]["resourceVersion"]:
-            raise Conflict("Conflict", f"{resource.kind} {key} changed since it was read.")
+            raise Conflict(Reason.CONFLICT, f"{resource.kind} {key} changed since it was read.")
         return self.edit(resource, key, patch, subresource=subresource)
 
     async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None) -> None:
@@ -135,7 +136,7 @@ class FakeKube:
         if current is None or resource.group not in self.groups:
             return
         if uid is not None and uid != current["metadata"]["uid"]:
-            raise Conflict("Conflict", f"{resource.kind} {key} is another object of the same name.")
+            raise Conflict(Reason.CONFLICT, f"{resource.kind} {key} is another object of the same name.")
         self.remove(resource, key)
 
     async def serves(self, group: str) -> bool:
@@ -162,14 +163,14 @@ class FakeKube:
     def put(self, resource: Resource, obj: JsonObject) -> JsonObject:
         """Create, as kubectl create would. The server sets what the server sets; a status sent along is dropped."""
         if resource.group not in self.groups:
-            raise Transient("NotServed", f"The API server does not serve {resource.plural}.{resource.group}.")
+            raise Transient(Reason.NOT_FOUND, f"The API server does not serve {resource.plural}.{resource.group}.")
         new = copy.deepcopy(obj)
         meta = new.setdefault("metadata", {})
         if "name" not in meta:
             meta["name"] = f"{meta['generateName']}{next(self._versions):05d}"
         key = ObjectKey(meta.setdefault("namespace", "default"), meta["name"])
         if _slot(resource, key) in self._objects:
-            raise Conflict("AlreadyExists", f"{resource.kind} {key} exists already.")
+            raise Conflict(Reason.ALREADY_EXISTS, f"{resource.kind} {key} exists already.")
         number = next(self._versions)
         meta.pop("deletionTimestamp", None)
         meta.update(uid=f"00000000-0000-4000-8000-{number:012d}", creationTimestamp=self._timestamp())
@@ -277,4 +278,4 @@ def _refuse_new_finalizers(resource: Resource, key: ObjectKey, old: JsonObject, 
     """As the API server does once deletion has begun (422)."""
     added = set(new["metadata"].get("finalizers", [])) - set(old["metadata"].get("finalizers", []))
     if "deletionTimestamp" in old["metadata"] and added:
-        raise Terminal("Invalid", f"{resource.kind} {key}: no new finalizers can be added if the object is being deleted.")
+        raise Terminal(Reason.INVALID, f"{resource.kind} {key}: no new finalizers can be added if the object is being deleted.")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.runtime import (
@@ -202,7 +203,7 @@ class FakeRuntime:
             if fault.error is not None:
                 return RuntimeHealth(None, fault.error.reason, fault.error.message)
         if not self.engine_up:
-            return RuntimeHealth(None, "EngineUnreachable", "The fake engine does not answer.")
+            return RuntimeHealth(None, Reason.ENGINE_UNREACHABLE, "The fake engine does not answer.")
         return RuntimeHealth(True, description=f"fake {self._name}")
 
     async def observe(self, identity: Identity) -> RuntimeObservation:
@@ -215,7 +216,7 @@ class FakeRuntime:
                 return RuntimeObservation(Presence.UNKNOWN, reason=fault.error.reason, detail=fault.error.message)
         if not self.engine_up:
             detail = "The fake engine does not answer."
-            return RuntimeObservation(Presence.UNKNOWN, reason="EngineUnreachable", detail=detail)
+            return RuntimeObservation(Presence.UNKNOWN, reason=Reason.ENGINE_UNREACHABLE, detail=detail)
         return self._seen(identity)
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
@@ -298,7 +299,7 @@ class FakeRuntime:
         seen = self._seen(identity)
         endpoint = seen.internal_endpoint if internal else seen.endpoint
         if endpoint is None or not self.clusters[identity.cluster_name].initialized:
-            raise Transient("KubeconfigPending", "The control plane is not running yet.")
+            raise Transient(Reason.KUBECONFIG_PENDING, "The control plane is not running yet.")
         return kubeconfig_text(identity.cluster_name, endpoint.url)
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
@@ -348,12 +349,12 @@ class FakeRuntime:
     def _change(self, identity: Identity, *, locks: bool = True, mixed: bool = False) -> None:
         """What every changing method checks first. `mixed`: own nodes among foreign ones are enough."""
         if not self.engine_up:
-            raise Transient("EngineUnreachable", "The fake engine does not answer.")
+            raise Transient(Reason.ENGINE_UNREACHABLE, "The fake engine does not answer.")
         if locks and identity.cluster_name in self.locked:
-            raise Transient("NameLocked", f"Another process works on cluster {identity.cluster_name}.")
+            raise Transient(Reason.NAME_LOCKED, f"Another process works on cluster {identity.cluster_name}.")
         seen = self._seen(identity)
         if seen.ownership is Ownership.FOREIGN and not (mixed and seen.nodes):
-            raise NotOurs("NameConflict", seen.detail)
+            raise NotOurs(Reason.NAME_CONFLICT, seen.detail)
 
     def _nodes(self, identity: Identity) -> list[FakeNode]:
         cluster = self.clusters.get(identity.cluster_name)
@@ -374,7 +375,7 @@ class FakeRuntime:
         own = tuple(_observed(node) for node in nodes if node.marker == identity.marker)
         if len(own) != len(nodes):
             detail = f"A cluster named {identity.cluster_name} exists that is not ours."
-            return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, own, reason="NameConflict", detail=detail)
+            return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, own, reason=Reason.NAME_CONFLICT, detail=detail)
         head = self._head(nodes)
         running = head is not None and head.state is NodeRunState.RUNNING
         return RuntimeObservation(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.controller.tasks import Work
 from provider.errors import Transient
@@ -45,7 +46,7 @@ class FakeTasks:
     async def cancel(self, key: ObjectKey) -> None:
         if key in self.work:
             self.cancelled.append(key)
-            self.finish(key, Transient("Cancelled", "The task was stopped before its end."))
+            self.finish(key, Transient(Reason.CANCELLED, "The task was stopped before its end."))
 
     async def discard(self, key: ObjectKey) -> None:
         await self.cancel(key)

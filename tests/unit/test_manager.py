@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from provider.api import contract, names
+from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.api.names import KINDCLUSTERS, KINDCONTROLPLANES, LEASES
 from provider.controller.leaderelection import LEASE_NAME, Elector
@@ -205,7 +206,7 @@ async def test_an_api_server_that_is_away_at_the_start_is_waited_for() -> None:
     """Not ready meanwhile, never ended."""
     bench = Bench()
     bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
-    bench.kube.fail("serves", Transient("Down", "down"), times=6)
+    bench.kube.fail("serves", Transient(Reason.API_ERROR, "down"), times=6)
     manager = bench.manager()
     async with running(manager):
         assert "not listed" in manager._check_synced()
@@ -354,7 +355,7 @@ async def test_a_runtime_without_news_is_asked_again() -> None:
         nonlocal tries
         tries += 1
         if tries > 0:
-            raise Transient("EngineUnreachable", "no engine")
+            raise Transient(Reason.ENGINE_UNREACHABLE, "no engine")
         yield RuntimeEvent(None)
 
     bench.runtime.events = events  # type: ignore[method-assign]
@@ -391,7 +392,7 @@ async def test_an_address_in_use_keeps_the_manager_from_starting() -> None:
     manager = bench.manager()
 
     async def refuse() -> None:
-        raise Terminal("AddressUnusable", "in use")
+        raise Terminal(Reason.ADDRESS_UNUSABLE, "in use")
 
     manager._listen = refuse  # type: ignore[method-assign]
     with pytest.raises(Terminal):

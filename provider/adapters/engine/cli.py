@@ -20,6 +20,7 @@ from provider.adapters.engine.inspect import Listing, UnknownShape
 from provider.adapters.kind.errors import engine_failure, pull_failure
 from provider.adapters.process.command import MAX_OUTPUT, Command, CommandFailed, Completed, RunError, run_command, stream_lines
 from provider.api import kind
+from provider.api.conditions import Reason
 from provider.errors import ProviderError, Transient
 
 SLOW = 90.0
@@ -102,7 +103,7 @@ class Engine:
         except (ValueError, KeyError, TypeError) as error:
             tail = f"{done.stderr}\n{done.stdout}"
             message = f"{self.name} info gave no usable answer."
-            failure = CommandFailed("CommandFailed", message, argv=done.argv, returncode=done.returncode, tail=tail)
+            failure = CommandFailed(Reason.COMMAND_FAILED, message, argv=done.argv, returncode=done.returncode, tail=tail)
             raise engine_failure(failure, self.name) from error
 
     async def containers(self) -> Listing:
@@ -128,7 +129,7 @@ class Engine:
                 await asyncio.sleep(PAUSE * 2**attempt)
         if left:
             message = f"{self.name} does not finish removing {len(left)} container(s); it is tried again."
-            raise Transient("DeleteFailed", message)
+            raise Transient(Reason.DELETE_FAILED, message)
         if volumes and self.dialect.named_volumes:
             await self._change("volume", "rm", *volumes, check=False)
 
@@ -199,7 +200,9 @@ class Engine:
                 raise engine_failure(_failed(done), self.name)
             return await self._list_partly(found, done.stdout)
         except UnknownShape as error:
-            return Listing(reason="EngineUnreachable", detail=f"{self.name} inspect gave an answer that cannot be read: {error}.")
+            return Listing(
+                reason=Reason.ENGINE_UNREACHABLE, detail=f"{self.name} inspect gave an answer that cannot be read: {error}."
+            )
         except ProviderError as error:
             return Listing(reason=error.reason, detail=error.message)
 
@@ -272,7 +275,7 @@ def _info(engine: str, answer: Any) -> EngineInfo:
 
 def _failed(done: Completed) -> CommandFailed:
     last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    return CommandFailed("CommandFailed", last[:500], argv=done.argv, returncode=done.returncode, tail=done.stderr)
+    return CommandFailed(Reason.COMMAND_FAILED, last[:500], argv=done.argv, returncode=done.returncode, tail=done.stderr)
 
 
 def _only_member(archive: bytes) -> str:
@@ -284,5 +287,5 @@ def _only_member(archive: bytes) -> str:
             if content is not None:
                 return content.read(MAX_FILE).decode()
     except (tarfile.TarError, UnicodeDecodeError) as error:
-        raise Transient("FileUnreadable", "The node's file cannot be read.") from error
-    raise Transient("FileUnreadable", "The node's file is not a regular file.")
+        raise Transient(Reason.FILE_UNREADABLE, "The node's file cannot be read.") from error
+    raise Transient(Reason.FILE_UNREADABLE, "The node's file is not a regular file.")

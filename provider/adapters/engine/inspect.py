@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provider.api import kind
+from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.ports.runtime import Endpoint, NodeRunState
 
@@ -87,9 +88,9 @@ class Listing:
     clusters: Mapping[str, tuple[Container, ...]] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Cluster name → what was not understood about one of its containers."""
-    reason: str = ""
+    reason: Reason | None = None
+    """None when the engine answered."""
     detail: str = ""
-    """Both empty when the engine answered."""
 
 
 def owner_entry(marker: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from provider.adapters.engine.cli import DIALECTS, Engine
+from provider.api.conditions import Reason
 from provider.errors import Transient
 
 AUTO_ORDER = ("docker", "podman", "nerdctl")
@@ -91,7 +92,7 @@ class EngineChoice:
                 problems.append(error)
             else:
                 return engine
-        installed = [error for error in problems if error.reason != "EngineMissing"]
+        installed = [error for error in problems if error.reason is not Reason.ENGINE_MISSING]
         raise (installed or problems)[0]
 
     def _recorded(self) -> str:

@@ -23,6 +23,7 @@ from provider.adapters.kind.errors import missing_help
 from provider.adapters.locks import Held
 from provider.adapters.process.command import Command, CommandMissing, Completed, Job, RunError, run_command, run_long_command
 from provider.api import kind
+from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.errors import Transient
 from provider.ports.runtime import ClusterRequest, Identity
@@ -146,12 +147,12 @@ class KindCommand:
         try:
             done = await run_command(Command(argv=[self._binary, "version"], env=self._env, timeout=VERSION_TIMEOUT))
         except CommandMissing as error:
-            raise Transient("KindMissing", f"{error.message} {missing_help('kind')}.") from error
+            raise Transient(Reason.KIND_MISSING, f"{error.message} {missing_help('kind')}.") from error
         except RunError as error:
-            raise Transient("KindUnusable", f"kind cannot be used: {error.message}") from error
+            raise Transient(Reason.KIND_UNUSABLE, f"kind cannot be used: {error.message}") from error
         match = re.search(r"v(\d+)\.(\d+)\.\S+", done.stdout)
         if match is None:
-            raise Transient("KindUnusable", f"{self._binary} version gave an answer that is not kind's.")
+            raise Transient(Reason.KIND_UNUSABLE, f"{self._binary} version gave an answer that is not kind's.")
         return KindVersion(match[0], (int(match[1]), int(match[2])))
 
     def _fingerprint(self) -> tuple[str, int, int]:

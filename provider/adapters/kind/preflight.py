@@ -19,6 +19,7 @@ from typing import Any
 from provider.adapters.engine.inspect import Container, Listing
 from provider.adapters.kind.errors import INOTIFY
 from provider.api import kind
+from provider.api.conditions import Reason
 from provider.ports.runtime import ClusterRequest, Identity, Problem
 
 IMAGE = re.compile(
@@ -71,7 +72,7 @@ def _images(request: ClusterRequest) -> Iterator[Problem]:
     }
     for path, image in images.items():
         if image and not IMAGE.fullmatch(image):
-            yield Problem("ImageInvalid", f"{path}: this is not the name of an image. Write REPOSITORY:TAG.", terminal=True)
+            yield Problem(Reason.IMAGE_INVALID, f"{path}: this is not the name of an image. Write REPOSITORY:TAG.", terminal=True)
 
 
 def _mark_mounts(config: Mapping[str, Any]) -> Iterator[Problem]:
@@ -80,7 +81,7 @@ def _mark_mounts(config: Mapping[str, Any]) -> Iterator[Problem]:
         place = os.path.normpath("/" + str(mount.get("containerPath", "")).lstrip("/")).rstrip("/") + "/"
         if place.startswith(kind.OWNER_MOUNT) or kind.OWNER_MOUNT.startswith(place):
             message = f"{path}.containerPath: {kind.OWNER_MOUNT} is reserved for the mark of ownership. Choose another path."
-            yield Problem("MountInvalid", message, terminal=True)
+            yield Problem(Reason.MOUNT_INVALID, message, terminal=True)
 
 
 def _mounts(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -112,7 +113,7 @@ def _duplicate_ports(config: Mapping[str, Any]) -> Iterator[Problem]:
         for earlier in wanted[:index]:
             if port.clashes(earlier):
                 message = f"{port.path}: host port {port} is asked for by {earlier.path}, too. Choose another one."
-                yield Problem("PortDuplicate", message, terminal=True)
+                yield Problem(Reason.PORT_DUPLICATE, message, terminal=True)
 
 
 # --- what the engine and its host say --------------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ def _taken_by_kind(config: Mapping[str, Any], identity: Identity, listing: Listi
                     f"{port.path}: host port {port} belongs to {container.name} of kind cluster {container.cluster}. "
                     "Delete that cluster, or choose another port in a new object."
                 )
-                yield Problem("PortInUse", message, terminal=False)
+                yield Problem(Reason.PORT_IN_USE, message, terminal=False)
                 break
 
 
@@ -149,10 +150,10 @@ def _ports(config: Mapping[str, Any], identity: Identity, listing: Listing) -> I
         number = _bind(port)
         if number == errno.EADDRINUSE:
             message = f"{port.path}: host port {port} is in use. Stop what listens there, or choose another port in a new object."
-            yield Problem("PortInUse", message, terminal=False)
+            yield Problem(Reason.PORT_IN_USE, message, terminal=False)
         elif number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
             message = f"{port.path}: this host has no address {port.address}. Use one of its own, or 127.0.0.1."
-            yield Problem("AddressUnavailable", message, terminal=True)
+            yield Problem(Reason.ADDRESS_UNAVAILABLE, message, terminal=True)
 
 
 def _bind(port: WantedPort) -> int:
@@ -178,7 +179,7 @@ def _paths(config: Mapping[str, Any]) -> Iterator[Problem]:
         host = str(mount.get("hostPath", ""))
         if not Path(host).exists():
             message = f"{path}.hostPath: {host} does not exist on this host. Create it, or correct the path in a new object."
-            yield Problem("HostPathMissing", message, terminal=False)
+            yield Problem(Reason.HOST_PATH_MISSING, message, terminal=False)
 
 
 def _disk(folder: str) -> Iterator[Problem]:
@@ -190,7 +191,7 @@ def _disk(folder: str) -> Iterator[Problem]:
         message = (
             f"The engine's disk ({folder}) has {free >> 20} MiB left; a cluster needs {LEAST_DISK >> 30} GiB. Free some space."
         )
-        yield Problem("DiskFull", message, terminal=False)
+        yield Problem(Reason.DISK_FULL, message, terminal=False)
 
 
 def _inotify(nodes: int) -> Iterator[Problem]:
@@ -206,7 +207,7 @@ def _inotify(nodes: int) -> Iterator[Problem]:
     used = _inotify_instances()
     if limit - used < LEAST_INSTANCES * nodes:
         message = f"The host's inotify instances are used up ({used} of {limit}). Raise the limits on it: {INOTIFY}."
-        yield Problem("HostLimits", message, terminal=False)
+        yield Problem(Reason.HOST_LIMITS, message, terminal=False)
 
 
 def _inotify_instances() -> int:

@@ -38,6 +38,8 @@ from provider.ports.runtime import (
 )
 from provider.ports.tasks import Progress, Step, StepState
 
+NOT_INSTALLED = frozenset({Reason.ENGINE_MISSING, Reason.KIND_MISSING, Reason.KIND_UNUSABLE})
+"""With these it is known that the runtime cannot work; after any other error it is not."""
 REMOVING, STARTING = "Removing containers", "Starting containers"
 ADMIN_CONF = "/etc/kubernetes/admin.conf"
 """kubeadm's admin kubeconfig in every control-plane node; what `kind get kubeconfig` reads, too."""
@@ -98,12 +100,12 @@ class KindRuntime:
             info = await (await self._engines.get()).info()
             version = await self._kind.version()
         except Transient as error:
-            known = False if error.reason.endswith(("Missing", "Unusable")) else None
+            known = False if error.reason in NOT_INSTALLED else None
             return RuntimeHealth(known, error.reason, error.message)
         if version.too_old:
             oldest = ".".join(map(str, OLDEST))
             detail = f"kind {version.text} is too old: install {oldest} or newer (https://kind.sigs.k8s.io)."
-            return RuntimeHealth(False, "KindTooOld", detail)
+            return RuntimeHealth(False, Reason.KIND_TOO_OLD, detail)
         return RuntimeHealth(True, description=f"{version} on {info}")
 
     async def observe(self, identity: Identity) -> RuntimeObservation:
@@ -145,7 +147,7 @@ class KindRuntime:
         try:
             text = await engine.read_file(source.id, ADMIN_CONF)
         except Transient as error:
-            if error.reason not in ("EngineFailed", "FileUnreadable"):
+            if error.reason not in (Reason.ENGINE_FAILED, Reason.FILE_UNREADABLE):
                 raise
             message = f"{source.name} has no readable {ADMIN_CONF} yet."
             raise Transient(Reason.KUBECONFIG_PENDING, message) from error
@@ -216,20 +218,20 @@ class KindRuntime:
             timeout = deadline - loop.time()
             done = await self._kind.create(engine, identity, request, held=held, timeout=timeout, listener=listener)
         except CommandMissing as error:
-            return Transient("KindMissing", error.message)
+            return Transient(Reason.KIND_MISSING, error.message)
         except CommandTimeout:
             at = f" It was at: {steps.failed_step()}." if steps.failed_step() else ""
             message = f"kind did not finish within {request.timeout:.0f} s.{at} Raise spec.createTimeout if the host is slow."
-            return Transient("CreateTimeout", message)
+            return Transient(Reason.CREATE_TIMEOUT, message)
         except RunError as error:
-            return Transient("CreateFailed", error.message)
+            return Transient(Reason.CREATE_FAILED, error.message)
         claims = done.returncode == 0 or only_kubeconfig_failed(done.stderr) or steps.all_done(_names(roles))
         if not claims:
             return create_failure(done.stderr, await self._boot_logs(engine, identity))
         own = containers_of(await engine.containers(), identity)
         if complete(own, roles):
             return None
-        return Transient("CreateFailed", "kind said that the cluster is made, but not all of its containers exist.")
+        return Transient(Reason.CREATE_FAILED, "kind said that the cluster is made, but not all of its containers exist.")
 
     async def _after_failure(self, engine: Engine, identity: Identity, request: ClusterRequest) -> None:
         """Keep what helps, remove what is ours. A foreign cluster that came in between is the better reason to raise."""
@@ -271,7 +273,7 @@ class KindRuntime:
             else:
                 await asyncio.sleep(self._options.settle)
                 settled = True
-        raise Transient("DeleteFailed", f"Containers of {identity.cluster_name} keep changing; it is tried again.")
+        raise Transient(Reason.DELETE_FAILED, f"Containers of {identity.cluster_name} keep changing; it is tried again.")
 
     async def _start_own(self, engine: Engine, identity: Identity) -> None:
         own = containers_of(await engine.containers(), identity)
@@ -284,7 +286,7 @@ class KindRuntime:
         down = [one for one in containers_of(await engine.containers(), identity) if one.state is not NodeRunState.RUNNING]
         if down:
             what = ", ".join(f"{one.name} ({one.state}, exit code {one.exit_code})" for one in down)
-            raise Transient("StartFailed", f"Started, and not running: {what}. Look at its log (docker logs).")
+            raise Transient(Reason.START_FAILED, f"Started, and not running: {what}. Look at its log (docker logs).")
 
     async def _boot_logs(self, engine: Engine, identity: Identity) -> str:
         """What nodes printed while booting: the reason for a silent death is only there."""

@@ -97,7 +97,9 @@ class KubeClient:
         query = [("fieldManager", FIELD_MANAGER)]
         answer = await self._resource_request("POST", resource, ObjectKey(key.namespace, ""), query=query, body=obj)
         if answer is None:
-            raise Transient("NotFound", f"{resource.kind} {key} cannot be created: its namespace or its type does not exist.")
+            raise Transient(
+                Reason.NOT_FOUND, f"{resource.kind} {key} cannot be created: its namespace or its type does not exist."
+            )
         return self._checked(answer, resource, key)
 
     async def patch(
@@ -193,14 +195,16 @@ class KubeClient:
                     answer = await _send(await self._entered(instead_of=used), method, path, query, body)
                 return answer
         except TimeoutError as error:
-            raise Transient("APITimeout", f"The API server did not answer {method} within {self._deadline:.0f} s.") from error
+            raise Transient(
+                Reason.API_TIMEOUT, f"The API server did not answer {method} within {self._deadline:.0f} s."
+            ) from error
         except OSError as error:
             # aiohttp's connection errors are OSErrors; their text names the address, nothing secret.
-            raise Transient("APIUnreachable", f"The API server cannot be reached: {error}.") from error
+            raise Transient(Reason.MANAGEMENT_UNREACHABLE, f"The API server cannot be reached: {error}.") from error
         except Exception as error:
             if type(error).__module__.partition(".")[0] != "aiohttp":
                 raise
-            raise Transient("APIUnreachable", f"The API server broke off: {type(error).__name__}.") from error
+            raise Transient(Reason.MANAGEMENT_UNREACHABLE, f"The API server broke off: {type(error).__name__}.") from error
 
     async def _entered(self, *, instead_of: Login | None = None) -> Login:
         """The login in use; a new one when there is none, or when `instead_of` (refused by the server) is still the one."""
@@ -246,15 +250,25 @@ def _seconds(text: str | None) -> float | None:
 def error_of(answer: Answer, what: str) -> ProviderError:
     """The error for an answer that is neither success nor a meaningful 404."""
     message = str(answer.body.get("message") or f"HTTP {answer.status}")[:SHOWN]
-    reason = str(answer.body.get("reason") or "")
-    text = f"{what}: {message}"
+    said = str(answer.body.get("reason") or "")
+    reason = _reason(answer, said)
+    text = f"{what}: {message}" + (f" ({said})" if said and Reason(said) is Reason.UNKNOWN else "")
     if answer.status == CONFLICT:
-        return Conflict(reason or "Conflict", text)
+        return Conflict(reason, text)
+    if reason is Reason.API_ERROR:
+        return Transient(reason, text, retry_after=answer.retry_after)
+    return Terminal(reason, text)
+
+
+def _reason(answer: Answer, said: str) -> Reason:
+    """From the status code; `said`, the server's own reason, is one of a list that grows with Kubernetes."""
+    if answer.status == CONFLICT:
+        return Reason.ALREADY_EXISTS if said == Reason.ALREADY_EXISTS else Reason.CONFLICT
     if answer.status in (TIMEOUT, TOO_MANY, UNAUTHORIZED) or answer.status >= SERVER_ERRORS:
-        return Transient(reason or "APIError", text, retry_after=answer.retry_after)
+        return Reason.API_ERROR
     if answer.status == FORBIDDEN:
-        return Terminal(Reason.NAMESPACE_TERMINATING if Reason.NAMESPACE_TERMINATING in _causes(answer) else "Forbidden", text)
-    return Terminal("Invalid" if answer.status == UNPROCESSABLE else reason or "BadRequest", text)
+        return Reason.NAMESPACE_TERMINATING if Reason.NAMESPACE_TERMINATING in _causes(answer) else Reason.FORBIDDEN
+    return Reason.INVALID if answer.status == UNPROCESSABLE else Reason.BAD_REQUEST
 
 
 def _causes(answer: Answer) -> set[str]:

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from provider.api.conditions import Reason
 from provider.errors import Terminal
 from provider.ports.runtime import Endpoint
 
 MAX_SIZE = 128 << 10
 """Characters. kind's are 6 thousand; certificates of a large private CA may add some."""
 MAX_DEPTH = 8
-REFUSED = "KubeconfigRefused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def parse(text: str) -> Kubeconfig:
 
 def _refused(why: str) -> Terminal:
     message = f"The node's kubeconfig is refused: {why}. Use an unchanged kind node image."
-    return Terminal(REFUSED, message)
+    return Terminal(Reason.KUBECONFIG_REFUSED, message)
 
 
 # --- YAML ------------------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provider.api.conditions import Reason
 from provider.errors import Terminal, Transient
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ async def login(kubeconfig: str, context: str, scratch: Path) -> Login:
             configuration = await _configure(kubeconfig, context, scratch)
         client = ApiClient(configuration)
     except TimeoutError as error:
-        raise Transient("LoginTimeout", f"Credentials were not ready within {LOGIN_DEADLINE:.0f} s.") from error
+        raise Transient(Reason.LOGIN_TIMEOUT, f"Credentials were not ready within {LOGIN_DEADLINE:.0f} s.") from error
     except (ConfigException, OSError, ValueError, TypeError, KeyError, binascii.Error, yaml.YAMLError) as error:
         # The loader's own text may quote parts of the file; only its kind and a path are passed on.
         message = f"The management cluster's kubeconfig {kubeconfig or '(default)'} cannot be used ({type(error).__name__})."
-        raise Terminal("KubeconfigUnusable", message + _cure(kubeconfig, context)) from error
+        raise Terminal(Reason.KUBECONFIG_UNUSABLE, message + _cure(kubeconfig, context)) from error
     client.user_agent = USER_AGENT
     header = (await configuration.auth_settings()).get("BearerToken", {}).get("value")
     return Login(client, configuration.host, client.rest_client.ssl_context, header or "", configuration.proxy)

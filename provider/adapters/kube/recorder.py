@@ -90,7 +90,7 @@ class EventRecorder:
 
     def _event(self, obj: JsonObject, note: EventNote, uid: str) -> JsonObject:
         meta, now = obj["metadata"], self._time()
-        digest = hashlib.sha256(repr((self._run, uid, note.type, note.reason, note.message)).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(repr((self._run, uid, str(note.reason), note.message)).encode()).hexdigest()[:16]
         return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
@@ -103,8 +103,8 @@ class EventRecorder:
                 "uid": uid,
                 "resourceVersion": meta.get("resourceVersion", ""),
             },
-            "type": note.type,
-            "reason": note.reason,
+            "type": str(note.reason.severity),
+            "reason": str(note.reason),
             "message": note.message[:MAX_MESSAGE],
             "source": {"component": COMPONENT},
             "reportingComponent": COMPONENT,

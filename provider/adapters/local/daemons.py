@@ -19,6 +19,7 @@ from pathlib import Path
 
 from provider.adapters.process.command import Command, run_command
 from provider.adapters.process.strays import start_time
+from provider.api.conditions import Reason
 from provider.errors import Transient
 
 MARK = "CAPKIND_OWNER"
@@ -82,7 +83,7 @@ def end(daemon: Daemon) -> None:
             signal.pidfd_send_signal(fd, signal.SIGKILL)
             readable, _, _ = select.select([fd], [], [], END_SECONDS)
             if not readable:
-                raise Transient("LocalRemovalFailed", f"Process {daemon.pid} ({daemon.mark}) does not end.")
+                raise Transient(Reason.LOCAL_REMOVAL_FAILED, f"Process {daemon.pid} ({daemon.mark}) does not end.")
             reap(fd)
         finally:
             os.close(fd)
@@ -98,7 +99,7 @@ def end_all(marker: str, recorded: Mapping[str, Daemon]) -> None:
             for daemon in daemons:
                 end(daemon)
         if time.monotonic() > deadline:
-            raise Transient("LocalRemovalFailed", f"Processes of {marker} come back: {', '.join(sorted(found))}.")
+            raise Transient(Reason.LOCAL_REMOVAL_FAILED, f"Processes of {marker} come back: {', '.join(sorted(found))}.")
 
 
 def reap(fd: int) -> None:

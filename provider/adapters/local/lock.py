@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from provider.api.conditions import Reason
 from provider.errors import Transient
 
 TRIES = 20
@@ -25,7 +26,7 @@ def locked(root: Path, name: str, *, keep: Callable[[], bool]) -> Iterator[None]
     fd = _take(path)
     if fd is None:
         message = f"Another process on this host works on the local cluster {name}; this goes on when it has finished."
-        raise Transient("NameLocked", message)
+        raise Transient(Reason.NAME_LOCKED, message)
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from provider.api.conditions import Reason
 from provider.errors import Transient
 
 HOST = "127.0.0.1"
@@ -80,7 +81,7 @@ def _hold() -> socket.socket:
             holder.close()
         else:
             return holder
-    raise Transient("PortInUse", f"There is no free TCP port on {HOST}.")
+    raise Transient(Reason.PORT_IN_USE, f"There is no free TCP port on {HOST}.")
 
 
 def _picks() -> list[int]:

@@ -14,6 +14,7 @@ from provider.adapters.local.components import API_SERVER, ETCD, KWOK
 from provider.adapters.local.nodes import Api, manifest
 from provider.adapters.local.state import State
 from provider.adapters.local.threads import to_end
+from provider.api.conditions import Reason
 from provider.errors import Transient
 from provider.ports.tasks import Progress, Step, StepState
 
@@ -127,7 +128,7 @@ class Maker:
                 return await self._serve(current, fixed)
             except Ended as error:
                 if loopback.taken(fixed):
-                    raise Transient("PortInUse", f"Another program listens on {loopback.HOST}:{fixed}: end it.") from error
+                    raise Transient(Reason.PORT_IN_USE, f"Another program listens on {loopback.HOST}:{fixed}: end it.") from error
                 raise
         return await self._at_free_port(lambda port: self._serve(current, port))
 
@@ -154,7 +155,7 @@ class Maker:
                 except Ended:
                     if not loopback.taken(port):
                         raise
-        raise Transient("PortInUse", f"{PORT_TRIES} ports in a row were taken by other programs.")
+        raise Transient(Reason.PORT_IN_USE, f"{PORT_TRIES} ports in a row were taken by other programs.")
 
     async def _start(self, component: str, current: State) -> State:
         """Ends strays of this component first: a killed creator may have started one without writing it down."""
@@ -186,7 +187,7 @@ class Maker:
                 self._is_alive(current, needed)
             if time.monotonic() > end:
                 said = logs.last_words(self.folder, component)
-                raise Transient("LocalComponentFailed", f"{component} is not ready after {seconds:.0f} s.{said}")
+                raise Transient(Reason.LOCAL_COMPONENT_FAILED, f"{component} is not ready after {seconds:.0f} s.{said}")
             await asyncio.sleep(POLL)
 
     def _all_alive(self, current: State) -> None:
@@ -196,7 +197,7 @@ class Maker:
     def _is_alive(self, current: State, component: str) -> None:
         if not daemons.alive(current.daemons.get(component)):
             said = logs.last_words(self.folder, component)
-            raise Ended("LocalComponentFailed", f"{component} ended while starting.{said}")
+            raise Ended(Reason.LOCAL_COMPONENT_FAILED, f"{component} ended while starting.{said}")
 
 
 @contextlib.contextmanager
@@ -205,4 +206,4 @@ def _as_transient(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise Transient("LocalFolderFailed", f"{what}: {error}.") from error
+        raise Transient(Reason.LOCAL_FOLDER_FAILED, f"{what}: {error}.") from error

@@ -17,6 +17,7 @@ import aiohttp
 
 from provider.adapters.local.loopback import HOST
 from provider.adapters.local.state import NodeSpec
+from provider.api.conditions import Reason
 from provider.api.kind import NodeRole, node_names
 from provider.errors import Transient
 
@@ -60,9 +61,9 @@ class Api:
         try:
             status, answer = await self._request("POST", "/api/v1/nodes", node)
         except (OSError, aiohttp.ClientError) as error:
-            raise Transient("LocalNodeFailed", f"Node {name} could not be registered: {error}") from error
+            raise Transient(Reason.LOCAL_NODE_FAILED, f"Node {name} could not be registered: {error}") from error
         if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
-            raise Transient("LocalNodeFailed", f"Node {name} was refused: {answer.get('message', status)}")
+            raise Transient(Reason.LOCAL_NODE_FAILED, f"Node {name} was refused: {answer.get('message', status)}")
 
     async def _request(
         self, method: str, path: str, body: Any = None, timeout: float = REQUEST_SECONDS

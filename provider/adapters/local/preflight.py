@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provider.adapters.local.loopback import HOST
+from provider.api.conditions import Reason
 from provider.ports.runtime import ClusterRequest, Problem
 
 NODE_FIELDS = ("extraMounts", "extraPortMappings", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902", "image")
@@ -38,7 +39,7 @@ def _version(request: ClusterRequest, available: str) -> Problem | None:
         f"spec.version: {request.version} is not available on the local runtime, which has {available}: "
         f"set spec.version: {available}, leave it out, {CURE}"
     )
-    return Problem("VersionNotAvailable", message, terminal=True)
+    return Problem(Reason.VERSION_NOT_AVAILABLE, message, terminal=True)
 
 
 def wanted_port(request: ClusterRequest) -> int:
@@ -52,17 +53,17 @@ def _containers(config: Mapping[str, Any]) -> Iterator[Problem]:
         named += [f"spec.nodes[{index}].{field}" for field in NODE_FIELDS if node.get(field)]
     for field in named:
         message = f"{field} is not supported by the local runtime, which has no containers: remove it, {CURE}"
-        yield Problem("NotSupported", message, terminal=True)
+        yield Problem(Reason.NOT_SUPPORTED, message, terminal=True)
 
 
 def _addresses(networking: Mapping[str, Any]) -> Iterator[Problem]:
     address, family = networking.get("apiServerAddress") or HOST, networking.get("ipFamily") or "ipv4"
     if address != HOST:
         message = f"spec.networking.apiServerAddress: {address}: the local runtime listens on {HOST} only: remove it, {CURE}"
-        yield Problem("NotSupported", message, terminal=True)
+        yield Problem(Reason.NOT_SUPPORTED, message, terminal=True)
     if family != "ipv4":
         message = f"spec.networking.ipFamily: {family}: the local runtime has ipv4 only: remove it, {CURE}"
-        yield Problem("NotSupported", message, terminal=True)
+        yield Problem(Reason.NOT_SUPPORTED, message, terminal=True)
 
 
 def _subnets(networking: Mapping[str, Any]) -> Iterator[Problem]:
@@ -72,10 +73,10 @@ def _subnets(networking: Mapping[str, Any]) -> Iterator[Problem]:
             continue
         if (mask := _ipv4_mask(str(subnet))) is None:
             message = f"spec.networking.{field}: {subnet}: the local runtime takes one IPv4 subnet: change it, {CURE}"
-            yield Problem("NotSupported", message, terminal=True)
+            yield Problem(Reason.NOT_SUPPORTED, message, terminal=True)
         elif field == "podSubnet" and mask > NODE_MASK:
             message = f"spec.networking.podSubnet: {subnet}: every node gets a /{NODE_MASK} of it: make it that large or larger."
-            yield Problem("NotSupported", message, terminal=True)
+            yield Problem(Reason.NOT_SUPPORTED, message, terminal=True)
 
 
 def _ipv4_mask(subnet: str) -> int | None:

@@ -18,6 +18,7 @@ from provider.adapters.local.state import State, Unreadable
 from provider.adapters.local.threads import to_end
 from provider.adapters.local.watching import Watcher
 from provider.adapters.process.command import Command, RunError, run_command
+from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports.runtime import (
     ClusterRequest,
@@ -65,7 +66,7 @@ class LocalRuntime:
 
     async def health(self) -> RuntimeHealth:
         if not (sys.platform == "linux" and hasattr(os, "pidfd_open")):
-            return RuntimeHealth(False, "NotSupported", "The local runtime needs Linux 5.3 or newer; use spec.runtime: kind.")
+            return RuntimeHealth(False, Reason.HOST_UNFIT, "The local runtime needs Linux 5.3 or newer; use spec.runtime: kind.")
         try:
             version = await self._version(self._binaries())
         except Transient as error:
@@ -85,7 +86,7 @@ class LocalRuntime:
             message = (
                 f"spec.networking.apiServerPort: another program listens on {loopback.HOST}:{port}: end it, or choose another."
             )
-            found.append(Problem("PortInUse", message, terminal=False))
+            found.append(Problem(Reason.PORT_IN_USE, message, terminal=False))
         return found
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:  # noqa: ARG002 - one address serves both
@@ -126,7 +127,7 @@ class LocalRuntime:
                     await maker.make(self._wanted(identity, request))
             except TimeoutError as error:
                 await self._give_up(identity, request)
-                raise Transient("CreateTimeout", f"The cluster was not finished after {request.timeout:.0f} s.") from error
+                raise Transient(Reason.CREATE_TIMEOUT, f"The cluster was not finished after {request.timeout:.0f} s.") from error
             except ProviderError:
                 await self._give_up(identity, request)
                 raise
@@ -144,7 +145,7 @@ class LocalRuntime:
         maker = await self._maker(identity, progress)
         with self._locked(identity):
             if (current := await to_end(self._own, identity)) is None:
-                raise Transient("NotCreated", f"There is no local cluster {identity.cluster_name}.")
+                raise Transient(Reason.NOT_CREATED, f"There is no local cluster {identity.cluster_name}.")
             await to_end(logs.bound, maker.folder)
             await maker.mend(current)
         self._wake()
@@ -173,7 +174,7 @@ class LocalRuntime:
         name = identity.cluster_name
         if name not in self._working and in_use(self._root, name):
             detail = f"Another process on this host works on the local cluster {name}; this goes on when it has finished."
-            return RuntimeObservation(Presence.UNKNOWN, reason="NameLocked", detail=detail)
+            return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=detail)
         return view.strays(identity, self._root)
 
     def _own(self, identity: Identity) -> State | None:
@@ -182,11 +183,11 @@ class LocalRuntime:
         try:
             current = state.read(folder)
         except Unreadable as error:
-            raise NotOurs("NameConflict", f"{error}; move it away.") from error
+            raise NotOurs(Reason.NAME_CONFLICT, f"{error}; move it away.") from error
         except OSError as error:
-            raise Transient("LocalFolderFailed", f"{folder} cannot be read: {error}.") from error
+            raise Transient(Reason.LOCAL_FOLDER_FAILED, f"{folder} cannot be read: {error}.") from error
         if current is not None and (other := view.belongs_to_another(identity, current)):
-            raise NotOurs("NameConflict", other)
+            raise NotOurs(Reason.NAME_CONFLICT, other)
         return current
 
     def _remove_own(self, identity: Identity) -> None:
@@ -199,7 +200,7 @@ class LocalRuntime:
             state.clean(folder)
         except OSError as error:
             message = f"Not everything of {identity.cluster_name} could be removed: {error}."
-            raise Transient("LocalRemovalFailed", message) from error
+            raise Transient(Reason.LOCAL_REMOVAL_FAILED, message) from error
 
     async def _give_up(self, identity: Identity, request: ClusterRequest) -> None:
         if not request.retain_on_failure:
@@ -220,12 +221,12 @@ class LocalRuntime:
     def _kubeconfig(self, identity: Identity) -> str:
         current = self._own(identity)
         if current is None or not current.port:
-            raise Transient("KubeconfigPending", "The control plane is not running yet.")
+            raise Transient(Reason.KUBECONFIG_PENDING, "The control plane is not running yet.")
         try:
             context = f"kind-{identity.cluster_name}"
             return certificates.kubeconfig(self._folder(identity), current, certificates.ADMIN, context).decode()
         except (OSError, ValueError) as error:
-            raise Transient("KubeconfigPending", f"The cluster's certificates cannot be read: {error}.") from error
+            raise Transient(Reason.KUBECONFIG_PENDING, f"The cluster's certificates cannot be read: {error}.") from error
 
     async def _maker(self, identity: Identity, progress: Progress) -> Maker:
         binaries = self._binaries()
@@ -236,7 +237,7 @@ class LocalRuntime:
         found = {tool: self._find_tool(tool) for tool in components.ALL}
         if missing := [tool for tool, path in found.items() if path is None]:
             cure = "run `make tools`, or put them on the manager's PATH."
-            raise Transient("ToolsMissing", f"The local runtime needs {', '.join(missing)}: {cure}")
+            raise Transient(Reason.TOOLS_MISSING, f"The local runtime needs {', '.join(missing)}: {cure}")
         return {tool: path for tool, path in found.items() if path is not None}
 
     async def _version(self, binaries: dict[str, str]) -> str:
@@ -248,7 +249,7 @@ class LocalRuntime:
                 command = Command(argv=[path, "--version"], env={"PATH": os.defpath}, timeout=VERSION_SECONDS)
                 self._versions[key] = (await run_command(command)).stdout.strip().rpartition(" ")[2]
         except (OSError, RunError) as error:
-            raise Transient("ToolsMissing", f"{path} cannot be run on this machine: {error}.") from error
+            raise Transient(Reason.TOOLS_MISSING, f"{path} cannot be run on this machine: {error}.") from error
         return self._versions[key]
 
     def _all(self) -> dict[str, list[daemons.Daemon]]:
@@ -282,7 +283,7 @@ class LocalRuntime:
         try:
             self._root.mkdir(mode=state.MODE_DIRECTORY, parents=True, exist_ok=True)
         except OSError as error:
-            raise Transient("LocalFolderFailed", f"{self._root} cannot be made: {error}.") from error
+            raise Transient(Reason.LOCAL_FOLDER_FAILED, f"{self._root} cannot be made: {error}.") from error
         with locked(self._root, name, keep=lambda: bool(os.path.lexists(folder) or state.leftovers(folder))):
             self._working.add(name)
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from provider.adapters.local import certificates, components, daemons, logs
 from provider.adapters.local.loopback import HOST
 from provider.adapters.local.state import NodeSpec, State
+from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.ports.runtime import Endpoint, Identity, NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
 
@@ -27,11 +28,11 @@ def strays(identity: Identity, root: Path) -> RuntimeObservation:
     if not (found := daemons.find(identity.marker)):
         return RuntimeObservation(Presence.ABSENT)
     detail = f"The folder of {identity.cluster_name} below {root} is gone; {', '.join(sorted(found))} still run."
-    return RuntimeObservation(Presence.PRESENT, Ownership.OURS, reason="FolderMissing", detail=detail)
+    return RuntimeObservation(Presence.PRESENT, Ownership.OURS, reason=Reason.FOLDER_MISSING, detail=detail)
 
 
 def foreign(detail: str) -> RuntimeObservation:
-    return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, reason="NameConflict", detail=detail)
+    return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, reason=Reason.NAME_CONFLICT, detail=detail)
 
 
 def belongs_to_another(identity: Identity, current: State) -> str:

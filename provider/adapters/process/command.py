@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from provider.adapters.process import strays
+from provider.api.conditions import Reason
 from provider.errors import Transient
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
@@ -64,7 +65,9 @@ class Completed:
 class RunError(Transient):
     """A program could not be run to a good end. `tail` is the end of its output; it may be long and is not for people."""
 
-    def __init__(self, reason: str, message: str, *, argv: Sequence[str], returncode: int | None = None, tail: str = "") -> None:
+    def __init__(
+        self, reason: Reason, message: str, *, argv: Sequence[str], returncode: int | None = None, tail: str = ""
+    ) -> None:
         super().__init__(reason, message)
         self.argv = tuple(redact(word) for word in argv)
         self.returncode = returncode
@@ -118,7 +121,7 @@ async def run_command(command: Command, *, check: bool = True) -> Completed:
     completed = await _execute(command, _locate(command), out, err, None)
     if out.overflowed:
         message = f"{_short(command.argv)} said more than {command.max_output} bytes."
-        raise CommandFailed("CommandFailed", message, argv=command.argv, returncode=completed.returncode)
+        raise CommandFailed(Reason.COMMAND_FAILED, message, argv=command.argv, returncode=completed.returncode)
     return _checked(completed) if check else completed
 
 
@@ -143,7 +146,7 @@ async def stream_lines(command: Command) -> AsyncGenerator[str, None]:
         finally:
             listener.cancel()
     message = f"{_short(command.argv)} ended."
-    raise CommandFailed("CommandFailed", message, argv=command.argv, returncode=running.returncode, tail=err.text())
+    raise CommandFailed(Reason.COMMAND_FAILED, message, argv=command.argv, returncode=running.returncode, tail=err.text())
 
 
 def redact(text: str) -> str:
@@ -165,7 +168,7 @@ async def _execute(command: Command, argv: Sequence[str], out: _Sink, err: _Sink
             await asyncio.wait(readers, timeout=LEFTOVER_OUTPUT)
         except TimeoutError:
             message = f"{_short(command.argv)} did not end within {command.timeout:.0f} s."
-            raise CommandTimeout("CommandTimeout", message, argv=command.argv, tail=err.text()) from None
+            raise CommandTimeout(Reason.COMMAND_TIMEOUT, message, argv=command.argv, tail=err.text()) from None
         finally:
             for reader in readers:
                 reader.cancel()
@@ -179,7 +182,7 @@ def _checked(completed: Completed) -> Completed:
     last = completed.stderr.strip().splitlines()[-1:] or ["it said nothing"]
     message = f"{_short(completed.argv)} failed (exit code {completed.returncode}): {last[0][:500]}"
     raise CommandFailed(
-        "CommandFailed", redact(message), argv=completed.argv, returncode=completed.returncode, tail=completed.stderr
+        Reason.COMMAND_FAILED, redact(message), argv=completed.argv, returncode=completed.returncode, tail=completed.stderr
     )
 
 
@@ -193,7 +196,7 @@ def _locate(command: Command) -> list[str]:
     program = shutil.which(command.argv[0], path=command.env.get("PATH", os.defpath))
     if program is None:
         message = f"{command.argv[0]} is not on PATH (or not executable)."
-        raise CommandMissing("CommandMissing", message, argv=command.argv)
+        raise CommandMissing(Reason.COMMAND_MISSING, message, argv=command.argv)
     return [program, *command.argv[1:]]
 
 
@@ -230,7 +233,7 @@ class _Running:
                 )
             except OSError as error:
                 message = f"{_short(command.argv)} could not be started: {error.strerror}."
-                raise CommandMissing("CommandMissing", message, argv=command.argv) from error
+                raise CommandMissing(Reason.COMMAND_MISSING, message, argv=command.argv) from error
             try:
                 out_end.close()
                 err_end.close()

@@ -8,6 +8,7 @@ import pytest
 
 from provider.adapters.kind import errors
 from provider.adapters.process.command import CommandFailed, CommandTimeout
+from provider.api.conditions import Reason
 from provider.errors import Terminal, Transient
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -112,13 +113,13 @@ def test_secrets_are_not_quoted() -> None:
 )
 def test_an_engine_that_fails_is_never_the_specs_fault(tail: str, reason: str) -> None:
     """All of it may go away by itself."""
-    error = errors.engine_failure(CommandFailed("CommandFailed", "x", argv=["docker"], tail=tail), "docker")
+    error = errors.engine_failure(CommandFailed(Reason.COMMAND_FAILED, "x", argv=["docker"], tail=tail), "docker")
 
     assert (Transient, reason) == (type(error), error.reason)
 
 
 def test_a_silent_engine_is_unreachable() -> None:
     """A passed deadline says nothing about what exists."""
-    error = errors.engine_failure(CommandTimeout("CommandTimeout", "docker ps did not end", argv=["docker"]), "docker")
+    error = errors.engine_failure(CommandTimeout(Reason.COMMAND_TIMEOUT, "docker ps did not end", argv=["docker"]), "docker")
 
     assert "EngineUnreachable" == error.reason

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.controller.controller import Workers
 from provider.controller.result import Result
@@ -103,7 +104,7 @@ async def test_zero_means_at_once_and_lets_others_in_between() -> None:
 @in_virtual_time
 async def test_a_conflict_is_looked_at_again_almost_at_once() -> None:
     """And does not count as a failure."""
-    bench = Bench(raising(Conflict("Conflict", "stale")))
+    bench = Bench(raising(Conflict(Reason.CONFLICT, "stale")))
     times = await bench.run(1)
 
     assert times[:3] == pytest.approx([0, 0.05, 0.1])
@@ -111,7 +112,13 @@ async def test_a_conflict_is_looked_at_again_almost_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Transient("Busy", "busy"), Terminal("Forbidden", "no"), NotOurs("Foreign", "hands off"), ValueError("defect")]
+    "error",
+    [
+        Transient(Reason.API_ERROR, "busy"),
+        Terminal(Reason.FORBIDDEN, "no"),
+        NotOurs(Reason.NAME_CONFLICT, "hands off"),
+        ValueError("defect"),
+    ],
 )
 def test_any_error_is_tried_again_with_growing_waits(error: Exception) -> None:
     """Nothing is given up by the worker, not even a defect of ours: level-triggered means for ever."""
@@ -126,13 +133,15 @@ def test_any_error_is_tried_again_with_growing_waits(error: Exception) -> None:
 @in_virtual_time
 async def test_the_servers_wish_to_be_left_alone_is_honoured() -> None:
     """Retry-After beats our own shorter backoff."""
-    assert await Bench(raising(Transient("TooManyRequests", "slow down", retry_after=7))).run(20) == pytest.approx([0, 7, 14])
+    assert await Bench(raising(Transient(Reason.API_ERROR, "slow down", retry_after=7))).run(20) == pytest.approx([0, 7, 14])
 
 
 @in_virtual_time
 async def test_success_resets_the_backoff() -> None:
     """The next failure begins small again."""
-    outcomes = iter([Transient("X", "x"), Transient("X", "x"), None, Transient("X", "x"), None])
+    outcomes = iter(
+        [Transient(Reason.API_ERROR, "x"), Transient(Reason.API_ERROR, "x"), None, Transient(Reason.API_ERROR, "x"), None]
+    )
 
     async def look(key: ObjectKey) -> Result:
         error = next(outcomes, None)
@@ -165,7 +174,7 @@ async def test_a_broken_object_does_not_slow_the_others() -> None:
 
     async def look(key: ObjectKey) -> Result:
         if key == A:
-            raise Transient("Broken", "broken")
+            raise Transient(Reason.API_ERROR, "broken")
         return Result(requeue_after=1.0)
 
     bench = Bench(look)
@@ -197,7 +206,15 @@ async def test_several_workers_never_look_at_one_object_at_once() -> None:
 @in_virtual_time
 async def test_every_look_is_counted_by_how_it_ended() -> None:
     """What the metrics say."""
-    errors = iter([Conflict("C", "c"), Transient("T", "t"), Terminal("E", "e"), RuntimeError("defect"), None])
+    errors = iter(
+        [
+            Conflict(Reason.CONFLICT, "c"),
+            Transient(Reason.API_ERROR, "t"),
+            Terminal(Reason.FORBIDDEN, "e"),
+            RuntimeError("defect"),
+            None,
+        ]
+    )
 
     async def look(key: ObjectKey) -> Result:
         if (error := next(errors, None)) is not None:

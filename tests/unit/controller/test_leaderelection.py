@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.names import LEASES
 from provider.controller.leaderelection import (
@@ -123,7 +124,7 @@ async def test_without_renewal_the_holder_stops_before_anybody_may_take_over() -
     kube = FakeKube()
     one = elector(kube, "one")
     await one.acquire()
-    kube.fail("*", Transient("Down", "down"), times=10_000)
+    kube.fail("*", Transient(Reason.API_ERROR, "down"), times=10_000)
     await one.keep()
 
     assert not one.leading
@@ -153,7 +154,7 @@ async def test_a_short_outage_is_survived() -> None:
     one = elector(kube, "one")
     await one.acquire()
     keeping = asyncio.create_task(one.keep())
-    kube.fail("*", Transient("Down", "down"), times=2)
+    kube.fail("*", Transient(Reason.API_ERROR, "down"), times=2)
     await asyncio.sleep(100)
 
     assert not keeping.done()
@@ -206,7 +207,7 @@ async def test_two_that_race_for_a_free_lease_do_not_both_win() -> None:
 async def test_an_unreachable_api_server_at_the_start_is_waited_for() -> None:
     """The manager may start before its API server."""
     kube = FakeKube()
-    kube.fail("*", Transient("Down", "down"), times=50)
+    kube.fail("*", Transient(Reason.API_ERROR, "down"), times=50)
     one = elector(kube, "one")
     await one.acquire()
 

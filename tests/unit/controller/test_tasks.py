@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.controller.tasks import PROGRESS_INTERVAL, QUEUE_INTERVAL, TaskManager
 from provider.errors import Terminal, Transient
@@ -139,7 +140,7 @@ async def test_a_second_start_for_a_key_is_ignored_while_the_first_is_unfinished
 async def test_a_finished_task_gives_way_to_the_next() -> None:
     """Its record is forgotten, either by the next start or on request."""
     tasks = make_tasks()
-    tasks.start(A, Verb.CREATE, fails(Transient("X", "x")))
+    tasks.start(A, Verb.CREATE, fails(Transient(Reason.API_ERROR, "x")))
     await asyncio.sleep(1)
     tasks.start(A, Verb.DELETE, takes(1))
 
@@ -153,7 +154,9 @@ async def test_a_finished_task_gives_way_to_the_next() -> None:
     assert tasks.status(A) is None
 
 
-@pytest.mark.parametrize("error", [Terminal("NoImage", "no image"), Transient("Busy", "busy"), ValueError("a defect")])
+@pytest.mark.parametrize(
+    "error", [Terminal(Reason.IMAGE_NOT_FOUND, "no image"), Transient(Reason.API_ERROR, "busy"), ValueError("a defect")]
+)
 def test_a_failure_is_kept_with_its_error(error: Exception) -> None:
     """Even a defect of ours ends the task and is reported, never lost."""
 
@@ -319,7 +322,7 @@ async def test_each_end_is_reported_once() -> None:
         {Verb.CREATE: 1}, Watcher(), LoopClock(), finished=lambda status: ended.append((status.verb, status.state))
     )
     tasks.start(A, Verb.CREATE, takes(1))
-    tasks.start(B, Verb.CREATE, fails(Transient("X", "x")))
+    tasks.start(B, Verb.CREATE, fails(Transient(Reason.API_ERROR, "x")))
     await asyncio.sleep(5)
 
     assert ended == [(Verb.CREATE, TaskState.SUCCEEDED), (Verb.CREATE, TaskState.FAILED)]

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.errors import Terminal, Transient
 from provider.observability.health import Server
@@ -40,10 +41,12 @@ def test_looks_tasks_and_phases_are_counted() -> None:
     metrics.watch_restarted()
     metrics.set_leading(True)
     ended = TaskStatus(Verb.CREATE, TaskState.SUCCEEDED, started_at=EPOCH, finished_at=EPOCH + timedelta(seconds=25))
-    failed = TaskStatus(Verb.CREATE, TaskState.FAILED, started_at=EPOCH, finished_at=EPOCH, error=Transient("CreateTimeout", "x"))
+    failed = TaskStatus(
+        Verb.CREATE, TaskState.FAILED, started_at=EPOCH, finished_at=EPOCH, error=Transient(Reason.CREATE_TIMEOUT, "x")
+    )
     metrics.task_ended(ended)
     metrics.task_ended(failed)
-    metrics.task_ended(TaskStatus(Verb.CREATE, TaskState.FAILED, error=Transient("Cancelled", "never began")))
+    metrics.task_ended(TaskStatus(Verb.CREATE, TaskState.FAILED, error=Transient(Reason.CANCELLED, "never began")))
     metrics.set_phase(ObjectKey("a", "b"), "Ready")
     metrics.set_phase(ObjectKey("a", "c"), "Ready")
     metrics.set_phase(ObjectKey("a", "c"), "")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.api import names
+from provider.api.conditions import Reason
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.errors import Terminal
 from provider.ports.runtime import Problem
@@ -77,7 +78,7 @@ async def test_what_is_replaced_is_prepared_first() -> None:
     """An image that cannot be had costs no cluster: it runs on, Ready, and the condition says what is wrong."""
     world = await ready(World(), updatePolicy="Recreate", version="v1.34.3")
     before = made_by(world)
-    world.runtime.fail("prepare", Terminal("ImageNotFound", "Image kindest/node:v9.9.9 does not exist."), call=None)
+    world.runtime.fail("prepare", Terminal(Reason.IMAGE_NOT_FOUND, "Image kindest/node:v9.9.9 does not exist."), call=None)
 
     world.edit({"spec": {"version": "v9.9.9"}})
     await world.pass_time(200)
@@ -116,13 +117,15 @@ async def test_a_preflight_problem_costs_no_cluster_either() -> None:
     """A missing mount path is found while the old cluster still runs."""
     world = await ready(World(), updatePolicy="Recreate")
     before = made_by(world)
-    world.runtime.problems = [Problem("MountMissing", "spec.nodes[0].extraMounts[0]: /nowhere is missing.", terminal=False)]
+    world.runtime.problems = [
+        Problem(Reason.HOST_PATH_MISSING, "spec.nodes[0].extraMounts[0]: /nowhere is missing.", terminal=False)
+    ]
 
     world.edit({"spec": {"nodes": [{"extraMounts": [{"hostPath": "/nowhere", "containerPath": "/data"}]}]}})
     await world.pass_time(30)
 
     assert (made_by(world), world.status()["phase"]) == (before, "Ready")
-    assert world.condition("UpToDate")["reason"] == "MountMissing"
+    assert world.condition("UpToDate")["reason"] == "HostPathMissing"
 
 
 async def test_the_cluster_stays_ready_while_its_replacement_is_prepared() -> None:
@@ -212,7 +215,7 @@ async def test_an_unreachable_engine_delays_an_update() -> None:
 async def test_a_replacement_that_fails_for_good_is_tried_again_after_the_next_edit() -> None:
     """As any create: bounded tries, then a terminal reason that an edit clears."""
     world = await ready(World(), updatePolicy="Recreate", version="v1.34.3")
-    world.runtime.fail("create", Terminal("ConfigRejected", "kind refuses the config."))
+    world.runtime.fail("create", Terminal(Reason.CONFIG_REJECTED, "kind refuses the config."))
     world.edit({"spec": {"version": "v1.34.4"}})
     await world.pass_time(60)
     assert world.status()["phase"] == "Failed"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from provider.api import names
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import NodeRunState, Presence, Problem, RuntimeObservation
@@ -82,7 +83,7 @@ async def test_the_intent_to_create_is_written_before_the_work_starts(world: Wor
     world.run_tasks = False
     world.apply(kindcluster())
     await world.look()
-    world.kube.fail("patch", Transient("ServerBusy", "try later"))
+    world.kube.fail("patch", Transient(Reason.API_ERROR, "try later"))
     await world.look()
     assert not world.tasks.started
 
@@ -150,7 +151,7 @@ async def test_delete_waits_while_the_engine_does_not_answer(world: World) -> No
 async def test_a_failing_delete_is_tried_again_and_never_released_early(world: World) -> None:
     """An error is not absence."""
     await ready(world)
-    world.runtime.fail("delete", Transient("EngineError", "removal is stuck"), call=None)
+    world.runtime.fail("delete", Transient(Reason.ENGINE_FAILED, "removal is stuck"), call=None)
     world.delete()
     await world.pass_time(60)
 
@@ -218,7 +219,7 @@ async def test_a_foreign_cluster_of_the_same_name_is_neither_adopted_nor_harmed(
 
 async def test_a_locked_name_is_no_fault_of_the_engine(world: World) -> None:
     """Another process on the host works on a cluster of that name: wait, and say exactly that."""
-    locked = RuntimeObservation(Presence.UNKNOWN, reason="NameLocked", detail="Another process works on demo.")
+    locked = RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail="Another process works on demo.")
     world.runtime.lie("observe", locked, call=None)
     world.apply(kindcluster())
     await world.settle()
@@ -327,7 +328,7 @@ async def test_a_namespace_that_is_going_is_no_failure(world: World) -> None:
     """Its Secrets go before its KINDClusters do, and cannot be made again: said, and not tried over and over with errors."""
     await ready(world)
     world.kube.remove(names.SECRETS, ObjectKey("default", "demo-config"))
-    world.kube.fail("create", Terminal("NamespaceTerminating", "being terminated"), times=99, resource=names.SECRETS)
+    world.kube.fail("create", Terminal(Reason.NAMESPACE_TERMINATING, "being terminated"), times=99, resource=names.SECRETS)
 
     await world.look()
     await world.pass_time(30)
@@ -341,7 +342,7 @@ async def test_a_namespace_that_is_going_is_no_failure(world: World) -> None:
 
 async def test_a_transient_failure_is_retried_with_backoff_and_then_given_up(world: World) -> None:
     """Bounded tries; the reason and the time of the next try are there to read."""
-    world.runtime.fail("create", Transient("ImagePullFailed", "kindest/node:v9 cannot be pulled."), call=None)
+    world.runtime.fail("create", Transient(Reason.IMAGE_PULL_FAILED, "kindest/node:v9 cannot be pulled."), call=None)
     world.apply(kindcluster())
     await world.settle()
 
@@ -359,7 +360,7 @@ async def test_a_transient_failure_is_retried_with_backoff_and_then_given_up(wor
 
 async def test_a_host_that_cannot_begin_costs_no_try(world: World) -> None:
     """A missing kind command is not the spec's fault: said, waited for, never given up."""
-    world.runtime.fail("create", Transient("KindMissing", "kind is not on PATH."), call=None)
+    world.runtime.fail("create", Transient(Reason.KIND_MISSING, "kind is not on PATH."), call=None)
     world.apply(kindcluster())
     await world.pass_time(600)
 
@@ -374,7 +375,7 @@ async def test_a_host_that_cannot_begin_costs_no_try(world: World) -> None:
 
 async def test_a_terminal_failure_clears_with_the_next_generation(world: World) -> None:
     """One try is enough to know; correcting the spec is the cure."""
-    world.runtime.fail("create", Terminal("BadPatch", "kubeadm refused a patch."))
+    world.runtime.fail("create", Terminal(Reason.CONFIG_REJECTED, "kubeadm refused a patch."))
     world.apply(kindcluster())
     await world.pass_time(600)
     assert world.runtime.calls["create"] == 1
@@ -388,7 +389,7 @@ async def test_a_terminal_failure_clears_with_the_next_generation(world: World) 
 
 async def test_remains_of_a_failed_create_are_removed(world: World) -> None:
     """Nothing is left of what was given up, unless the user asked to keep it."""
-    world.runtime.fail("create", Terminal("BadPatch", "no"), partial=1)
+    world.runtime.fail("create", Terminal(Reason.CONFIG_REJECTED, "no"), partial=1)
     world.apply(kindcluster(workerReplicas=1))
     await world.pass_time(60)
 
@@ -397,7 +398,9 @@ async def test_remains_of_a_failed_create_are_removed(world: World) -> None:
 
 async def test_a_preflight_problem_is_told_before_anything_is_made(world: World) -> None:
     """Field, value and cure come from the runtime; minutes are not lost."""
-    problem = Problem("HostPathMissing", "spec.nodes[0].extraMounts[0].hostPath: /nope does not exist; create it.", terminal=True)
+    problem = Problem(
+        Reason.HOST_PATH_MISSING, "spec.nodes[0].extraMounts[0].hostPath: /nope does not exist; create it.", terminal=True
+    )
     world.runtime.problems.append(problem)
     world.apply(kindcluster())
     await world.settle()
@@ -441,7 +444,7 @@ async def test_a_manager_killed_while_creating_leaves_one_whole_cluster(world: W
     world.run_tasks = False
     world.apply(kindcluster(workerReplicas=1))
     await world.settle()
-    world.runtime.fail("create", Transient("Killed", ""), partial=nodes_made)
+    world.runtime.fail("create", Transient(Reason.CREATE_FAILED, ""), partial=nodes_made)
     work = world.tasks.work[KEY]
     with pytest.raises(Transient):
         await work(lambda step: None)

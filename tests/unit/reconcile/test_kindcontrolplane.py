@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from provider.api import contract, names
+from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.ports.runtime import Problem
 from provider.reconcile.kindcontrolplane import ControlPlaneReconciler
@@ -147,7 +148,7 @@ async def test_another_version_with_consent_replaces_the_cluster_once() -> None:
 async def test_a_bad_version_that_was_corrected_is_tried_again() -> None:
     """The KINDCluster's own generation does not change then: what counts is what would be made."""
     world = Topology(version="v9.9.9")
-    world.runtime.problems = [Problem("VersionUnavailable", "v9.9.9 is not available.", terminal=True)]
+    world.runtime.problems = [Problem(Reason.VERSION_NOT_AVAILABLE, "v9.9.9 is not available.", terminal=True)]
     await world.both()
     assert world.status()["phase"] == "Failed"
 

@@ -27,7 +27,7 @@ def node(name: str, state: NodeRunState = NodeRunState.RUNNING) -> NodeObservati
 
 
 ABSENT = RuntimeObservation(Presence.ABSENT)
-UNKNOWN = RuntimeObservation(Presence.UNKNOWN, reason="EngineUnreachable", detail="docker does not answer")
+UNKNOWN = RuntimeObservation(Presence.UNKNOWN, reason=Reason.ENGINE_UNREACHABLE, detail="docker does not answer")
 FOREIGN = RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, detail="a cluster made by hand")
 WHOLE = RuntimeObservation(Presence.PRESENT, Ownership.OURS, tuple(node(name) for name, _ in EXPECTED))
 STOPPED = replace(WHOLE, nodes=(WHOLE.nodes[0], node("demo-worker", NodeRunState.STOPPED)))
@@ -60,22 +60,20 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
         ),
         pytest.param(facts(ABSENT, complete=True), Action.WAIT, Reason.REPAIR_NEEDED, id="Repair reports a removal"),
         pytest.param(
-            facts(ABSENT, attempts=Attempts(1, "X", "boom", next_at=NOW + timedelta(seconds=9))),
+            facts(ABSENT, attempts=Attempts(1, "boom", next_at=NOW + timedelta(seconds=9))),
             Action.WAIT,
             Reason.CREATE_RETRYING,
             id="a retry waits for its time",
         ),
+        pytest.param(facts(ABSENT, attempts=Attempts(1, "boom", next_at=NOW)), Action.CREATE, Reason.CREATING, id="retry is due"),
         pytest.param(
-            facts(ABSENT, attempts=Attempts(1, "X", "boom", next_at=NOW)), Action.CREATE, Reason.CREATING, id="retry is due"
+            facts(ABSENT, attempts=Attempts(3, "boom", given_up=True)), Action.WAIT, Reason.CREATE_FAILED, id="given up"
         ),
         pytest.param(
-            facts(ABSENT, attempts=Attempts(3, "X", "boom", given_up=True)), Action.WAIT, Reason.CREATE_FAILED, id="given up"
+            facts(PARTIAL, attempts=Attempts(3, "boom", given_up=True)), Action.CLEAN, Reason.CLEANING_UP, id="cleans up"
         ),
         pytest.param(
-            facts(PARTIAL, attempts=Attempts(3, "X", "boom", given_up=True)), Action.CLEAN, Reason.CLEANING_UP, id="cleans up"
-        ),
-        pytest.param(
-            facts(PARTIAL, attempts=Attempts(3, "X", "boom", given_up=True), retain_on_failure=True),
+            facts(PARTIAL, attempts=Attempts(3, "boom", given_up=True), retain_on_failure=True),
             Action.WAIT,
             Reason.CREATE_FAILED,
             id="keeps remains when asked to",
@@ -116,7 +114,6 @@ ANY_FACTS = st.builds(
     attempts=st.builds(
         Attempts,
         count=st.integers(0, 5),
-        failed_reason=st.sampled_from(["", "ImagePullFailed"]),
         failed_message=st.just("why"),
         given_up=st.booleans(),
         next_at=st.sampled_from([None, NOW, NOW + timedelta(minutes=1)]),

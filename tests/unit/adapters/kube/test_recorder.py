@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from provider.adapters.kube.recorder import BURST, MAX_MESSAGE, REFILL_SECONDS, EventRecorder
+from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.names import EVENTS, KINDCLUSTERS
 from provider.errors import Terminal, Transient
@@ -13,7 +14,7 @@ from provider.ports.kube import EventNote
 from tests.fakes.clock import LoopClock, in_virtual_time
 from tests.fakes.kube import FakeKube
 
-READY = EventNote("Normal", "ClusterReady", "The cluster is ready.")
+READY = EventNote(Reason.READY, "The cluster is ready.")
 
 
 def make(kube: FakeKube, name: str = "demo") -> JsonObject:
@@ -35,7 +36,7 @@ async def test_an_event_names_its_object_and_says_what_happened() -> None:
     (event,) = events(kube)
     assert {name: event[name] for name in ("type", "reason", "message", "count")} == {
         "type": "Normal",
-        "reason": "ClusterReady",
+        "reason": "Ready",
         "message": "The cluster is ready.",
         "count": 1,
     }
@@ -73,6 +74,15 @@ async def test_an_event_the_server_has_forgotten_is_written_anew() -> None:
 
 
 @in_virtual_time
+async def test_the_type_of_an_event_is_the_severity_of_its_reason() -> None:
+    """kubectl get events --field-selector type=Warning shows what needs somebody, and no more."""
+    kube = FakeKube()
+    await EventRecorder(kube, LoopClock(), "me").record(make(kube), EventNote(Reason.ENGINE_MISSING, "docker is not installed."))
+
+    assert ["Warning"] == [event["type"] for event in events(kube)]
+
+
+@in_virtual_time
 async def test_another_run_writes_its_own_event() -> None:
     """It cannot know what the one before counted."""
     kube = FakeKube()
@@ -90,7 +100,7 @@ async def test_different_words_or_objects_are_different_events() -> None:
     recorder = EventRecorder(kube, LoopClock(), "me")
     await recorder.record(make(kube), READY)
     await recorder.record(make(kube, "other"), READY)
-    await recorder.record(make(kube, "third"), EventNote("Warning", "CreateFailed", "No image."))
+    await recorder.record(make(kube, "third"), EventNote(Reason.CREATE_FAILED, "No image."))
 
     assert len(events(kube)) == 3
 
@@ -102,7 +112,7 @@ async def test_one_object_cannot_flood_and_does_not_silence_others() -> None:
     recorder = EventRecorder(kube, LoopClock(), "me")
     loud = make(kube)
     for number in range(BURST * 2):
-        await recorder.record(loud, EventNote("Normal", "Noise", f"number {number}"))
+        await recorder.record(loud, EventNote(Reason.READY, f"number {number}"))
     assert len(events(kube)) == BURST
 
     await recorder.record(make(kube, "other"), READY)
@@ -119,7 +129,7 @@ async def test_nothing_is_ever_raised() -> None:
     kube = FakeKube()
     obj = make(kube)
     recorder = EventRecorder(kube, LoopClock(), "me")
-    for error in (Terminal("Forbidden", "no"), Transient("Down", "down")):
+    for error in (Terminal(Reason.FORBIDDEN, "no"), Transient(Reason.API_ERROR, "down")):
         kube.fail("create", error)
         await recorder.record(obj, READY)
 
@@ -136,6 +146,6 @@ async def test_nothing_is_ever_raised() -> None:
 async def test_long_messages_are_cut_to_what_the_server_takes() -> None:
     """An Event that is refused helps nobody."""
     kube = FakeKube()
-    await EventRecorder(kube, LoopClock(), "me").record(make(kube), EventNote("Warning", "CreateFailed", "x" * 5000))
+    await EventRecorder(kube, LoopClock(), "me").record(make(kube), EventNote(Reason.CREATE_FAILED, "x" * 5000))
 
     assert len(events(kube)[0]["message"]) == MAX_MESSAGE
