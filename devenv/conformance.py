@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 
 from capi_conformance.management import Access, Clusters
-from devenv import capi, engine, tools
+from devenv import capi, engine
 from devenv.controlplane import REQUIRED
 from devenv.managed import Managed
 from hack import release
+from hack.tools import find
 from provider.adapters.local import components as local
 
 
 def clusters(runtime: str) -> contextlib.AbstractContextManager[Clusters]:
     """Skips the tests when there is a reason to."""
-    reason = "; ".join(filter(None, [tools.missing(*dict.fromkeys((*REQUIRED, *local.ALL))), capi.missing()]))
+    reason = "; ".join(filter(None, [find.missing(*dict.fromkeys((*REQUIRED, *local.ALL))), capi.missing()]))
     reason = reason or (engine.missing() if runtime == "kind" else "")
     if reason:
         pytest.skip(reason)

@@ -1,4 +1,4 @@
-"""What happened to some kinds of objects in one namespace, as watches told it, in order."""
+"""The watch events of some kinds of objects in one namespace, in order."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ class History:
     def _follow(self, kind: GroupKind, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException), contextlib.closing(connection):
             while line := response.readline():
-                told = json.loads(line)
-                if told["type"] in ("ADDED", "MODIFIED", "DELETED"):
-                    event = Event(kind, told["type"], told["object"])
+                received = json.loads(line)
+                if received["type"] in ("ADDED", "MODIFIED", "DELETED"):
+                    event = Event(kind, received["type"], received["object"])
                     self._events.append(event)
                     if self._listener is not None:
                         self._listener(event)

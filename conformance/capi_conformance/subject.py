@@ -149,7 +149,7 @@ class Subject:
         self.management.delete(CLUSTER, self.namespace, self.name)
 
     def end(self) -> None:
-        """Delete it and its objects, even if it is paused or nobody owns them; returns when they are gone."""
+        """Delete it and its objects, even if it is paused or they have no owner; returns when they are gone."""
         self.delete()
         if self.cluster():
             self.management.try_patch(CLUSTER, self.namespace, self.name, {"spec": {"paused": False}})

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from devenv import capi, tools
+from devenv import capi
 from devenv.controlplane import REQUIRED, ManagementAPI
+from hack.tools import find
 from selftest import definitions
 from selftest.fake import FakeProvider
 from selftest.faults import Fault
@@ -33,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [
         item for item in items if item.path.is_relative_to(Path(__file__).parent) and "runs" in getattr(item, "fixturenames", ())
     ]
-    reason = "; ".join(filter(None, [tools.missing(*REQUIRED), capi.missing()])) if here else ""
+    reason = "; ".join(filter(None, [find.missing(*REQUIRED), capi.missing()])) if here else ""
     for item in here if reason else ():
         item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -218,7 +218,7 @@ class _Pass:
         owners = [] if self.fault in ("unowned-secret", "leaves-the-secret") else [self._reference()]
         if self.fault == "owns-secrets-once" and present:
             owners = present["metadata"].get("ownerReferences") or []
-        label = "somebody" if self.fault == "mislabelled-secret" else self.key[1]
+        label = "another" if self.fault == "mislabelled-secret" else self.key[1]
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",

@@ -86,7 +86,7 @@ BEHAVIOUR = [
     Fault("deletes-silently", "test_a_deletion_says_so[FakeCluster", "Ready while being deleted"),
     Fault("deletes-while-paused", "test_a_deletion_waits_for_the_end_of_a_pause", "let go while paused: Fake"),
     Fault("works-without-a-cluster", "test_an_object_without_a_cluster_makes_nothing", "there is a kubeconfig Secret|says"),
-    Fault("touches-what-others-manage", "test_what_somebody_else_manages_is_left_alone", "was written to|there is a"),
+    Fault("touches-what-others-manage", "test_what_another_controller_manages_is_left_alone", "was written to|there is a"),
 ]
 
 DEFINITIONS = [

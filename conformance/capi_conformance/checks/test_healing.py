@@ -1,4 +1,4 @@
-"""What a restored backup or a careless hand has stripped is put back: owner references and finalizers."""
+"""Owner references and finalizers that are lost, as in a restored backup, are put back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from capi_conformance.waiting import wait
 
 
 def owners(obj: Json) -> set[tuple[str, str, str, str]]:
-    """Whoever wrote them, in whichever version."""
+    """Owner references, compared without the version of their API group: writers differ in it."""
     given = (obj.get("metadata") or {}).get("ownerReferences") or ()
     return {(one["apiVersion"].partition("/")[0], one["kind"], one["name"], one["uid"]) for one in given}
 
@@ -25,7 +25,7 @@ def owned(subject: Subject) -> dict[tuple[GroupKind, str], Json]:
 
 
 def strip(subject: Subject, keys: list[tuple[GroupKind, str]], field: str) -> None:
-    """While the Cluster is paused, so that nobody works on what is half of it; then the pause ends."""
+    """Under a pause, so that no controller acts on a half-stripped Cluster; then the pause ends."""
     subject.pause(True)
     for kind in subject.profile.kinds:
         wait(subject.profile.seconds.reacted, lambda kind=kind: subject.paused_problem(kind, paused=True))  # type: ignore[misc]

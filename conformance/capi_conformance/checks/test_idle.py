@@ -1,4 +1,4 @@
-"""When nothing may be made: while paused, without a Cluster, for what somebody else manages. All of it is tried side by side."""
+"""When nothing may be made: while paused, without a Cluster, for what another controller manages. All trials run side by side."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from capi_conformance.subject import MANAGED_BY, PAUSED, Subject
 from capi_conformance.supply import Supply
 from capi_conformance.waiting import POLL_SECONDS, wait
 
-PATIENCE = 1.5
-"""Times as long as a cluster took to show is long enough to see that another one does not."""
+SHOW_FACTOR = 1.5
+"""So many times as long as the first cluster took to become Available, nothing may be seen of a trial."""
 NO_OBJECT = "the template holds no object of the provider"
 
 Problem = Callable[[], str]
@@ -39,16 +39,16 @@ class Trial:
         for document in own:
             if "by_annotation" in self.how:
                 document["metadata"].setdefault("annotations", {})[PAUSED] = "false"
-            if "by_somebody" in self.how:
+            if "managed_by" in self.how:
                 document["metadata"].setdefault("annotations", {})[MANAGED_BY] = ""
             if "alone" in self.how:
                 document["metadata"]["ownerReferences"] = [self._shim()]
         self.subject.management.apply(own if "alone" in self.how else documents)
-        if "by_somebody" in self.how:
+        if "managed_by" in self.how:
             wait(self.subject.profile.seconds.reacted, self._unowned)
 
     def look(self) -> None:
-        self.problem = self.problem or made(self.subject) or ("by_somebody" in self.how and self._touched()) or ""
+        self.problem = self.problem or made(self.subject) or ("managed_by" in self.how and self._touched()) or ""
 
     def end(self) -> None:
         self.subject.end()
@@ -96,13 +96,13 @@ def trials(supply: Supply, profile: Profile) -> dict[str, Trial]:
         "by the annotation": {"by_annotation": True},
         "by both": {"by_cluster": True, "by_annotation": True},
         "alone": {"alone": True},
-        "by somebody": {"by_somebody": True},
+        "managed by another": {"managed_by": True},
     }
     trials = {name: Trial(supply.fresh(), **how) for name, how in hows.items()}
     for trial in trials.values():
         trial.start()
     active = [trial for trial in trials.values() if not trial.skipped]
-    until = time.monotonic() + max(profile.seconds.quiet, PATIENCE * shown)
+    until = time.monotonic() + max(profile.seconds.quiet, SHOW_FACTOR * shown)
     while time.monotonic() < until:
         for trial in active:
             trial.look()
@@ -129,6 +129,6 @@ def test_an_object_without_a_cluster_makes_nothing(trials: dict[str, Trial]) -> 
     check(trials["alone"])
 
 
-def test_what_somebody_else_manages_is_left_alone(trials: dict[str, Trial]) -> None:
+def test_what_another_controller_manages_is_left_alone(trials: dict[str, Trial]) -> None:
     """With the annotation managed-by on it: no finalizer, no status, no cluster, although a Cluster owns it."""
-    check(trials["by somebody"])
+    check(trials["managed by another"])
