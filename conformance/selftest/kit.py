@@ -74,8 +74,8 @@ def _outcomes(junit: Path) -> dict[str, Outcome]:
     for case in ET.parse(junit).getroot().iter("testcase"):  # noqa: S314 - our own pytest wrote it
         outcome = Outcome("passed", "")
         for verdict, tag in (("failed", "failure"), ("error", "error"), ("skipped", "skipped")):
-            if (found := case.find(tag)) is not None and outcome.verdict == "passed":
-                outcome = Outcome(verdict, f"{found.get('message')}\n{found.text}")
+            if (element := case.find(tag)) is not None and outcome.verdict == "passed":
+                outcome = Outcome(verdict, f"{element.get('message')}\n{element.text}")
         known = found.get(case.attrib["name"])
         found[case.attrib["name"]] = outcome if known is None or known.verdict == "passed" else known
     return found
