@@ -17,7 +17,7 @@ IMAGE ?= cluster-api-provider-kind:dev
 BASE_IMAGE ?=
 RELEASE ?= out/release
 ARGS ?=
-PROFILE ?= tests/profiles/local.yaml
+PROFILE ?= conformance/profiles/local.yaml
 
 export PYTHON
 
@@ -109,5 +109,5 @@ image: venv ## Build the container image: IMAGE, BASE_IMAGE, ENGINE, DOCKER_CLI
 release-artifacts: tool-kubectl ## Write out/release (RELEASE): a local repository for clusterctl, and the clusterctl.yaml that names it
 	@$(PY) -m hack.release --out $(RELEASE)
 clean: ## Remove what was made in this checkout (not the caches of the user)
-	rm -rf .venv .venv.* build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .venv.* build conformance/build dist out *.egg-info conformance/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

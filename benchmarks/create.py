@@ -22,11 +22,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from devenv import capi, engine, tools
+from devenv import capi, engine
 from devenv.controlplane import ManagementAPI
 from devenv.managed import Managed
 from devenv.manager import ManagerProcess
 from hack import release
+from hack.tools import find
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "bench-create"
@@ -58,7 +59,7 @@ class Pair:
 
 def plain(folder: Path, image: str) -> float:
     """Seconds of kind alone."""
-    kind, kubeconfig, config = tools.find("kind"), folder / "plain.kubeconfig", folder / "plain.json"
+    kind, kubeconfig, config = find.path("kind"), folder / "plain.kubeconfig", folder / "plain.json"
     config.write_text(json.dumps(CONFIG))
     argv = [kind, "create", "cluster", f"--name={NAME}", f"--image={image}", f"--wait={WAIT}", f"--kubeconfig={kubeconfig}"]
     began = time.monotonic()

@@ -1,11 +1,11 @@
-"""A reverse proxy before a ManagementAPI: sees every request, and breaks what a test wants broken.
+"""A reverse proxy before a ManagementAPI: records every request, and injects the faults that a test asks for.
 
     with APIProxy(api) as proxy:
         manager = ... --kubeconfig proxy.kubeconfig
         proxy.answer(503)          # every request, until proxy.answer(None)
         proxy.cut()                # all open connections, watches included
 
-It speaks plain HTTP on loopback and holds the admin's certificate; whoever talks to it is the admin.
+It speaks plain HTTP on loopback and holds the admin's certificate; every client of it is the admin.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class APIProxy:
         self.answer(HANG, only)
 
     def cut(self) -> None:
-        """Close every open connection without a word."""
+        """Abort every open connection."""
 
         async def close() -> None:
             for request in list(self._open.values()):

@@ -56,7 +56,7 @@ def flags(folder: Path) -> list[str]:
 
 
 def entries(folder: Path, user: str) -> Iterator[Entry]:
-    """Requests of a user for resources, oldest first; those for paths such as /version are nobody's to grant."""
+    """Requests of a user for resources, oldest first; those for paths such as /version need no grant."""
     for line in (folder / LOG).read_text().splitlines():
         event = json.loads(line)
         if event["user"]["username"] == user and "objectRef" in event and "responseStatus" in event:

@@ -24,9 +24,9 @@ from typing import Any
 
 import yaml
 
-from devenv import processes, tools
+from devenv import processes
 from devenv.controlplane import ManagementAPI, StartFailed
-from hack.tools import cache, components
+from hack.tools import components, find
 from provider.adapters.local import pki
 
 REQUIRED = ("cluster-api-manager", "clusterctl")
@@ -54,7 +54,7 @@ Json = dict[str, Any]
 
 def missing() -> str:
     """Why tests with Cluster API itself cannot run; empty when they can."""
-    problems = [tools.missing(*REQUIRED)]
+    problems = [find.missing(*REQUIRED)]
     try:
         components.folder()
     except components.ComponentsMissing as error:
@@ -115,7 +115,7 @@ class CoreManager:
         self._webhook_port = self._webhook_port or _free_port()
         health, diagnostics = _free_port(), _free_port()
         self._install()
-        argv = [tools.find(MANAGER), f"--kubeconfig={self.api.kubeconfig}", f"--webhook-cert-dir={self._certificates}"]
+        argv = [find.path(MANAGER), f"--kubeconfig={self.api.kubeconfig}", f"--webhook-cert-dir={self._certificates}"]
         argv += [f"--webhook-port={self._webhook_port}", f"--health-addr=127.0.0.1:{health}", *FLAGS]
         argv += [f"--diagnostics-address=127.0.0.1:{diagnostics}"]
         began = len(self.log)
@@ -173,7 +173,7 @@ class Clusterctl:
     def environment(self) -> dict[str, str]:
         return {
             **self.api.environment(),
-            "PATH": os.pathsep.join([str(cache.bin_folder()), os.environ.get("PATH", os.defpath)]),
+            "PATH": find.search_path(),
             "HOME": str(self.folder),
             "XDG_CONFIG_HOME": str(self.config.parent.parent),
             "CLUSTERCTL_DISABLE_VERSIONCHECK": "true",
@@ -185,7 +185,7 @@ class Clusterctl:
     ) -> subprocess.CompletedProcess[str]:
         """Output captured as text. A failure shows what it said."""
         done = subprocess.run(
-            [tools.find("clusterctl"), *args],
+            [find.path("clusterctl"), *args],
             env={**self.environment(), **(environ or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -1,6 +1,6 @@
 """Host of the conformance kit for this provider: two management clusters with Cluster API and our manager, sharing one place of clusters.
 
-The profiles in tests/profiles name it; `runtime` is what clusters are made of.
+The profiles in conformance/profiles name it; `runtime` is what clusters are made of.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from devenv import capi, engine, tools
+from capi_conformance.management import Access, Clusters
+from devenv import capi, engine
 from devenv.controlplane import REQUIRED
 from devenv.managed import Managed
 from hack import release
+from hack.tools import find
 from provider.adapters.local import components as local
-from tests.conformance.management import Access, Clusters
 
 
 def clusters(runtime: str) -> contextlib.AbstractContextManager[Clusters]:
     """Skips the tests when there is a reason to."""
-    reason = "; ".join(filter(None, [tools.missing(*dict.fromkeys((*REQUIRED, *local.ALL))), capi.missing()]))
+    reason = "; ".join(filter(None, [find.missing(*dict.fromkeys((*REQUIRED, *local.ALL))), capi.missing()]))
     reason = reason or (engine.missing() if runtime == "kind" else "")
     if reason:
         pytest.skip(reason)

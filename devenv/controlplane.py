@@ -25,7 +25,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from devenv import audit, processes, tools
+from devenv import audit, processes
+from hack.tools import find
 from provider.adapters.local import pki
 
 REQUIRED = ("etcd", "kube-apiserver", "kubectl")
@@ -116,7 +117,7 @@ class ManagementAPI:
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as cluster admin, output captured as text. Raises CalledProcessError when `check`."""
         return subprocess.run(
-            [tools.find("kubectl"), *args],
+            [find.path("kubectl"), *args],
             input=stdin,
             capture_output=True,
             text=True,
@@ -196,7 +197,7 @@ class ManagementAPI:
         pki.write(self.kubeconfig, pki.kubeconfig(self.url, self._load_ca(), admin))
 
     def _spawn(self, name: str, *flags: str) -> None:
-        self._children[name] = processes.start(name, [tools.find(name), *flags], self.folder, detached=self._detached)
+        self._children[name] = processes.start(name, [find.path(name), *flags], self.folder, detached=self._detached)
 
     def _start_apiserver(self) -> None:
         port = _free_port()
@@ -272,7 +273,7 @@ class ManagementAPI:
 
 
 def sweep() -> None:
-    """Remove temporary folders whose owner was killed: nobody holds their lock. Their processes died with the owner."""
+    """Remove temporary folders whose owner was killed: their lock is free. Their processes died with the owner."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError), _held(folder):
             processes.kill_recorded(folder)

@@ -12,12 +12,7 @@ Everything lives in one private folder; nothing of the user's kubeconfig is read
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
-import os
-import re
-import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,39 +20,23 @@ from typing import Any
 
 from rich.console import Console
 
-from devenv import tools
-from devenv.controlplane import ManagementAPI, StartFailed
-from devenv.detached import DetachedManager
+from devenv import detached, engine
 from hack.tools import cache
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "config" / "samples" / "minimal.yaml"
 CLUSTER = "minimal"
 READY_SECONDS = 600.0
-DELETE_SECONDS = 120.0
 COMPONENTS = 3
 """Processes of a management API: etcd, kube-apiserver, kube-controller-manager."""
-NODE_REPOSITORY = "kindest/node"
-RELEASE = re.compile(rf"{NODE_REPOSITORY}:v\d+\.\d+\.\d+")
 
 out = Console(highlight=False, soft_wrap=True)
 
 
-class DemoFailed(Exception):
-    """The demo cannot go on; the message says what to do."""
-
-
-def state() -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "cluster-api-provider-kind-demo"
-
-
-class Demo:
+class Demo(detached.Environment):
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.kubeconfig = folder / f"{CLUSTER}.kubeconfig"
-        self.api = ManagementAPI(folder / "api", controller_manager=True, detached=True)
-        self.manager = DetachedManager(folder, self.api)
 
     # --- verbs --------------------------------------------------------------------------------------------------------------
 
@@ -72,7 +51,7 @@ class Demo:
 
     def status(self) -> None:
         if not self.api.running():
-            raise DemoFailed("The demo is not running; start it with `make demo`.")
+            raise detached.Failed("The demo is not running; start it with `make demo`.")
         out.print(f"management API: {', '.join(sorted(self.api.running()))} at {self.api.url}")
         out.print(
             f"manager:        {'running' if self.manager.running else 'not running; `make demo` starts it'}, log {self.manager.log}"
@@ -82,11 +61,8 @@ class Demo:
 
     def down(self) -> None:
         if self.api.running():
-            self._delete_clusters()
-        self.manager.stop()
-        self.api.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        out.print("[green]✓[/] every process and file of the demo is gone")
+            self.delete_clusters("kindclusters")
+        self.remove()
 
     # --- parts --------------------------------------------------------------------------------------------------------------
 
@@ -96,10 +72,7 @@ class Demo:
         out.print("• starting a management API (etcd, kube-apiserver, kube-controller-manager)")
         began = time.monotonic()
         self.api.stop()
-        try:
-            self.api.start()
-        except (StartFailed, tools.ToolMissing) as error:
-            raise DemoFailed(f"The management API does not start: {error}") from error
+        self.api.start()
         out.print(f"[green]✓[/] management API answers ({time.monotonic() - began:.1f} s)")
 
     def _install(self) -> None:
@@ -108,7 +81,8 @@ class Demo:
 
     def _start_manager(self) -> None:
         if not self.manager.running:
-            self.manager.start(f"--default-image={_local_node_image()}")
+            # An image the engine has already, so that the demo needs no registry; empty leaves the choice to kind.
+            self.manager.start(f"--default-image={engine.node_image()}")
             out.print(f"• manager started, log {self.manager.log}")
 
     def _object(self) -> dict[str, Any]:
@@ -117,21 +91,21 @@ class Demo:
 
     def _follow(self) -> None:
         """Print each step as it begins and ends, until Ready or failed."""
-        told: dict[str, str] = {}
+        printed: dict[str, str] = {}
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
             status = self._object().get("status") or {}
-            _tell_steps(status, told)
+            _print_steps(status, printed)
             if status.get("ready"):
                 out.print(f"[green]✓[/] Ready, on runtime {status.get('runtime')}")
                 out.print(_condition_message(status, "NodesSimulated"))
                 return
             if status.get("phase") == "Failed":
-                raise DemoFailed(f"{status.get('failureReason')}: {status.get('failureMessage')}")
+                raise detached.Failed(f"{status.get('failureReason')}: {status.get('failureMessage')}")
             if not self.manager.running:
-                raise DemoFailed(f"The manager ended; its log {self.manager.log} ends with:\n{_tail(self.manager.log)}")
+                raise detached.Failed(f"The manager ended; its log {self.manager.log} ends with:\n{_tail(self.manager.log)}")
             time.sleep(0.3)
-        raise DemoFailed(f"Not Ready after {READY_SECONDS:.0f} s. {_condition_message(self._object()['status'], 'Ready')}")
+        raise detached.Failed(f"Not Ready after {READY_SECONDS:.0f} s. {_condition_message(self._object()['status'], 'Ready')}")
 
     def _show(self) -> None:
         out.print("\n[bold]$ kubectl get kindclusters[/]")
@@ -154,47 +128,17 @@ class Demo:
         out.print("  what runs:            make demo-status")
         out.print("  remove all of it:     make demo-down")
 
-    def _delete_clusters(self) -> None:
-        """Through the manager, which is the only one that knows what is ours."""
-        found = self.api.kubectl("get", "kindclusters", "-A", "-o", "name", check=False)
-        if found.returncode != 0 or not found.stdout.strip():
-            return
-        self._start_manager()
-        out.print("• deleting the clusters")
-        done = self.api.kubectl(
-            *("delete", "kindclusters", "--all", "-A", f"--timeout={DELETE_SECONDS:.0f}s"),
-            check=False,
-            timeout=DELETE_SECONDS + 10,
-        )
-        if done.returncode != 0:
-            told = _condition_message(self._object().get("status") or {}, "Ready")
-            raise DemoFailed(f"A cluster could not be deleted; nothing else was removed. {told}")
-        out.print("[green]✓[/] clusters deleted")
 
-
-def _local_node_image() -> str:
-    """A node image the engine has already, so that the demo needs no registry; empty leaves the choice to kind."""
-    docker = shutil.which("docker")
-    if docker is None:
-        return ""
-    argv = [docker, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NODE_REPOSITORY]
-    try:
-        found = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return max((image for image in found.stdout.split() if RELEASE.fullmatch(image)), default="")
-
-
-def _tell_steps(status: dict[str, Any], told: dict[str, str]) -> None:
+def _print_steps(status: dict[str, Any], printed: dict[str, str]) -> None:
     for step in (status.get("lastCreate") or {}).get("steps") or []:
         name, step_state = step["name"], step["state"]
-        if told.get(name) == step_state:
+        if printed.get(name) == step_state:
             continue
-        if name not in told and step_state != "Started":
+        if name not in printed and step_state != "Started":
             out.print(f"  • {name}")
         mark = {"Started": f"  • {name}", "Succeeded": f"  [green]✓[/] {name} ({step.get('seconds', 0)} s)"}
         out.print(mark.get(step_state, f"  [red]✗[/] {name}"))
-        told[name] = step_state
+        printed[name] = step_state
 
 
 def _condition_message(status: dict[str, Any], kind: str) -> str:
@@ -206,25 +150,11 @@ def _tail(path: Path, lines: int = 15) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-def main(arguments: list[str]) -> int:
-    verbs = {"up": Demo.up, "status": Demo.status, "down": Demo.down}
-    if len(arguments) != 1 or arguments[0] not in verbs:
-        print(f"usage: python -m devenv.demo {'|'.join(verbs)}", file=sys.stderr)
-        return 2
-    folder = state()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            verbs[arguments[0]](Demo(folder))
-        except DemoFailed as error:
-            out.print(f"[red]✗[/] {error}", markup=True)
-            return 1
-        except subprocess.CalledProcessError as error:
-            out.print(f"[red]✗[/] {' '.join(error.cmd)}: {error.stderr}", markup=True)
-            return 1
-    return 0
-
+VERBS = {
+    "up": lambda folder: Demo(folder).up(),
+    "status": lambda folder: Demo(folder).status(),
+    "down": lambda folder: Demo(folder).down(),
+}
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(detached.run("demo", VERBS, sys.argv[1:]))

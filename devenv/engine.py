@@ -1,4 +1,4 @@
-"""The container engine as tests see it: what exists under a cluster name, and a door to it that can be shut.
+"""The container engine as tests see it: what exists under a cluster name, and a socket to it that can be closed.
 
 Only containers, volumes and clusters with names given by a test are touched.
 """
@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from devenv import tools
+from hack.tools import find
 
 NODE_REPOSITORY = "kindest/node"
 RELEASE = re.compile(rf"{NODE_REPOSITORY}:v\d+\.\d+\.\d+")
@@ -29,9 +29,12 @@ def docker(*args: str, check: bool = True, timeout: float = 60.0) -> str:
 
 
 def node_image() -> str:
-    """A node image the engine has; empty when there is none."""
-    found = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NODE_REPOSITORY, check=False).split()
-    return max((image for image in found if RELEASE.fullmatch(image)), default="")
+    """The newest node image that the engine has; empty when there is none, or no docker."""
+    try:
+        found = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", NODE_REPOSITORY, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return max((image for image in found.split() if RELEASE.fullmatch(image)), default="")
 
 
 def missing() -> str:
@@ -44,7 +47,7 @@ def missing() -> str:
         return "no Docker engine answers (docker info failed)"
     if not node_image():
         return f"the engine has no {NODE_REPOSITORY} image"
-    return tools.missing("kind", "kubectl", "etcd", "kube-apiserver", "kube-controller-manager")
+    return find.missing("kind", "kubectl", "etcd", "kube-apiserver", "kube-controller-manager")
 
 
 def containers(cluster: str, *, running: bool = False) -> list[str]:
@@ -91,8 +94,8 @@ def remove_leftovers(prefixes: tuple[str, ...]) -> None:
             remove_cluster(name)
 
 
-class Door:
-    """A unix socket that leads to the engine until it is shut: `shut` is a stopped daemon, without stopping anybody's daemon."""
+class EngineSocket:
+    """A unix socket that forwards to the engine's. Closed, it looks like a stopped daemon, while the real one goes on."""
 
     def __init__(self, folder: Path, target: str = SOCKET) -> None:
         self.path, self._target = folder / "engine.sock", target
@@ -111,7 +114,7 @@ class Door:
         listener.listen(128)
         threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
 
-    def shut(self) -> None:
+    def close(self) -> None:
         """Refuse new connections and cut the open ones."""
         if self._listener is not None:
             self._listener.close()

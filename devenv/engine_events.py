@@ -1,4 +1,4 @@
-"""What the engine itself says was done to one kind cluster (`docker events`): the only count of changes that nobody can forget to make.
+"""What was done to one kind cluster, from `docker events`: a count of changes that does not depend on the code under test.
 
 Commands run in a container, health checks and reads are no changes. What happens to other clusters of the engine is not looked at.
 """
@@ -45,7 +45,7 @@ class EngineEvents:
         self._seen: list[dict[str, Any]] = []
         self._process: subprocess.Popen[str] | None = None
         self._first: set[str] = set()
-        """Ids of containers that were there before us; of later ones we are told."""
+        """Ids of containers that were there before us; later ones come as events."""
 
     @classmethod
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A kind management cluster with the provider and Cluster API's core manager in its pods, as a user of it sees and disturbs it.
+"""A kind management cluster with the provider and Cluster API's core manager in its pods, as a user sees it, with faults that tests inject.
 
 Core is what its release publishes; only its certificate is not cert-manager's, and its image is made here, of the binary that tests use.
 """
@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
-from devenv import capi, engine, tools
-from hack.tools import cache
+from devenv import capi, engine
+from hack.tools import cache, find
 from provider.adapters.local import pki
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ class InCluster:
         return done.stdout
 
     def kubectl(self, *args: str, stdin: str = "", check: bool = True, timeout: float = 120.0) -> str:
-        argv = [tools.find("kubectl"), *args]
+        argv = [find.path("kubectl"), *args]
         done = subprocess.run(
             argv, env=self.environment(), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
         )
@@ -143,7 +143,7 @@ class InCluster:
         )
 
     def _webhook_answers(self) -> bool:
-        argv = [tools.find("kubectl"), "apply", "--dry-run=server", "-f", "-"]
+        argv = [find.path("kubectl"), "apply", "--dry-run=server", "-f", "-"]
         done = subprocess.run(
             argv, env=self.environment(), input=REFUSED, capture_output=True, text=True, timeout=60, check=False
         )
@@ -164,7 +164,7 @@ class InCluster:
     def _load_core(self, image: str) -> None:
         context = self.folder / "core"
         context.mkdir()
-        shutil.copy(tools.find(capi.MANAGER), context / "manager")
+        shutil.copy(find.path(capi.MANAGER), context / "manager")
         (context / "Dockerfile").write_text(FROM_SCRATCH)
         engine.docker("build", "-q", "-t", image, str(context))
         try:

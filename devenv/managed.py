@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from devenv import capi
 from devenv.controlplane import ManagementAPI
 from devenv.manager import API, ManagerProcess
 from hack import release
-from hack.tools import cache
+from hack.tools import find
 from provider.adapters.local import daemons, state
 
 KUBERNETES = "v1.34.4"
@@ -65,14 +64,13 @@ class Managed:
     def bare(cls, folder: Path, artifacts: Path, *, runtime: str = "local", audited: bool = False) -> Iterator[Managed]:
         """Nothing is installed and nothing runs but the management API; clusterctl is configured for the artifacts."""
         folder.mkdir(exist_ok=True)
-        path = os.pathsep.join([str(cache.bin_folder()), os.environ["PATH"]])
         with ManagementAPI.temporary(controller_manager=True, audited=audited) as api:
             flags = [f"--kubeconfig={api.kubeconfig_for(MANAGER, *GROUPS)}", f"--leader-elect-namespace={NAMESPACE}"]
             flags += [f"--runtime={runtime}", "--log-level=debug"]
             managed = cls(
                 api,
                 capi.CoreManager(api),
-                ManagerProcess(api, folder, *flags, environ={"PATH": path}),
+                ManagerProcess(api, folder, *flags, environ={"PATH": find.search_path()}),
                 capi.Clusterctl(folder, api, infrastructure=artifacts / release.COMPONENTS),
             )
             try:
@@ -196,7 +194,7 @@ class Managed:
         return self.nodes(base64.b64decode(self.secret(name)["data"][key]).decode())
 
     def processes(self, name: str) -> set[tuple[str, int, int]]:
-        """(component, pid, start time) of everything that runs for a cluster; equal sets: nobody touched it."""
+        """(component, pid, start time) of everything that runs for a cluster; equal sets: nothing was restarted."""
         known = state.read(self.local / name)
         found = daemons.find(known.marker) if known else {}
         return {(component, one.pid, one.started) for component, many in found.items() for one in many}

@@ -130,5 +130,5 @@ class ManagerProcess:
 def _summary(obj: dict[str, Any]) -> str:
     meta, status = obj["metadata"], obj.get("status") or {}
     bad = [entry for entry in status.get("conditions") or [] if entry["status"] != "True"]
-    told = "".join(f"\n  {entry['type']}={entry['status']} {entry['reason']}: {entry.get('message', '')}" for entry in bad)
-    return f"{meta['namespace']}/{meta['name']}: phase {status.get('phase')}{told}"
+    lines = "".join(f"\n  {entry['type']}={entry['status']} {entry['reason']}: {entry.get('message', '')}" for entry in bad)
+    return f"{meta['namespace']}/{meta['name']}: phase {status.get('phase')}{lines}"

@@ -11,42 +11,22 @@ Everything lives in one private folder; nothing of the user's kubeconfig or of c
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shlex
-import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
-from devenv import capi, tools
-from devenv.controlplane import ManagementAPI, StartFailed
-from devenv.detached import DetachedManager
+from devenv import capi, detached
 from hack import release
 from hack.tools import cache
 
-ROOT = Path(__file__).resolve().parent.parent
 COMPONENTS = {"etcd", "kube-apiserver", "kube-controller-manager", capi.MANAGER}
-DELETE_SECONDS = 120.0
 
 
-class PlayFailed(Exception):
-    """It cannot go on; the message says what to do."""
-
-
-def state() -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "cluster-api-provider-kind-capi"
-
-
-class Playground:
+class Playground(detached.Environment):
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.environment = folder / "environment"
-        self.api = ManagementAPI(folder / "api", controller_manager=True, detached=True)
-        self.manager = DetachedManager(folder, self.api)
 
     # --- verbs --------------------------------------------------------------------------------------------------------------
 
@@ -58,11 +38,8 @@ class Playground:
 
     def down(self) -> None:
         if self.api.running():
-            self._delete_clusters()
-        self.manager.stop()
-        self.api.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        print("✓ every process and file of it is gone")
+            self.delete_clusters("clusters", "kindclusters")
+        self.remove()
 
     # --- parts --------------------------------------------------------------------------------------------------------------
 
@@ -102,40 +79,8 @@ Logs:      {self.api.folder / f"{capi.MANAGER}.log"}
            {self.manager.log}
 Remove it: make capi-down"""
 
-    def _delete_clusters(self) -> None:
-        """Through Cluster API and our manager, which alone know what is whose."""
-        found = self.api.kubectl("get", "clusters,kindclusters", "-A", "-o", "name", check=False)
-        if found.returncode != 0 or not found.stdout.strip():
-            return
-        self.manager.start()
-        print("• deleting the clusters")
-        for kind in ("clusters", "kindclusters"):
-            done = self.api.kubectl(
-                *("delete", kind, "--all", "-A", f"--timeout={DELETE_SECONDS:.0f}s"), check=False, timeout=DELETE_SECONDS + 10
-            )
-            if done.returncode != 0:
-                raise PlayFailed(f"A cluster could not be deleted; nothing else was removed. {done.stderr}")
 
-
-def main(arguments: Sequence[str]) -> int:
-    verbs = {"up": Playground.up, "down": Playground.down}
-    if len(arguments) != 1 or arguments[0] not in verbs:
-        print(f"usage: python -m devenv.playground {'|'.join(verbs)}", file=sys.stderr)
-        return 2
-    folder = state()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            verbs[arguments[0]](Playground(folder))
-        except (PlayFailed, StartFailed, tools.ToolMissing, AssertionError) as error:
-            print(f"✗ {error}", file=sys.stderr)
-            return 1
-        except subprocess.CalledProcessError as error:
-            print(f"✗ {' '.join(map(str, error.cmd))}: {error.stderr}", file=sys.stderr)
-            return 1
-    return 0
-
+VERBS = {"up": lambda folder: Playground(folder).up(), "down": lambda folder: Playground(folder).down()}
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(detached.run("playground", VERBS, sys.argv[1:]))

@@ -9,7 +9,6 @@ FOLDER/clusterctl.yaml, which names the provider to clusterctl: copy its entry o
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from hack.tools import cache
+from hack.tools import find
 from provider import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,11 +91,10 @@ def _check_metadata() -> None:
 
 
 def _kubectl() -> str:
-    path = os.pathsep.join([str(cache.bin_folder()), os.environ.get("PATH", os.defpath)])
-    found = shutil.which("kubectl", path=path)
-    if found is None:
-        raise ReleaseFailed("kubectl is missing; run `make tools`")
-    return found
+    try:
+        return find.path("kubectl")
+    except find.ToolMissing as error:
+        raise ReleaseFailed(str(error)) from error
 
 
 if __name__ == "__main__":

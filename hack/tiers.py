@@ -51,7 +51,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Tier:
-    """Either tests (folders below tests/) or commands of the virtual environment, by the name they get in the summary."""
+    """Either tests (their folders) or commands of the virtual environment, by the name they get in the summary."""
 
     folders: tuple[str, ...] = ()
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -61,8 +61,8 @@ class Tier:
 
 
 TIERS = {
-    "unit": Tier(folders=("unit", "style")),
-    "component": Tier(folders=("component",)),
+    "unit": Tier(folders=("tests/unit", "tests/style")),
+    "component": Tier(folders=("tests/component",)),
     "static": Tier(
         commands={
             "lint": ("ruff", "check", "."),
@@ -77,13 +77,13 @@ TIERS = {
             "reference pages": ("python", "-m", "hack.reference", "--check"),
         }
     ),
-    "contract": Tier(folders=("contract",), needs_tools=True),
-    "envtest": Tier(folders=("envtest",), needs_tools=True),
-    "local": Tier(folders=("local",), needs_tools=True),
-    "capi": Tier(folders=("capi",), needs_tools=True, sets=("basic", "capi")),
-    "conformance": Tier(folders=("conformance",), needs_tools=True, sets=("basic", "capi")),
-    "conformance-selftest": Tier(folders=("conformance_selftest",), needs_tools=True, sets=("basic", "capi")),
-    "e2e": Tier(folders=("e2e",), needs_tools=True),
+    "contract": Tier(folders=("tests/contract",), needs_tools=True),
+    "envtest": Tier(folders=("tests/envtest",), needs_tools=True),
+    "local": Tier(folders=("tests/local",), needs_tools=True),
+    "capi": Tier(folders=("tests/capi",), needs_tools=True, sets=("basic", "capi")),
+    "conformance": Tier(folders=("conformance/capi_conformance/checks",), needs_tools=True, sets=("basic", "capi")),
+    "conformance-selftest": Tier(folders=("conformance/selftest",), needs_tools=True, sets=("basic", "capi")),
+    "e2e": Tier(folders=("tests/e2e",), needs_tools=True),
     "coverage": Tier(),
 }
 
@@ -171,12 +171,11 @@ def _command(command: Sequence[str]) -> Result:
 
 
 def _tests(name: str, tier: Tier, extra: Sequence[str], *, measured: bool, output: IO[str] | None = None) -> Result:
-    folders = [f"tests/{folder}" for folder in tier.folders if (ROOT / "tests" / folder).is_dir()]
     report = OUT / f"junit-{name}.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", *(("coverage", "run", "--parallel-mode", "-m") if measured else ()), "pytest", "-q"]
     limit = [f"--timeout={UNIT_TEST_SECONDS}"] if name == "unit" else []
-    argv = [*command, *limit, f"--junitxml={report}", *folders, *extra]
+    argv = [*command, *limit, f"--junitxml={report}", *tier.folders, *extra]
     done = subprocess.run(argv, cwd=ROOT, check=False, stdout=output, stderr=subprocess.STDOUT if output else None)
     if done.returncode == NO_TESTS:
         return Result("", "skipped", reasons=collections.Counter(["no tests selected"]))

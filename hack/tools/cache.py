@@ -48,7 +48,7 @@ def link(folder: Path, tool: Tool, target: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a run that was killed left behind. Only under the lock: then nobody works here."""
+    """Remove what a run that was killed left behind. Only under the lock: then no other run works here."""
     for left in folder.glob(f"{WORK}*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -72,7 +72,7 @@ def keep(folder: Path, tool: Tool, fresh: Path) -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the cache's lock; calls `waiting` once if somebody else holds it. Released by the kernel when this process dies."""
+    """Hold the cache's lock; calls `waiting` once if another run holds it. Released by the kernel when this process dies."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:

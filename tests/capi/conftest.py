@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from devenv import capi, tools
+from devenv import capi
 from devenv.controlplane import REQUIRED, ManagementAPI
 from devenv.managed import Managed
 from hack import release
+from hack.tools import find
 from provider.adapters.local import components as local
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if "tests/capi/" in item.nodeid]
-    reason = "; ".join(filter(None, [tools.missing(*dict.fromkeys((*REQUIRED, *local.ALL))), capi.missing()])) if here else ""
+    reason = "; ".join(filter(None, [find.missing(*dict.fromkeys((*REQUIRED, *local.ALL))), capi.missing()])) if here else ""
     for item in here if reason else ():
         item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from devenv import engine, tools
+from devenv import engine
+from hack.tools import find
 from provider.adapters.kind.runtime import KindOptions, KindRuntime
 from provider.adapters.local import components, state
 from provider.adapters.local.lock import locked
@@ -129,7 +130,7 @@ class KindSubject:
     @staticmethod
     def missing() -> str:
         """Why it cannot be tested here; empty when it can."""
-        return engine.missing() if shutil.which("kind") else tools.missing("kind") or "kind is not on PATH"
+        return engine.missing() if shutil.which("kind") else find.missing("kind") or "kind is not on PATH"
 
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
         self._names.add(name)
@@ -175,12 +176,12 @@ class LocalSubject:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self.runtime = LocalRuntime(root, tools.find, fsync=False)
+        self.runtime = LocalRuntime(root, find.path, fsync=False)
 
     @staticmethod
     def missing() -> str:
         """Why it cannot be tested here; empty when it can."""
-        return tools.missing(*components.ALL)
+        return find.missing(*components.ALL)
 
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
         return ClusterRequest(config(name, workers), None, None, 120.0)

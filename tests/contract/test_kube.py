@@ -13,8 +13,8 @@ from uuid import uuid4
 
 import pytest
 
-from devenv import tools
 from devenv.controlplane import REQUIRED, ManagementAPI
+from hack.tools import find
 from provider.adapters.kube.client import KubeClient
 from provider.adapters.kube.login import Login, login
 from provider.api.meta import JsonObject, ObjectKey, Resource
@@ -52,7 +52,7 @@ WIDGET_CRD: JsonObject = {
 
 @pytest.fixture(scope="module")
 def management() -> Iterator[ManagementAPI]:
-    if reason := tools.missing(*REQUIRED):
+    if reason := find.missing(*REQUIRED):
         pytest.skip(reason)
     with ManagementAPI.temporary() as api:
         api.kubectl("create", "-f", "-", stdin=json.dumps(WIDGET_CRD))

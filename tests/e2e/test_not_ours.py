@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from devenv import engine, tools
+from devenv import engine
 from devenv.manager import ManagerProcess
+from hack.tools import find
 
 NAME = "e2e-shared"
 
@@ -25,7 +26,7 @@ metadata: {{name: {NAME}, namespace: {namespace}}}
 @pytest.fixture
 def by_hand(foreign_kubeconfig: Path) -> Iterator[str]:
     """A cluster a person made with kind; its control plane's container id."""
-    argv = [tools.find("kind"), "create", "cluster", f"--name={NAME}", f"--image={engine.node_image()}"]
+    argv = [find.path("kind"), "create", "cluster", f"--name={NAME}", f"--image={engine.node_image()}"]
     subprocess.run([*argv, f"--kubeconfig={foreign_kubeconfig}"], check=True, capture_output=True, timeout=300)
     yield engine.containers(NAME)[0]
     engine.remove_cluster(NAME)

@@ -29,31 +29,33 @@ def apply(manager: ManagerProcess, **spec: Any) -> None:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[engine.Door]:
-    door = engine.Door(tmp_path)
-    door.open()
-    yield door
-    door.shut()
+def engine_socket(tmp_path: Path) -> Iterator[engine.EngineSocket]:
+    engine_socket = engine.EngineSocket(tmp_path)
+    engine_socket.open()
+    yield engine_socket
+    engine_socket.close()
 
 
 @pytest.fixture
-def behind_door(api: ManagementAPI, tmp_path: Path, door: engine.Door) -> Iterator[ManagerProcess]:
+def on_own_socket(api: ManagementAPI, tmp_path: Path, engine_socket: engine.EngineSocket) -> Iterator[ManagerProcess]:
     """A manager whose engine can be made to vanish."""
     image = f"--default-image={engine.node_image()}"
-    manager = ManagerProcess(api, tmp_path / "manager", *FLAGS, image, environ={"DOCKER_HOST": door.host})
+    manager = ManagerProcess(api, tmp_path / "manager", *FLAGS, image, environ={"DOCKER_HOST": engine_socket.host})
     manager.start()
     yield manager
     manager.kill()
     engine.remove_cluster(NAME)
 
 
-def test_an_unreachable_engine_changes_nothing_and_all_resumes(behind_door: ManagerProcess, door: engine.Door) -> None:
+def test_an_unreachable_engine_changes_nothing_and_all_resumes(
+    on_own_socket: ManagerProcess, engine_socket: engine.EngineSocket
+) -> None:
     """Nothing created, deleted or flipped; said; deletion waits; then everything goes on by itself."""
-    manager = behind_door
+    manager = on_own_socket
     apply(manager)
     manager.wait_ready(NAME)
     ids = engine.containers(NAME)
-    door.shut()
+    engine_socket.close()
     manager.wait(40, lambda: manager.condition(NAME, "EngineReachable").get("status") == "False", "the engine is missed")
     assert manager.status(NAME)["ready"] is True
 
@@ -61,7 +63,7 @@ def test_an_unreachable_engine_changes_nothing_and_all_resumes(behind_door: Mana
     manager.wait_reason(NAME, "Ready", "DeleteBlocked", 40)
     assert ids == engine.containers(NAME)
 
-    door.open()
+    engine_socket.open()
     manager.wait_gone(NAME, 90)
     assert engine.containers(NAME) == []
 

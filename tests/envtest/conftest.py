@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from devenv import tools
 from devenv.controlplane import REQUIRED, ManagementAPI
+from hack.tools import find
 from tests.envtest.crd import KindClusters
 
 
 @pytest.fixture(scope="session")
 def apiserver() -> Iterator[ManagementAPI]:
     """A real API server, empty but for what Kubernetes itself puts there. Its controllers do not run."""
-    if reason := tools.missing(*REQUIRED):
+    if reason := find.missing(*REQUIRED):
         pytest.skip(f"tier api needs a real API server: {reason}")
     with ManagementAPI.temporary() as api:
         yield api

@@ -52,10 +52,10 @@ CLUSTER_CRD = any_crd(contract.CAPI_GROUP, "v1beta2", "clusters", "Cluster")
 @pytest.fixture(scope="module")
 def management() -> Iterator[ManagementAPI]:
     """An API server of this module's own: it removes CRDs."""
-    from devenv import tools
     from devenv.controlplane import REQUIRED
+    from hack.tools import find
 
-    if reason := tools.missing(*REQUIRED):
+    if reason := find.missing(*REQUIRED):
         pytest.skip(f"tier api needs a real API server: {reason}")
     with ManagementAPI.temporary() as api:
         install(api, any_crd(names.GROUP, names.VERSION, "kindclusters", names.KIND))

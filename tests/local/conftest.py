@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from devenv import tools
+from hack.tools import find
 from provider.adapters.local import components, daemons
 from provider.adapters.local.runtime import LocalRuntime
 from provider.ports.runtime import ClusterRequest, Identity
@@ -18,7 +18,7 @@ from provider.ports.runtime import ClusterRequest, Identity
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if "tests/local/" in item.nodeid]
-    reason = tools.missing(*components.ALL, "kubectl") if here else ""
+    reason = find.missing(*components.ALL, "kubectl") if here else ""
     for item in here if reason else ():
         item.add_marker(pytest.mark.skip(reason=reason))
 
@@ -28,8 +28,8 @@ RUN = os.environ.setdefault("CAPKIND_TEST_RUN", secrets.token_hex(4))
 
 
 def find_tool(name: str) -> str | None:
-    with contextlib.suppress(tools.ToolMissing):
-        return tools.find(name)
+    with contextlib.suppress(find.ToolMissing):
+        return find.path(name)
     return None
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from devenv import processes, tools
+from devenv import processes
 from devenv.controlplane import ManagementAPI
+from hack.tools import find
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGES = [ROOT / "README.md", ROOT / "docs" / "troubleshooting.md"]
@@ -37,7 +38,7 @@ def commands(page: Path) -> list[list[str]]:
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
     """A reader's shell on a machine without an engine: private folders, the embedded runtime."""
-    path = os.pathsep.join([str(tools.cache_dir() / "bin"), str(Path(tools.find("kubectl")).parent), os.environ["PATH"]])
+    path = find.search_path()
     kept = {
         name: value
         for name, value in os.environ.items()

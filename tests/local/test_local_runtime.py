@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from devenv import tools
+from hack.tools import find
 from provider.adapters.local import components, daemons, state
 from provider.adapters.local.runtime import LocalRuntime
 from provider.errors import NotOurs, Transient
@@ -38,7 +38,7 @@ def left(root: Path) -> list[str]:
 async def kubectl(runtime: LocalRuntime, root: Path, *args: str, name: str = NAME) -> str:
     kubeconfig = root / f"{name}.kubeconfig"
     kubeconfig.write_text(await runtime.kubeconfig(identity(name)))
-    argv = [tools.find("kubectl"), f"--kubeconfig={kubeconfig}", *args]
+    argv = [find.path("kubectl"), f"--kubeconfig={kubeconfig}", *args]
     return (await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, timeout=30, check=True)).stdout
 
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTION_LINES = 60
 FILE_LINES = 400
 PRODUCT = sorted((ROOT / "provider").rglob("*.py"))
-EVERYTHING = sorted(path for top in ("provider", "hack", "devenv", "tests", "benchmarks") for path in (ROOT / top).rglob("*.py"))
+TOPS = ("provider", "hack", "devenv", "tests", "benchmarks", "conformance")
+EVERYTHING = sorted(path for top in TOPS for path in (ROOT / top).rglob("*.py"))
 
 
 def name(path: Path) -> str:

@@ -162,7 +162,7 @@ def test_a_tool_that_hangs_or_cannot_run_does_not_fit(machine: Machine, monkeypa
 
 
 def test_a_download_is_checked_kept_and_used_again(machine: Machine, site: Site) -> None:
-    """The first run downloads; the second one asks nobody."""
+    """The first run downloads; the second one sends no request."""
     machine.downloads = Downloads()
     tool = published(site, KIND, b"#!/bin/sh\n")
 

@@ -43,7 +43,7 @@ def test_components_are_rendered_from_source_with_the_released_image(tmp_path: P
 
 
 def test_components_are_made_once(tmp_path: Path, go: Path) -> None:
-    """The second run asks nobody."""
+    """The second run sends no request."""
     assert ["", ""] == [components.acquire(means(tmp_path, go)) for _ in range(2)]
     assert 1 == (tmp_path / "asked").read_text().count("asked")
 
@@ -59,7 +59,7 @@ def test_a_renderer_that_fails_leaves_nothing_and_says_why(tmp_path: Path, go: P
 
 
 def test_without_go_and_without_a_network_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The reason is given; whoever needs the file learns the command that gets it."""
+    """The message gives the reason and the command that gets the file."""
     monkeypatch.setenv(cache.ENVIRONMENT, str(tmp_path / "cache"))
 
     assert "the network is closed" in components.acquire(means(tmp_path, None))
@@ -68,7 +68,7 @@ def test_without_go_and_without_a_network_there_are_none(tmp_path: Path, monkeyp
 
 
 def test_cluster_apis_tools_are_a_set_of_their_own() -> None:
-    """Nobody compiles Cluster API to run unit tests or the demo."""
+    """Unit tests and the demo do not need Cluster API compiled."""
     assert ["cluster-api-manager", "clusterctl"] == [tool.name for tool in pins.in_sets("capi")]
     assert set(pins.TOOLS) == {tool.name for tool in pins.in_sets("basic", "capi")}
     assert not {tool.name for tool in pins.in_sets("basic")} & {"cluster-api-manager", "clusterctl"}
