@@ -25,8 +25,7 @@ from provider.observability.health import Server
 from provider.observability.metrics import Metrics
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
-from provider.ports.runtime import Runtime
-from provider.ports.tasks import Verb
+from provider.ports.runtime import Runtime, Verb
 from provider.ports.workload import Workload
 from provider.reconcile.kindcluster import Reconciler
 from provider.reconcile.kindcontrolplane import ControlPlaneReconciler

@@ -20,7 +20,8 @@ from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.errors import ProviderError, Transient
 from provider.ports.clock import Clock
-from provider.ports.tasks import Progress, Step, TaskState, TaskStatus, Verb
+from provider.ports.runtime import Progress, Step, Verb
+from provider.ports.tasks import TaskState, TaskStatus
 
 log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
-"""What runs clusters, as a Protocol, and the plain values that cross it: identity, request, observation."""
+"""What runs clusters, as a Protocol, and the plain values that cross it: identity, request, observation, verbs and progress."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from provider.api.conditions import Reason
 from provider.api.kind import NodeNames, NodeRole
-from provider.ports.tasks import Progress
 
 
 class Presence(StrEnum):
@@ -156,6 +155,36 @@ class Problem:
     message: str
     terminal: bool
     """True when only a changed spec can help."""
+
+
+class StepState(StrEnum):
+    STARTED = "Started"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Progress of a long operation. A later Step with the same name replaces the earlier one."""
+
+    name: str
+    """For people, as kind words it: "Starting control-plane"."""
+    state: StepState
+    seconds: float | None = None
+    """How long it took; None while it runs."""
+
+
+Progress = Callable[[Step], None]
+
+
+class Verb(StrEnum):
+    """The long operations: each is a method of Runtime that changes something."""
+
+    CREATE = "create"
+    PREPARE = "prepare"
+    """Fetch what a create needs. The only one that leaves the cluster alone."""
+    START = "start"
+    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,36 +11,7 @@ from typing import Any, Protocol
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.errors import ProviderError
-
-
-class StepState(StrEnum):
-    STARTED = "Started"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Progress of a long operation. A later Step with the same name replaces the earlier one."""
-
-    name: str
-    """For people, as kind words it: "Starting control-plane"."""
-    state: StepState
-    seconds: float | None = None
-    """How long it took; None while it runs."""
-
-
-Progress = Callable[[Step], None]
-
-
-class Verb(StrEnum):
-    """What a long operation does to a cluster."""
-
-    CREATE = "create"
-    PREPARE = "prepare"
-    """Fetch what a create needs. The only one that leaves the cluster alone."""
-    START = "start"
-    DELETE = "delete"
+from provider.ports.runtime import Progress, Step, Verb
 
 
 class TaskState(StrEnum):

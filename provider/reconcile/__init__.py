@@ -11,7 +11,7 @@ Never here: kopf, the Kubernetes client, processes, files, the environment, the 
     desired.py             what the runtime is asked for (kind_config.py, network.py)
     observe.py             what runs, and whether its API answers
   decide (pure)
-    decision.py, plan.py   what should happen next, or why nothing can
+    plan.py                what should happen next, or why nothing can
     attempts.py            how often a create was tried
     drift.py               what the cluster was made from, against what is wanted now
   act

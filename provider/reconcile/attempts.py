@@ -16,7 +16,8 @@ from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, shorten, timestamp
 from provider.backoff import CREATE, UNKNOWN_RETRY
 from provider.errors import Terminal
-from provider.ports.tasks import Step, TaskState, TaskStatus, Verb
+from provider.ports.runtime import Step, Verb
+from provider.ports.tasks import TaskState, TaskStatus
 
 NOT_A_TRY = frozenset(
     {

@@ -11,8 +11,8 @@ from provider.api import contract, names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.ports.kube import Kube
-from provider.reconcile.decision import Blocked
 from provider.reconcile.options import ReconcileOptions
+from provider.reconcile.plan import Blocked
 
 
 class OwnerState(StrEnum):

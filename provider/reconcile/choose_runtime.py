@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from provider.api.conditions import Reason
 from provider.backoff import UNKNOWN_RETRY
 from provider.ports.runtime import Runtime
-from provider.reconcile.decision import Blocked
+from provider.reconcile.plan import Blocked
 
 AUTO_ORDER = ("kind", "local")
 """`auto` takes kind where a container engine answers, else the embedded runtime."""

@@ -9,12 +9,12 @@ from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.kind import NodeNames, NodeRole
 from provider.api.meta import Conditions, Finding, Truth, timestamp
-from provider.ports.runtime import Ownership, Presence, RuntimeObservation
-from provider.ports.tasks import Step, StepState, TaskState, TaskStatus, Verb
+from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Step, StepState, Verb
+from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
-from provider.reconcile.decision import Action, Decision
 from provider.reconcile.drift import Change, listed
 from provider.reconcile.outcome import Outcome
+from provider.reconcile.plan import Action, Decision
 
 SIMULATED = (
     "Nodes are simulated: pods are scheduled and marked Running, and no container runs; kubectl logs and exec cannot work. "

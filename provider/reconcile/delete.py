@@ -12,13 +12,13 @@ from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
 from provider.ports.kube import Kube
-from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
-from provider.ports.tasks import Tasks, TaskState, TaskStatus, Verb
+from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation, Verb
+from provider.ports.tasks import Tasks, TaskState, TaskStatus
 from provider.reconcile.capi import OwnerState, is_annotated
 from provider.reconcile.conditions import running_step
-from provider.reconcile.decision import Blocked
 from provider.reconcile.identity import without_finalizer
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
+from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
 from provider.reconcile.tasks import removal
 

@@ -14,9 +14,9 @@ from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.backoff import UNKNOWN_RETRY
 from provider.ports.runtime import ClusterRequest
 from provider.reconcile import drift, network
-from provider.reconcile.decision import Blocked
 from provider.reconcile.kind_config import at_published_endpoint, fingerprint, kind_config
 from provider.reconcile.options import ReconcileOptions
+from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
 
 LONGEST_NAME_WITH_LOAD_BALANCER = 40

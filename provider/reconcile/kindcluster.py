@@ -18,14 +18,13 @@ from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
-from provider.ports.runtime import Identity, Runtime
-from provider.ports.tasks import Tasks, Verb
+from provider.ports.runtime import Identity, Runtime, Verb
+from provider.ports.tasks import Tasks
 from provider.ports.workload import Workload
 from provider.reconcile.attempts import progress
 from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
-from provider.reconcile.decision import Action, Blocked
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import desire
 from provider.reconcile.identity import cluster_name_of
@@ -33,7 +32,7 @@ from provider.reconcile.made_from import ensure_made_from
 from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
-from provider.reconcile.plan import Facts, Heal, plan
+from provider.reconcile.plan import Action, Blocked, Facts, Heal, plan
 from provider.reconcile.publish import publish
 from provider.reconcile.report import report, report_paused
 from provider.reconcile.scope import Scope, open_scope

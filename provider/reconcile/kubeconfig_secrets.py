@@ -17,8 +17,8 @@ from provider.api.meta import JsonObject, ObjectKey
 from provider.backoff import SECRET_RETRY
 from provider.errors import Terminal
 from provider.ports.kube import Kube
-from provider.reconcile.decision import Blocked
 from provider.reconcile.observe import Kubeconfigs
+from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
 
 

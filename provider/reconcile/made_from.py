@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from provider.api import names
 from provider.ports.kube import Kube
-from provider.ports.tasks import TaskState, TaskStatus, Verb
+from provider.ports.runtime import Verb
+from provider.ports.tasks import TaskState, TaskStatus
 from provider.reconcile import drift
 from provider.reconcile.desired import Desired
 from provider.reconcile.drift import Drift, UpdatePolicy

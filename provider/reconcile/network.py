@@ -9,7 +9,7 @@ from typing import Any
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
-from provider.reconcile.decision import Blocked
+from provider.reconcile.plan import Blocked
 
 SUBNETS = {"podSubnet": "pods", "serviceSubnet": "services"}
 """Field of the spec's networking → part of the Cluster's network that fills in for it."""

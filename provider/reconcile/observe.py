@@ -16,7 +16,7 @@ from provider.backoff import KUBECONFIG_RETRY
 from provider.errors import ProviderError, Terminal
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
 from provider.ports.workload import Workload, WorkloadObservation
-from provider.reconcile.decision import Blocked
+from provider.reconcile.plan import Blocked
 
 MISSES_UNTIL_DOWN = 3
 """Deadlines in a row after which an API server without an answer counts as down: one slow answer must not flip Ready."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from provider.api.kind import NodeNames
 from provider.ports.tasks import TaskStatus
 from provider.reconcile.attempts import Record
-from provider.reconcile.decision import Action, Decision
 from provider.reconcile.desired import Desired
 from provider.reconcile.drift import Drift
 from provider.reconcile.kubeconfig_secrets import Published
 from provider.reconcile.observe import Observed
+from provider.reconcile.plan import Action, Decision
 from provider.reconcile.scope import Scope
 
 

@@ -1,4 +1,4 @@
-"""What should happen next to a living cluster: a pure function of what was observed.
+"""What should happen next to a living cluster, or why nothing can: a pure function of what was observed.
 
 No effect, no clock of its own, no exception. The order of the checks below is the product's safety order: unknown before
 everything, foreign before ours, a running task before a new one.
@@ -9,14 +9,54 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import ClassVar
 
 from provider.api.conditions import Reason
 from provider.api.kind import NodeNames
 from provider.backoff import COOLDOWN, FOREIGN_RETRY, PREPARE_COOLDOWN, UNKNOWN_RETRY
-from provider.ports.runtime import Ownership, Presence, RuntimeObservation
-from provider.ports.tasks import TaskState, TaskStatus, Verb
+from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Verb
+from provider.ports.tasks import TaskState, TaskStatus
 from provider.reconcile.attempts import Attempts
-from provider.reconcile.decision import Action, Blocked, Decision, Plan
+
+
+class Action(StrEnum):
+    NOTHING = "Nothing"
+    """Keep watching a cluster that exists."""
+    WAIT = "Wait"
+    """Something outside has to change first."""
+    CREATE = "Create"
+    """Make it (own remains are removed first by the runtime)."""
+    START = "Start"
+    """Start stopped containers."""
+    CLEAN = "Clean"
+    """Remove own remains and make nothing."""
+    PREPARE = "Prepare"
+    """Fetch what a replacement needs, while the old cluster runs on."""
+    CANCEL = "Cancel"
+    """Stop the running create or prepare: the spec it works for has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    action: Action
+    reason: Reason = Reason.READY
+    message: str = ""
+    after: timedelta | None = None
+    """Next pass after this long, whatever else happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why nothing can be done now, for the Ready condition."""
+
+    reason: Reason
+    message: str
+    after: timedelta | None = None
+    """Next pass after this long; None: only an event (an edit, the owner, the engine) or the resync can help."""
+    action: ClassVar[Action] = Action.WAIT
+
+
+Decision = Plan | Blocked
 
 
 class Heal(StrEnum):

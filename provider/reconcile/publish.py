@@ -8,10 +8,10 @@ from provider.api import names
 from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint
 from provider.errors import Conflict, ProviderError
 from provider.ports.kube import Kube
-from provider.reconcile.decision import Blocked
 from provider.reconcile.kubeconfig_secrets import Published, ensure_secrets
 from provider.reconcile.observe import Observed
 from provider.reconcile.patch import patch_guarded
+from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
 
 

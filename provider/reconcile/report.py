@@ -12,9 +12,9 @@ from provider.controller.result import Result
 from provider.ports.kube import EventNote, Kube, Recorder
 from provider.reconcile import status
 from provider.reconcile.conditions import conditions
-from provider.reconcile.decision import Action
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.patch import patch_status
+from provider.reconcile.plan import Action
 from provider.reconcile.scope import Scope
 
 

@@ -15,8 +15,8 @@ from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import Identity, Runtime
 from provider.reconcile.attempts import Record, read_record
 from provider.reconcile.capi import Owner
-from provider.reconcile.decision import Blocked
 from provider.reconcile.identity import identity_of
+from provider.reconcile.plan import Blocked
 
 ESSENTIAL = ("clusterName", "identity", "deletionPolicy", "standalone")
 """What deletion needs; read alone when the rest of a spec cannot be read."""

@@ -10,12 +10,12 @@ from typing import Any
 from provider.api.conditions import ConditionType, Phase, Reason
 from provider.api.kind import NodeRole
 from provider.api.meta import Conditions, Finding, JsonObject, Truth, merge_conditions, shorten, timestamp
-from provider.ports.runtime import NodeObservation, Ownership, Presence
-from provider.ports.tasks import TaskState, Verb
+from provider.ports.runtime import NodeObservation, Ownership, Presence, Verb
+from provider.ports.tasks import TaskState
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile.attempts import Record
-from provider.reconcile.decision import Action
 from provider.reconcile.outcome import Outcome
+from provider.reconcile.plan import Action
 from provider.reconcile.scope import Scope
 
 HISTORY_LIMIT = 20

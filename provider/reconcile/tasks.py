@@ -6,9 +6,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from provider.errors import Terminal, Transient
-from provider.ports.runtime import ClusterRequest, Identity, Problem, Runtime
-from provider.ports.tasks import Progress, Verb
-from provider.reconcile.decision import Action
+from provider.ports.runtime import ClusterRequest, Identity, Problem, Progress, Runtime, Verb
+from provider.reconcile.plan import Action
 
 Work = Callable[[Progress], Coroutine[Any, Any, None]]
 

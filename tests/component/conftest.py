@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from provider.adapters.kind.runtime import KindOptions, KindRuntime
-from provider.ports.runtime import ClusterRequest, Identity
-from provider.ports.tasks import Step
+from provider.ports.runtime import ClusterRequest, Identity, Step
 from tests.fakes.engine_cli import FakeBinaries
 
 MakeRuntime = Callable[..., KindRuntime]

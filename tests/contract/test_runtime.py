@@ -12,8 +12,7 @@ import yaml
 
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Terminal, Transient
-from provider.ports.runtime import NodeRunState, Ownership, Presence
-from provider.ports.tasks import Step, StepState
+from provider.ports.runtime import NodeRunState, Ownership, Presence, Step, StepState
 from tests.contract.runtimes import FakeSubject, KindSubject, LocalSubject, Subject, identity
 
 

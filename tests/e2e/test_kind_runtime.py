@@ -19,8 +19,7 @@ from provider.adapters.kind.runtime import KindOptions, KindRuntime
 from provider.api.kind import NodeRole
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.errors import ProviderError, Terminal, Transient
-from provider.ports.runtime import ClusterRequest, Identity, Ownership, Presence
-from provider.ports.tasks import Step
+from provider.ports.runtime import ClusterRequest, Identity, Ownership, Presence, Step
 from provider.reconcile.desired import cluster_request
 from provider.reconcile.options import ReconcileOptions
 

@@ -28,11 +28,13 @@ from provider.ports.runtime import (
     Ownership,
     Presence,
     Problem,
+    Progress,
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
+    Step,
+    StepState,
 )
-from provider.ports.tasks import Progress, Step, StepState
 
 CREATE_STEPS = ("Preparing nodes", "Writing configuration", "Starting control-plane", "Installing CNI", "Installing StorageClass")
 DELETE_STEP = "Removing containers"

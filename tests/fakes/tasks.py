@@ -10,7 +10,8 @@ from provider.api.meta import ObjectKey
 from provider.controller.tasks import Work
 from provider.errors import Transient
 from provider.ports.clock import Clock
-from provider.ports.tasks import Step, TaskState, TaskStatus, Verb
+from provider.ports.runtime import Step, Verb
+from provider.ports.tasks import TaskState, TaskStatus
 from tests.fakes.clock import FakeClock
 
 

@@ -17,8 +17,7 @@ from provider.api.names import KINDCLUSTERS, KINDCONTROLPLANES, LEASES
 from provider.controller.leaderelection import LEASE_NAME, Elector
 from provider.errors import Terminal, Transient
 from provider.manager import JOBS_DEADLINE, SILENT_WATCH, Manager, Parts
-from provider.ports.runtime import NodeRunState, RuntimeEvent
-from provider.ports.tasks import Verb
+from provider.ports.runtime import NodeRunState, RuntimeEvent, Verb
 from provider.settings import Settings
 from tests.fakes.clock import LoopClock, in_virtual_time
 from tests.fakes.kube import FakeKube

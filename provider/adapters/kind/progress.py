@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from provider.ports.tasks import Progress, Step, StepState
+from provider.ports.runtime import Progress, Step, StepState
 
 STEP_LINE = re.compile(r"^\s*(?P<sign>[•✓✗]) (?P<text>.+?)(?:\s+\.\.\.)?\s*$")
 SIGNS = {"•": StepState.STARTED, "✓": StepState.SUCCEEDED, "✗": StepState.FAILED}

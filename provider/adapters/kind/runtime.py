@@ -32,11 +32,13 @@ from provider.ports.runtime import (
     NodeRunState,
     Presence,
     Problem,
+    Progress,
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
+    Step,
+    StepState,
 )
-from provider.ports.tasks import Progress, Step, StepState
 
 NOT_INSTALLED = frozenset({Reason.ENGINE_MISSING, Reason.KIND_MISSING, Reason.KIND_UNUSABLE})
 """With these it is known that the runtime cannot work; after any other error it is not."""

@@ -16,7 +16,7 @@ from provider.adapters.local.state import State
 from provider.adapters.local.threads import to_end
 from provider.api.conditions import Reason
 from provider.errors import Transient
-from provider.ports.tasks import Progress, Step, StepState
+from provider.ports.runtime import Progress, Step, StepState
 
 READY_SECONDS = 60.0
 BOUND_SECONDS = 20.0

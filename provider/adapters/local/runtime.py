@@ -26,11 +26,13 @@ from provider.ports.runtime import (
     Ownership,
     Presence,
     Problem,
+    Progress,
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
+    Step,
+    StepState,
 )
-from provider.ports.tasks import Progress, Step, StepState
 
 RESCAN_SECONDS = 5.0
 """How often the events stream looks for what somebody else has made, mended or removed, and bounds the logs."""

@@ -8,8 +8,7 @@ import pytest
 
 from provider.adapters.kind.runtime import KindRuntime
 from provider.errors import ProviderError, Terminal, Transient
-from provider.ports.runtime import ClusterRequest
-from provider.ports.tasks import Step, StepState
+from provider.ports.runtime import ClusterRequest, Step, StepState
 from tests.fakes.engine_cli import FakeBinaries
 
 RequestFor = Callable[..., ClusterRequest]

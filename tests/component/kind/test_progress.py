@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.adapters.kind.progress import StepLines
-from provider.ports.tasks import Step, StepState
+from provider.ports.runtime import Step, StepState
 
 LINES = """Creating cluster "demo" ...
  • Ensuring node image (kindest/node:v1.34.4) 🖼  ...

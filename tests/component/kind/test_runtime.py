@@ -17,8 +17,7 @@ import yaml
 from provider.adapters.kind.runtime import KindRuntime
 from provider.adapters.kube import kubeconfig
 from provider.errors import NotOurs, Terminal, Transient
-from provider.ports.runtime import ClusterRequest, Endpoint, Identity, NodeRunState, Ownership, Presence
-from provider.ports.tasks import Step, StepState
+from provider.ports.runtime import ClusterRequest, Endpoint, Identity, NodeRunState, Ownership, Presence, Step, StepState
 from tests.fakes.engine_cli import FakeBinaries
 from tests.fakes.runtime import kubeconfig_text
 

@@ -17,8 +17,7 @@ from provider.adapters.local import components, daemons, state
 from provider.adapters.local.lock import locked
 from provider.adapters.local.runtime import LocalRuntime
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
-from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Ownership, Presence
-from provider.ports.tasks import Step, StepState
+from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Ownership, Presence, Step, StepState
 from tests.component.local.conftest import until
 from tests.fakes.local_components import VERSION, FakeComponents
 

@@ -13,7 +13,8 @@ from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.controller.tasks import PROGRESS_INTERVAL, QUEUE_INTERVAL, TaskManager
 from provider.errors import Terminal, Transient
-from provider.ports.tasks import Progress, Step, StepState, TaskState, TaskStatus, Verb
+from provider.ports.runtime import Progress, Step, StepState, Verb
+from provider.ports.tasks import TaskState, TaskStatus
 from tests.fakes.clock import EPOCH, LoopClock, in_virtual_time
 
 A, B, C, D = (ObjectKey("default", name) for name in "abcd")

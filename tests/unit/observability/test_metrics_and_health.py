@@ -15,7 +15,8 @@ from provider.api.meta import ObjectKey
 from provider.errors import Terminal, Transient
 from provider.observability.health import Server
 from provider.observability.metrics import Metrics
-from provider.ports.tasks import TaskState, TaskStatus, Verb
+from provider.ports.runtime import Verb
+from provider.ports.tasks import TaskState, TaskStatus
 from provider.settings import Address
 from tests.fakes.clock import EPOCH
 

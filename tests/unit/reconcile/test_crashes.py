@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from provider.ports.runtime import ClusterRequest, Identity, NodeRunState
-from provider.ports.tasks import Progress
+from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Progress
 from tests.fakes.kube import Call
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.world import World, kindcluster

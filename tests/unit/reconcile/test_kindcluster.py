@@ -11,8 +11,7 @@ from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.errors import Terminal, Transient
-from provider.ports.runtime import NodeRunState, Presence, Problem, RuntimeObservation
-from provider.ports.tasks import Verb
+from provider.ports.runtime import NodeRunState, Presence, Problem, RuntimeObservation, Verb
 from tests.fakes.world import KEY, World, kindcluster
 
 

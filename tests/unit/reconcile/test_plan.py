@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole, node_names
-from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
-from provider.ports.tasks import TaskState, TaskStatus, Verb
+from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation, Verb
+from provider.ports.tasks import TaskState, TaskStatus
 from provider.reconcile.attempts import Attempts
-from provider.reconcile.decision import Action
-from provider.reconcile.plan import Facts, Heal, plan
+from provider.reconcile.plan import Action, Facts, Heal, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EXPECTED = (("demo-control-plane", NodeRole.CONTROL_PLANE), ("demo-worker", NodeRole.WORKER))
