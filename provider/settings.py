@@ -74,7 +74,7 @@ def parse_optional(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """What belongs to a setting besides its type and default."""
+    """A setting besides its type and default."""
 
     parse: Callable[[str], Any]
     help: str
@@ -100,9 +100,9 @@ class Settings:
         str, Flag(str, "Kubeconfig of the management cluster.", shown="$KUBECONFIG, the pod's service account, ~/.kube/config")
     ] = ""
     context: Annotated[str, Flag(str, "Context of the kubeconfig to use.", shown="its current-context")] = ""
-    namespace: Annotated[str | None, Flag(parse_optional, "Only look after objects of this namespace.", shown="all")] = None
+    namespace: Annotated[str | None, Flag(parse_optional, "Reconcile only objects of this namespace.", shown="all")] = None
     watch_filter: Annotated[
-        str, Flag(str, "Only look after objects whose label cluster.x-k8s.io/watch-filter has this value.", shown="all")
+        str, Flag(str, "Reconcile only objects whose label cluster.x-k8s.io/watch-filter has this value.", shown="all")
     ] = ""
 
     runtime: Annotated[
@@ -125,10 +125,10 @@ class Settings:
     ] = False
 
     create_slots: Annotated[
-        int, Flag(parse_count, "Clusters created at once; others wait in line.", shown="half the CPUs, at least 1")
+        int, Flag(parse_count, "Clusters created at the same time; others wait.", shown="half the CPUs, at least 1")
     ] = 1
-    delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at once.")] = 4
-    start_slots: Annotated[int, Flag(parse_count, "Clusters started again at once.")] = 4
+    delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at the same time.")] = 4
+    start_slots: Annotated[int, Flag(parse_count, "Clusters started again at the same time.")] = 4
     create_timeout: Annotated[
         timedelta, Flag(parse_duration, "How long a create may take where spec.createTimeout is not set.")
     ] = timedelta(minutes=10)
@@ -170,7 +170,7 @@ class Settings:
     ] = Path("tools")
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The process's environment, for those who start other programs. Not a setting; never logged."""
+    """The process's environment, for adapters that start other programs. Not a setting; never logged."""
 
     @property
     def in_pod(self) -> bool:
@@ -185,7 +185,7 @@ class Settings:
 
 
 def flags() -> dict[str, tuple[Flag, Any]]:
-    """Name → what belongs to it and its default, in the order of the fields."""
+    """Name of each setting to its Flag and default, in the order of the fields."""
     hints = get_type_hints(Settings, include_extras=True)
     arguments = {one.name: (get_args(hints[one.name]), one.default) for one in fields(Settings)}
     return {name: (args[1], default) for name, (args, default) in arguments.items() if isinstance(args[1], Flag)}
