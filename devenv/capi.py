@@ -28,6 +28,7 @@ from devenv import processes
 from devenv.controlplane import ManagementAPI, StartFailed
 from hack.tools import components, find
 from provider.adapters.local import pki
+from provider.adapters.local.state import replace_file
 
 REQUIRED = ("cluster-api-manager", "clusterctl")
 MANAGER = "cluster-api-manager"
@@ -151,9 +152,9 @@ class CoreManager:
         self._certificates.mkdir(mode=0o700)
         authority = pki.authority("webhooks")
         pair = pki.serving(authority)
-        pki.write(self._certificates / "ca.crt", authority.certificate_pem)
-        pki.write(self._certificates / "tls.crt", pair.certificate_pem)
-        pki.write(self._certificates / "tls.key", pair.key_pem)
+        replace_file(self._certificates / "ca.crt", authority.certificate_pem)
+        replace_file(self._certificates / "tls.crt", pair.certificate_pem)
+        replace_file(self._certificates / "tls.key", pair.key_pem)
 
 
 class Clusterctl:

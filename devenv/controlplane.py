@@ -28,6 +28,7 @@ from typing import Any, Self
 from devenv import audit, processes
 from hack.tools import find
 from provider.adapters.local import pki
+from provider.adapters.local.state import replace_file
 
 REQUIRED = ("etcd", "kube-apiserver", "kubectl")
 PREFIX = "capk-api-"
@@ -146,7 +147,7 @@ class ManagementAPI:
     def kubeconfig_for(self, user: str, *groups: str) -> Path:
         """A kubeconfig file for another user, e.g. to try a role: permissions are what RBAC grants the name and groups."""
         ca = self._load_ca()
-        return pki.write(
+        return replace_file(
             self.folder / f"{user.replace(':', '-')}.kubeconfig", pki.kubeconfig(self.url, ca, pki.client(ca, user, *groups))
         )
 
@@ -186,15 +187,15 @@ class ManagementAPI:
             "sa": pki.authority(),
         }
         for name, pair in pairs.items():
-            pki.write(self.folder / f"{name}.key", pair.key_pem)
-            pki.write(self.folder / f"{name}.crt", pair.certificate_pem)
+            replace_file(self.folder / f"{name}.key", pair.key_pem)
+            replace_file(self.folder / f"{name}.crt", pair.certificate_pem)
 
     def _load_ca(self) -> pki.KeyPair:
         return pki.load((self.folder / "ca.key").read_bytes(), (self.folder / "ca.crt").read_bytes())
 
     def _write_admin(self) -> None:
         admin = pki.load((self.folder / "admin.key").read_bytes(), (self.folder / "admin.crt").read_bytes())
-        pki.write(self.kubeconfig, pki.kubeconfig(self.url, self._load_ca(), admin))
+        replace_file(self.kubeconfig, pki.kubeconfig(self.url, self._load_ca(), admin))
 
     def _spawn(self, name: str, *flags: str) -> None:
         self._children[name] = processes.start(name, [find.path(name), *flags], self.folder, detached=self._detached)

@@ -84,7 +84,7 @@ def setting_rows() -> list[tuple[str, str, str, str]]:
     rows = []
     for name, (flag, default) in settings.flags().items():
         shown = flag.shown or ("" if default in ("", None) else f"`{settings.show(default)}`")
-        rows.append((settings.flag_of(name), settings.ENV_PREFIX + name.upper(), shown, flag.help))
+        rows.append((settings.flag_of(name), settings.ENV_PREFIX + name.upper(), shown, flag.text))
     return rows
 
 

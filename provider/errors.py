@@ -1,10 +1,10 @@
-"""The error tree, by reaction: what a caller does next decides the class, not where the error came from.
+"""The errors, by reaction: the class says what the caller does next, not where the error came from.
 
     ProviderError
-    ├── Transient     the outside world may do better next time: retry with backoff
+    ├── Transient     may go away by itself: retry with backoff
     ├── Terminal      only a changed spec can help: report, stop until the next generation
-    ├── Conflict      our view was stale: read again and retry at once
-    └── NotOurs       the thing exists and belongs to somebody else: never touch it, wait, say so
+    ├── Conflict      the object changed since it was read: read again and retry at once
+    └── NotOurs       it exists and belongs to somebody else: never change it, wait, report
 
 Every error carries a Reason, which conditions and Events show, and a message for the person who applied the object: what happened,
 and what to do next. Messages never hold secrets, the environment of commands or whole objects.
@@ -31,7 +31,7 @@ class Transient(ProviderError):
     """A retry may help: engine not answering, API server busy, a deadline passed."""
 
     def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
-        """`retry_after`: seconds the other side asked to be left alone for (HTTP Retry-After)."""
+        """`retry_after`: seconds to wait at least, as the server asked (HTTP Retry-After)."""
         super().__init__(reason, message)
         self.retry_after = retry_after
 
@@ -45,4 +45,4 @@ class Conflict(ProviderError):
 
 
 class NotOurs(ProviderError):
-    """The named thing exists and does not carry our mark; it must not be adopted, changed or deleted."""
+    """What has this name does not carry our ownership mark; it must not be adopted, changed or deleted."""

@@ -108,7 +108,7 @@ class Manager:
             self.queue,
             self.reconciler.reconcile,
             timeout=settings.reconcile_timeout.total_seconds(),
-            resync=settings.resync.total_seconds(),
+            resync=settings.sync_period.total_seconds(),
             passed=self._passed,
         )
         self.control_planes = WorkQueue()
@@ -117,7 +117,7 @@ class Manager:
             self.control_planes,
             self.mirrors.reconcile,
             timeout=settings.reconcile_timeout.total_seconds(),
-            resync=settings.resync.total_seconds(),
+            resync=settings.sync_period.total_seconds(),
             passed=lambda _, outcome, seconds, __: self.metrics.passed(outcome, seconds),
         )
         self.watch = parts.make_watch(self._add, self._gave_up, self.metrics.watch_restarted)
@@ -179,9 +179,9 @@ class Manager:
         self._spawn(self._list_all(), "first list")
         for runtime in self.parts.runtimes.values():
             self._spawn(self._pump(runtime), f"events of {runtime.name}")
-        self._busy = [self._spawn(self.workers.work(), f"worker {number}") for number in range(self.settings.workers)]
+        self._busy = [self._spawn(self.workers.work(), f"worker {number}") for number in range(self.settings.concurrency)]
         self._busy.append(self._spawn(self.mirror_worker.work(), "worker of control planes"))
-        log.info("Working", extra={"workers": self.settings.workers, "namespace": self.settings.namespace or "all"})
+        log.info("Working", extra={"concurrency": self.settings.concurrency, "namespace": self.settings.namespace or "all"})
 
     async def _shut_down(self) -> None:
         """Take no more keys, end running operations, then everything else. Bounded."""

@@ -74,26 +74,35 @@ def parse_optional(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """What belongs to a setting besides its type and default."""
+    """A setting besides its type and default."""
 
     parse: Callable[[str], Any]
     help: str
     choices: tuple[str, ...] = ()
     shown: str = ""
     """The default in words, where it depends on the machine."""
+    former: str = ""
+    """Name of the setting in older versions: its flag and its variable are still accepted."""
+
+    @property
+    def text(self) -> str:
+        return self.help + (f" Deprecated: {flag_of(self.former)}." if self.former else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All there is to set. Field `create_slots` is flag --create-slots and variable CAPKIND_CREATE_SLOTS."""
+    """All there is to set. Field `create_slots` is flag --create-slots and variable CAPKIND_CREATE_SLOTS.
+
+    Flags that other controllers have, too, bear the names that Cluster API's managers and CAPD give them.
+    """
 
     kubeconfig: Annotated[
         str, Flag(str, "Kubeconfig of the management cluster.", shown="$KUBECONFIG, the pod's service account, ~/.kube/config")
     ] = ""
     context: Annotated[str, Flag(str, "Context of the kubeconfig to use.", shown="its current-context")] = ""
-    namespace: Annotated[str | None, Flag(parse_optional, "Only look after objects of this namespace.", shown="all")] = None
+    namespace: Annotated[str | None, Flag(parse_optional, "Reconcile only objects of this namespace.", shown="all")] = None
     watch_filter: Annotated[
-        str, Flag(str, "Only look after objects whose label cluster.x-k8s.io/watch-filter has this value.", shown="all")
+        str, Flag(str, "Reconcile only objects whose label cluster.x-k8s.io/watch-filter has this value.", shown="all")
     ] = ""
 
     runtime: Annotated[
@@ -116,21 +125,21 @@ class Settings:
     ] = False
 
     create_slots: Annotated[
-        int, Flag(parse_count, "Clusters created at once; others wait in line.", shown="half the CPUs, at least 1")
+        int, Flag(parse_count, "Clusters created at the same time; others wait.", shown="half the CPUs, at least 1")
     ] = 1
-    delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at once.")] = 4
-    start_slots: Annotated[int, Flag(parse_count, "Clusters started again at once.")] = 4
+    delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at the same time.")] = 4
+    start_slots: Annotated[int, Flag(parse_count, "Clusters started again at the same time.")] = 4
     create_timeout: Annotated[
         timedelta, Flag(parse_duration, "How long a create may take where spec.createTimeout is not set.")
     ] = timedelta(minutes=10)
     create_attempts: Annotated[int, Flag(parse_count, "Tries before a create is given up until its spec changes.")] = 3
 
-    workers: Annotated[int, Flag(parse_count, "Objects looked at concurrently.")] = 8
-    resync: Annotated[timedelta, Flag(parse_duration, "Every object is looked at this often even if nothing happens.")] = (
-        timedelta(minutes=5)
-    )
-    reconcile_timeout: Annotated[timedelta, Flag(parse_duration, "Longest a single look at an object may take.")] = timedelta(
-        minutes=1
+    concurrency: Annotated[int, Flag(parse_count, "Objects reconciled at the same time.", former="workers")] = 8
+    sync_period: Annotated[
+        timedelta, Flag(parse_duration, "Every object is reconciled this often even if nothing happens.", former="resync")
+    ] = timedelta(minutes=5)
+    reconcile_timeout: Annotated[timedelta, Flag(parse_duration, "Longest that one reconcile of an object may take.")] = (
+        timedelta(minutes=1)
     )
 
     leader_elect: Annotated[
@@ -161,7 +170,7 @@ class Settings:
     ] = Path("tools")
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The process's environment, for those who start other programs. Not a setting; never logged."""
+    """The process's environment, for adapters that start other programs. Not a setting; never logged."""
 
     @property
     def in_pod(self) -> bool:
@@ -176,7 +185,7 @@ class Settings:
 
 
 def flags() -> dict[str, tuple[Flag, Any]]:
-    """Name → what belongs to it and its default, in the order of the fields."""
+    """Name of each setting to its Flag and default, in the order of the fields."""
     hints = get_type_hints(Settings, include_extras=True)
     arguments = {one.name: (get_args(hints[one.name]), one.default) for one in fields(Settings)}
     return {name: (args[1], default) for name, (args, default) in arguments.items() if isinstance(args[1], Flag)}
@@ -187,10 +196,10 @@ def load(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
     given = vars(parser().parse_args(arguments))
     values: dict[str, Any] = {}
     for name, (flag, _) in flags().items():
-        variable = ENV_PREFIX + name.upper()
+        variables = [ENV_PREFIX + known.upper() for known in (name, flag.former) if known]
         if given[name] is not None:
             values[name] = _parse(flag, given[name], flag_of(name))
-        elif variable in environ:
+        elif variable := next((one for one in variables if one in environ), None):
             values[name] = _parse(flag, environ[variable], variable)
     return Settings(**(_machine_defaults(environ) | values))
 
@@ -207,13 +216,14 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     for name, (flag, default) in flags().items():
-        result.add_argument(flag_of(name), **_argument(name, flag, default))
+        names = [flag_of(known) for known in (name, flag.former) if known]
+        result.add_argument(*names, dest=name, **_argument(name, flag, default))
     return result
 
 
 def _argument(name: str, flag: Flag, default: Any) -> dict[str, Any]:
     shown = flag.shown or ("" if default in (None, "") else show(default))
-    text = flag.help + (f" Default: {shown}." if shown else "")
+    text = flag.text + (f" Default: {shown}." if shown else "")
     choices = "{" + ",".join(flag.choices) + "}" if flag.choices else name.upper()
     argument = {"help": text.replace("%", "%%"), "default": None, "metavar": choices}
     return argument | ({"nargs": "?", "const": "true"} if flag.parse is parse_bool else {})

@@ -15,7 +15,7 @@ from provider.settings import Address
 log = logging.getLogger(__name__)
 
 Check = Callable[[], str]
-"""Empty when all is well, else what is wrong."""
+"""Empty when it passes, else what is wrong."""
 SHUTDOWN = 0.5
 """Seconds given to requests under way when the server closes."""
 
@@ -28,7 +28,7 @@ class Server:
         self._runner: web.AppRunner | None = None
 
     def add_checks(self, path: str, checks: Mapping[str, Check]) -> None:
-        """200 when every check is content, else 503; the body names each check."""
+        """200 when every check passes, else 503; the body names each check."""
 
         async def answer(_: web.Request) -> web.Response:
             found = {name: check() for name, check in checks.items()}
@@ -45,7 +45,7 @@ class Server:
         self._app.router.add_get(path, answer)
 
     async def start(self, address: Address, flag: str) -> Address:
-        """Listen; returns the address with its real port. Raises Terminal naming the flag when the address cannot be had."""
+        """Listen; returns the address with its real port. Raises Terminal naming the flag when the address cannot be used."""
         self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=SHUTDOWN)
         await self._runner.setup()
         try:

@@ -1,7 +1,7 @@
-"""Log lines for people or for machines, with secrets cut out at the root.
+"""Log lines for people or for machines, without secrets.
 
-Messages are constant; what varies is in `extra` and becomes key=value (console) or a JSON member. The filter sits on the one handler
-of the root logger, so that no library can log around it.
+Messages are constant; what varies is in `extra` and becomes key=value (console) or a JSON member. Secrets are redacted by the formatter
+of the root logger's only handler, so that libraries' records are redacted, too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-"""Attributes every record has; the others came in through `extra`."""
+"""Attributes that every record has; all others came through `extra`."""
 HIDDEN = "[redacted]"
 SECRETS = [
     # A PEM block, whole or cut off, also with its line ends escaped.
@@ -35,16 +35,16 @@ SECRETS = [
 MAX_VALUE = 4000
 """Characters of one message or value; longer ones are cut."""
 QUIET = {
-    "kopf": logging.CRITICAL,  # retries of an API server that is away; provider.controller.watch says what matters
+    "kopf": logging.CRITICAL,  # every retry of an unreachable API server; provider.controller.watch logs the outage once
     "kubernetes": logging.ERROR,
     "aiohttp.access": logging.WARNING,
     "asyncio": logging.WARNING,
 }
-"""Libraries that talk too much: least level by logger. At debug their warnings are shown, never their dumps of whole objects."""
+"""Least level of libraries that log too much. With --log-level=debug it is WARNING: at debug they dump whole objects."""
 
 
 def redact(text: str) -> str:
-    """Cut out what looks like a key, a token or a kubeconfig. Too much rather than too little."""
+    """Replace what looks like a key, a token or a kubeconfig; in doubt too much."""
     for pattern in SECRETS:
         text = pattern.sub(lambda found: found.groupdict().get("kept", "") + HIDDEN, text)
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"

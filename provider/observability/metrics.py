@@ -15,40 +15,36 @@ from provider.ports.tasks import TaskState, TaskStatus
 
 PREFIX = "capkind"
 PASS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-JOB_SECONDS = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
+TASK_SECONDS = (1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 
 
 class Metrics:
-    """What is counted as it happens. Gauges that can be asked for are read at scrape time (`watch_values`)."""
+    """Counters and histograms are fed as things happen; gauges are read at scrape time (`watch_values`)."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._passes = Counter(
-            f"{PREFIX}_reconciles", "Looks at an object, by how they ended.", ["result"], registry=self.registry
-        )
+        self._passes = Counter(f"{PREFIX}_reconciles", "Passes over an object, by outcome.", ["result"], registry=self.registry)
         self._pass_seconds = Histogram(
-            f"{PREFIX}_reconcile_seconds", "How long a look at an object took.", buckets=PASS_SECONDS, registry=self.registry
+            f"{PREFIX}_reconcile_seconds", "How long one pass over an object took.", buckets=PASS_SECONDS, registry=self.registry
         )
         self._wait_seconds = Histogram(
             f"{PREFIX}_queue_wait_seconds", "How long a key waited for a worker.", buckets=PASS_SECONDS, registry=self.registry
         )
         self._task_seconds = Histogram(
             f"{PREFIX}_task_seconds",
-            "How long creating, deleting or starting a cluster took, waiting in line excluded.",
+            "How long creating, deleting or starting a cluster took, without the time in the queue.",
             ["verb", "outcome"],
-            buckets=JOB_SECONDS,
+            buckets=TASK_SECONDS,
             registry=self.registry,
         )
-        self._restarts = Counter(
-            f"{PREFIX}_watch_restarts", "How often watching had to be started again.", registry=self.registry
-        )
+        self._restarts = Counter(f"{PREFIX}_watch_restarts", "How often the watch was restarted.", registry=self.registry)
         self._leading = Gauge(f"{PREFIX}_leader", "1 while this manager holds the Lease (or needs none).", registry=self.registry)
         self._phases: dict[ObjectKey, str] = {}
         for result in ("success", "conflict", "transient", "terminal", "timeout", "defect"):
             self._passes.labels(result)
 
     def passed(self, result: str, seconds: float) -> None:
-        """A look ended: success, conflict, transient, terminal, timeout or defect."""
+        """A pass ended: success, conflict, transient, terminal, timeout or defect."""
         self._passes.labels(result).inc()
         self._pass_seconds.observe(seconds)
 
@@ -68,7 +64,7 @@ class Metrics:
         self._leading.set(leading)
 
     def set_phase(self, key: ObjectKey, phase: str) -> None:
-        """The object's phase after a look; empty when it is gone."""
+        """The object's phase after a pass; empty when it is gone."""
         if phase:
             self._phases[key] = phase
         else:
@@ -78,15 +74,15 @@ class Metrics:
         return Tally(self._phases.values())
 
     def watch_values(self, queue_depth: Callable[[], int], tasks: Callable[[], Mapping[tuple[str, str], int]]) -> None:
-        """Where to ask at scrape time."""
-        self.registry.register(_Asked(queue_depth, tasks, self.phases))
+        """Register what is called at scrape time."""
+        self.registry.register(_AtScrape(queue_depth, tasks, self.phases))
 
     def exposition(self) -> tuple[bytes, str]:
         """The page and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
 
-class _Asked(Collector):
+class _AtScrape(Collector):
     def __init__(
         self,
         queue_depth: Callable[[], int],
@@ -96,7 +92,7 @@ class _Asked(Collector):
         self._queue_depth, self._tasks, self._phases = queue_depth, tasks, phases
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(f"{PREFIX}_queue_depth", "Keys ready to be looked at.", value=self._queue_depth())
+        yield GaugeMetricFamily(f"{PREFIX}_queue_depth", "Keys ready to be reconciled.", value=self._queue_depth())
         tasks = GaugeMetricFamily(f"{PREFIX}_tasks", "Long operations, by verb and state.", labels=["verb", "state"])
         for labels, count in self._tasks().items():
             tasks.add_metric(labels, count)

@@ -202,12 +202,12 @@ def test_an_unusable_kubeconfig_is_said_in_one_line(make: Make, tmp_path: Path) 
 
 def test_a_bad_flag_is_said_in_one_line(make: Make) -> None:
     """Exit code 2, as everywhere."""
-    manager = make("--resync=often")
+    manager = make("--sync-period=often")
     manager.start()
     assert manager._process is not None
 
     assert manager._process.wait(15) == 2
-    assert "--resync" in manager.log
+    assert "--sync-period" in manager.log
 
 
 def test_an_api_server_that_is_away_is_waited_for(make: Make, management: ManagementAPI) -> None:

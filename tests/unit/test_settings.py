@@ -29,11 +29,25 @@ def test_defaults_follow_the_machine_and_its_user() -> None:
 
 def test_a_flag_wins_over_its_variable_and_the_variable_over_the_default() -> None:
     """The nearer to the command, the stronger."""
-    variable = BARE | {"CAPKIND_WORKERS": "3"}
+    variable = BARE | {"CAPKIND_CONCURRENCY": "3"}
 
-    assert load([], BARE).workers == 8
-    assert load([], variable).workers == 3
-    assert load(["--workers=5"], variable).workers == 5
+    assert load([], BARE).concurrency == 8
+    assert load([], variable).concurrency == 3
+    assert load(["--concurrency=5"], variable).concurrency == 5
+
+
+@pytest.mark.parametrize(
+    ("former", "name", "value"), [("--workers", "concurrency", 3), ("--resync", "sync_period", timedelta(minutes=3))]
+)
+def test_a_former_name_is_still_accepted_and_the_new_one_wins(former: str, name: str, value: object) -> None:
+    """A deployment that was written for an older version goes on working."""
+    text, other = ("3", "4") if name == "concurrency" else ("3m", "4m")
+    old, new = ENV_PREFIX + former.strip("-").upper(), ENV_PREFIX + name.upper()
+
+    assert value == getattr(load([f"{former}={text}"], BARE), name)
+    assert value == getattr(load([], BARE | {old: text}), name)
+    assert value == getattr(load([], BARE | {new: text, old: other}), name)
+    assert f"Deprecated: {former}" in flags()[name][0].text
 
 
 def test_kubeconfig_comes_from_the_usual_variable() -> None:
@@ -68,7 +82,7 @@ def test_every_setting_has_a_flag_a_variable_and_a_text(name: str) -> None:
         (["--leader-elect"], "leader_elect", True),
         (["--leader-elect=false"], "leader_elect", False),
         (["--leader-elect", "false"], "leader_elect", False),
-        (["--resync=90s"], "resync", timedelta(seconds=90)),
+        (["--sync-period=90s"], "sync_period", timedelta(seconds=90)),
         (["--create-timeout=1h30m"], "create_timeout", timedelta(minutes=90)),
         (["--health-addr=0"], "health_addr", None),
         (["--health-addr="], "health_addr", None),
@@ -87,10 +101,10 @@ def test_values_are_read_as_people_write_them(arguments: list[str], attribute: s
 @pytest.mark.parametrize(
     ("arguments", "named", "cure"),
     [
-        (["--workers=0"], "--workers", "1 or more"),
-        (["--workers=many"], "--workers", "whole number"),
-        (["--resync=5"], "--resync", "5m"),
-        (["--resync=-5s"], "--resync", "5m"),
+        (["--concurrency=0"], "--concurrency", "1 or more"),
+        (["--concurrency=many"], "--concurrency", "whole number"),
+        (["--sync-period=5"], "--sync-period", "5m"),
+        (["--sync-period=-5s"], "--sync-period", "5m"),
         (["--health-addr=localhost"], "--health-addr", "HOST:PORT"),
         (["--health-addr=localhost:99999"], "--health-addr", "HOST:PORT"),
         (["--runtime=docker"], "--runtime", "auto, kind, local"),
@@ -108,8 +122,8 @@ def test_a_bad_value_is_named_with_its_cure(arguments: list[str], named: str, cu
 
 def test_a_bad_variable_is_named_as_a_variable() -> None:
     """Not as a flag that nobody gave."""
-    with pytest.raises(SettingsError, match="CAPKIND_WORKERS"):
-        load([], BARE | {"CAPKIND_WORKERS": "x"})
+    with pytest.raises(SettingsError, match="CAPKIND_CONCURRENCY"):
+        load([], BARE | {"CAPKIND_CONCURRENCY": "x"})
 
 
 def test_the_environment_is_carried_and_never_shown() -> None:
@@ -139,7 +153,7 @@ def test_the_engines_host_is_visible_unless_it_is_elsewhere(environ: dict[str, s
 def test_settings_are_frozen() -> None:
     """Nobody changes them under way."""
     with pytest.raises(AttributeError):
-        Settings().workers = 3  # type: ignore[misc]
+        Settings().concurrency = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1h30m", 5400), ("250ms", 0.25), ("1m30s", 90)])
@@ -176,7 +190,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
 def test_a_bad_flag_ends_with_two() -> None:
     """And says where help is."""
     done = subprocess.run(
-        [sys.executable, "-m", "provider", "--workers=x"],
+        [sys.executable, "-m", "provider", "--concurrency=x"],
         capture_output=True,
         text=True,
         check=False,
@@ -184,5 +198,5 @@ def test_a_bad_flag_ends_with_two() -> None:
     )
 
     assert done.returncode == 2
-    assert "--workers" in done.stderr
+    assert "--concurrency" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,7 +1,7 @@
 """provider.ports.kube.Kube over `kubernetes.aio`: generic requests and plain dicts, no model classes (their import takes seconds).
 
-One HTTP exchange per call, with a deadline; what goes wrong is mapped to provider.errors and never retried here, except for one
-new login after a 401. Knows nothing of Cluster API.
+One HTTP request per call, with a deadline. Failures become provider.errors and are never retried here, except once with a new login
+after a 401. Knows nothing of Cluster API.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from provider.errors import Conflict, ProviderError, Terminal, Transient
 DEADLINE = 15.0
 """Seconds for one request, queueing for a connection included."""
 PAGE = 500
+"""Objects per page of a list; client-go's default, too."""
 SERVED_FOR = 10.0
-"""Seconds for which an answer to "is this API group served?" is believed."""
+"""Seconds for which the answer to "is this API group served?" is cached: every pass asks it."""
 FIELD_MANAGER = "cluster-api-provider-kind"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -58,13 +59,13 @@ class KubeClient:
     def __init__(self, login: Callable[[], Awaitable[Login]], *, deadline: float = DEADLINE) -> None:
         self._login, self._deadline = login, deadline
         self._current: Login | None = None
-        self._entering = asyncio.Lock()
+        self._login_lock = asyncio.Lock()
         self._versions: dict[str, str] = {}
         self._served: dict[str, tuple[float, bool]] = {}
 
     async def connect(self) -> None:
         """Load credentials, without a request. Raises Terminal when they cannot be used."""
-        await self._entered()
+        await self._logged_in()
 
     async def close(self) -> None:
         if self._current is not None:
@@ -81,7 +82,7 @@ class KubeClient:
         query = [("limit", str(PAGE))] + ([("labelSelector", labels)] if labels else [])
         items: Objects = []
         while (answer := await self._resource_request("GET", resource, where, query=query)) is not None:
-            if answer.status == GONE:
+            if answer.status == GONE:  # the continue token is older than etcd's last compaction
                 return await self._list_at_once(resource, where, labels)
             page = self._checked(answer, resource, where)
             kind = {"apiVersion": page["apiVersion"], "kind": resource.kind}
@@ -140,12 +141,12 @@ class KubeClient:
         body: JsonObject | None = None,
     ) -> Answer | None:
         """None for 404. A discovered version that is no longer served is discovered anew, once."""
-        for _ in range(2):
+        for _ in range(2):  # the second time with the version discovered anew
             version = resource.version or await self._discovered(resource.group)
             if version is None:
                 return None
             path = path_of(resource, version, key, subresource)
-            answer = await self._exchange(method, path, query or [], body)
+            answer = await self._request(method, path, query or [], body)
             if answer.status != NOT_FOUND:
                 return answer
             if resource.version or not answer.unknown_path or self._versions.pop(resource.group, None) is None:
@@ -153,7 +154,7 @@ class KubeClient:
         return None
 
     async def _list_at_once(self, resource: Resource, where: ObjectKey, labels: str) -> Objects:
-        """The continue token expired while paging: one big page is consistent again."""
+        """After an expired continue token: one page of everything is consistent again."""
         query = [("labelSelector", labels)] if labels else []
         answer = await self._resource_request("GET", resource, where, query=query)
         page: JsonObject = {"items": [], "apiVersion": ""} if answer is None else self._checked(answer, resource, where)
@@ -165,7 +166,7 @@ class KubeClient:
         return self._versions.get(group)
 
     async def _preferred_version(self, group: str) -> str | None:
-        answer = await self._exchange("GET", f"/apis/{quote(group)}", [], None)
+        answer = await self._request("GET", f"/apis/{quote(group)}", [], None)
         if answer.status == NOT_FOUND:
             return None
         if not answer.ok:
@@ -178,9 +179,9 @@ class KubeClient:
             return answer.body
         raise error_of(answer, f"{resource.kind} {key}")
 
-    # --- one exchange ----------------------------------------------------------------------------------------------------------
+    # --- one request -----------------------------------------------------------------------------------------------------------
 
-    async def _exchange(
+    async def _request(
         self,
         method: str,
         path: str,
@@ -189,10 +190,10 @@ class KubeClient:
     ) -> Answer:
         try:
             async with asyncio.timeout(self._deadline):
-                used = await self._entered()
+                used = await self._logged_in()
                 answer = await _send(used, method, path, query, body)
                 if answer.status == UNAUTHORIZED:
-                    answer = await _send(await self._entered(instead_of=used), method, path, query, body)
+                    answer = await _send(await self._logged_in(replacing=used), method, path, query, body)
                 return answer
         except TimeoutError as error:
             raise Transient(
@@ -206,10 +207,13 @@ class KubeClient:
                 raise
             raise Transient(Reason.MANAGEMENT_UNREACHABLE, f"The API server broke off: {type(error).__name__}.") from error
 
-    async def _entered(self, *, instead_of: Login | None = None) -> Login:
-        """The login in use; a new one when there is none, or when `instead_of` (refused by the server) is still the one."""
-        async with self._entering:
-            if self._current is None or self._current is instead_of:
+    async def _logged_in(self, *, replacing: Login | None = None) -> Login:
+        """The current login; a new one if there is none, or if the current one is still `replacing`, which the server refused.
+
+        Several requests may get a 401 for the same login: only the first of them logs in again.
+        """
+        async with self._login_lock:
+            if self._current is None or self._current is replacing:
                 fresh = await self._login()
                 if self._current is not None:
                     await self._current.client.close()

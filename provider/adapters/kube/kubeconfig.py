@@ -1,8 +1,8 @@
-"""Kubeconfigs that a node hands out: attacker's text until proven otherwise. Parse strictly, keep five values, write anew.
+"""Kubeconfigs from a node, which are not trusted: parse strictly, keep four values, write a new document from them. No I/O.
 
-The file comes from inside a container whose image the user chose. Client libraries run `exec` plugins and read files that a kubeconfig
-names, as soon as it is loaded, so nothing but a server and inline certificates gets past here: one cluster, one user, one context, every
-key known. What is returned is dumped from our own values, never copied from the text. No I/O lives here.
+The file comes from inside a container whose image the user chose. Client libraries run the `exec` plugins and read the files that a
+kubeconfig names as soon as it is loaded, so only a server and inline certificates are let through: one cluster, one user, one context,
+no unknown key.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,20 +26,18 @@ MAX_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Kubeconfig:
-    """What is worth keeping. The certificates and the key are PEM."""
+    """The values that are kept. The certificates and the key are PEM."""
 
     server: Endpoint
     authority: bytes = field(repr=False)
     certificate: bytes = field(repr=False)
     key: bytes = field(repr=False)
-    expires: datetime
-    """When the client certificate ends (UTC)."""
 
     def at(self, server: Endpoint) -> Kubeconfig:
         return replace(self, server=server)
 
     def dump(self, cluster_name: str) -> str:
-        """The canonical text, named as kind names things: equal values give equal text."""
+        """The document, with the names that kind uses: equal values give equal text."""
         name = f"kind-{cluster_name}"
         document = {
             "apiVersion": "v1",
@@ -73,12 +70,12 @@ def parse(text: str) -> Kubeconfig:
     if (context["cluster"], context["user"], document["current-context"]) != (cluster_name, user_name, context_name):
         raise _refused("its context does not name its cluster and its user")
     certificate = _pem(user, "client-certificate-data", "CERTIFICATE")
+    _check_certificate(certificate)
     return Kubeconfig(
         server=_server(cluster["server"]),
         authority=_pem(cluster, "certificate-authority-data", "CERTIFICATE"),
         certificate=certificate,
         key=_pem(user, "client-key-data", "PRIVATE KEY"),
-        expires=_expiry(certificate),
     )
 
 
@@ -91,7 +88,7 @@ def _refused(why: str) -> Terminal:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without what a kubeconfig does not need: aliases (they expand without bound), depth, keys given twice, other types."""
+    """YAML without aliases (they expand without bound), deep nesting, duplicate keys and non-scalar keys."""
 
     depth = 0
 
@@ -173,11 +170,11 @@ def _pem(mapping: dict[str, str], key: str, kind: str) -> bytes:
     return data
 
 
-def _expiry(certificate: bytes) -> datetime:
+def _check_certificate(certificate: bytes) -> None:
     from cryptography import x509
 
     try:
-        return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+        x509.load_pem_x509_certificate(certificate)
     except ValueError as error:
         raise _refused("its client certificate cannot be read") from error
 

@@ -1,7 +1,7 @@
 """How to reach the management cluster: the user's own kubeconfig (exec plugins included) or the pod's service account.
 
-The loaders of the `kubernetes` package are right here, because this kubeconfig belongs to whoever starts the manager.
-Kubeconfigs of clusters we made are untrusted and go through adapters.kube.kubeconfig instead. The file is never written to.
+This kubeconfig is trusted, because it belongs to the user who starts the manager, so the loaders of the `kubernetes` package may read it.
+Kubeconfigs of clusters we made are not trusted and go through adapters.kube.kubeconfig instead. The file is never written to.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ USER_AGENT = "cluster-api-provider-kind"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A way in, for requests (`client`) and for others who bring their own HTTP session (the rest)."""
+    """Credentials in use: `client` makes requests; the other fields are for kopf, which has an HTTP session of its own."""
 
     client: ApiClient
     server: str

@@ -1,6 +1,6 @@
 """provider.ports.kube.Recorder: core/v1 Events on our objects. Repeats are counted on one Event, floods are dropped, nothing is raised.
 
-Counting needs no right to read Events: what was written is remembered, up to a bound, for as long as the process lives.
+Counting needs no permission to read Events: what this process wrote is remembered, up to a bound.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ log = logging.getLogger(__name__)
 
 COMPONENT = "cluster-api-provider-kind"
 DEADLINE = 5.0
-"""Seconds; an Event is not worth more of a reconcile's time."""
+"""Seconds: a pass must not wait longer for an Event."""
 MAX_MESSAGE = 1024
 """Characters, the API server's limit for Event messages."""
 MAX_NAME = 200
 """Characters kept of the object's name; with the hash an Event's name stays below 253."""
 BURST, REFILL_SECONDS = 25, 60.0
-"""Events one object may have at once, and the seconds after which it may have one more."""
+"""Events of one object that may come at once, and the seconds after which one more may (client-go's spam filter: 25 and 300)."""
 REMEMBERED = 2000
 """Objects whose allowance, and Events whose count, are remembered."""
 
 
 @dataclass(slots=True)
 class _Bucket:
+    """A token bucket."""
+
     tokens: float
     at: float
 

@@ -1,7 +1,7 @@
-"""provider.ports.workload.Workload: one look at the API server of a cluster we made. Reads only, with a short deadline, and trusts nobody.
+"""provider.ports.workload.Workload: asks the API server of a cluster we made. Reads only, with a short deadline.
 
-The kubeconfig goes through adapters.kube.kubeconfig; its private key never touches a disk where the system allows that. The server may be
-anything: answers are bounded, redirects are not followed, proxies are not used.
+Nothing here is trusted. The kubeconfig goes through adapters.kube.kubeconfig, and its private key is not written to disk where the system
+allows that. Whatever answers at its address may be hostile: answers are bounded, redirects are not followed, proxies are not used.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from provider.errors import Terminal
 from provider.ports.workload import WorkloadNode, WorkloadObservation
 
 DEADLINE = 3.0
-"""Seconds for the whole look."""
+"""Seconds for all requests of one observation together."""
 SESSIONS = 128
 """Clusters whose connections are kept open."""
 CONNECTIONS = 4
 MAX_ANSWER = 8 << 20
-"""Bytes read of one answer; a node is about ten thousand."""
+"""Bytes read of one answer; a Node is about ten thousand."""
 MAX_DETAIL = 300
 OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
 PATHS = {
@@ -90,7 +90,7 @@ class WorkloadProbe:
             session = aiohttp.ClientSession(parsed.server.url, connector=connector, trust_env=False)
             self._sessions[digest] = session
         self._sessions.move_to_end(digest)
-        if len(self._sessions) > SESSIONS:
+        if len(self._sessions) > SESSIONS:  # the least recently used one goes
             _, oldest = self._sessions.popitem(last=False)
             await oldest.close()
         return session
@@ -127,7 +127,7 @@ async def _get(session: aiohttp.ClientSession, path: str) -> Answer:
 
 
 def _unreachable(error: Exception) -> WorkloadObservation:
-    """Nobody listens, or it is not our API server: down. Anything else (a cut connection) leaves it open."""
+    """False when nothing listens or it is not our API server; None (unknown) for anything else, e.g. a connection that was cut."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return WorkloadObservation(False, "What answers there is not this cluster's API server (its certificate does not match).")
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -136,7 +136,7 @@ def _unreachable(error: Exception) -> WorkloadObservation:
 
 
 def judge(answers: Mapping[str, Answer]) -> WorkloadObservation:
-    """Answers by the names of PATHS → what they mean. Pure."""
+    """The observation from the answers, by the names of PATHS. Pure."""
     ready, nodes = answers["readyz"], answers["nodes"]
     if ready.status in (UNAUTHORIZED, FORBIDDEN) or nodes.status in (UNAUTHORIZED, FORBIDDEN):
         return WorkloadObservation(False, "The API server refuses the kubeconfig's credentials.")

@@ -1,4 +1,4 @@
-"""The files of a cluster's certificates: which there are, when they are due, and the kubeconfigs made of them."""
+"""The files of a cluster's certificates: which there are, when they are renewed, and the kubeconfigs made of them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ CLIENTS = {
 
 
 def ensure(folder: Path, state: State) -> frozenset[str]:
-    """Make what is missing, torn or due; returns the names of what was made, which are those of the components that use it.
+    """Make what is missing, mismatched or about to expire; returns the names of the components whose certificate is new.
 
-    The authority and the key of ServiceAccount tokens are never replaced: everything a user holds hangs on them.
+    The authority and the key of ServiceAccount tokens are never replaced: kubeconfigs and tokens that users hold depend on them.
     """
     authority, now, made = _ensure_authority(folder, AUTHORITY), datetime.now(UTC), set[str]()
     _ensure_authority(folder, ACCOUNTS)
@@ -40,7 +40,7 @@ def ensure(folder: Path, state: State) -> frozenset[str]:
 
 
 def overdue(folder: Path) -> bool:
-    """Whether a certificate ends so soon, or is missing, that the cluster should be started again for it."""
+    """Whether a certificate is missing, or expires so soon that the cluster should be started again to renew it."""
     latest = datetime.now(UTC) + pki.OVERDUE
     try:
         return any(pki.end((folder / f"{name}.crt").read_bytes()) < latest for name in (components.API_SERVER, *CLIENTS))
@@ -65,14 +65,14 @@ def _first_service_address(state: State) -> str:
 
 
 def _ensure_authority(folder: Path, name: str) -> pki.KeyPair:
-    """The key is written first: where the certificate is, both are."""
+    """The key is written first: if the certificate exists, both do."""
     if not (folder / f"{name}.crt").exists():
         _write(folder, name, pki.authority())
     return _load(folder, name)
 
 
 def _due(folder: Path, name: str, now: datetime) -> bool:
-    """Also for a pair that is missing or torn: key and certificate are two files, and a writer may end between them."""
+    """Also for a pair that is missing or does not match: key and certificate are two files, and a writer may be killed between them."""
     try:
         pair = _load(folder, name)
     except (OSError, ValueError):

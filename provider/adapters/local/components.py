@@ -1,4 +1,4 @@
-"""What runs for one local cluster, in starting order, and with which flags. Pure: paths and numbers in, argument lists out.
+"""The components of one local cluster, in starting order, and their flags. Pure: paths and numbers in, argument lists out.
 
 Everything listens on loopback or on a unix socket in a private folder. Defaults are those of kind's clusters where they are visible to
 a user: pod subnet 10.244.0.0/16, service subnet 10.96.0.0/16 (kind pkg/internal/apis/config/default.go).
@@ -20,7 +20,7 @@ ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER, KWOK = (
 )
 ALL = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER, KWOK)
 WITHOUT_NODES = (ETCD, API_SERVER, CONTROLLER_MANAGER)
-"""A cluster without nodes (somebody's management API) has nothing to schedule and no kubelets to play."""
+"""A cluster without nodes (e.g. a management API) has nothing to schedule and no kubelets to simulate."""
 POD_SUBNET, SERVICE_SUBNET = "10.244.0.0/16", "10.96.0.0/16"
 LEASE_SECONDS = 40
 STAGES = Path(__file__).parent / "stages.yaml"
@@ -102,7 +102,7 @@ def _controller_manager(folder: Path, state: State) -> list[str]:
         "--allocate-node-cidrs=true",
         f"--cluster-cidr={pod_subnet(state)}",
         f"--service-cluster-ip-range={service_subnet(state)}",
-        # Its own default (20 a second) spreads the making of its controllers' ServiceAccounts, and so the user's, over four seconds.
+        # Its default (20 requests a second) delays the ServiceAccounts of its controllers, and so users' default one, by four seconds.
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         *_gates(state.feature_gates),

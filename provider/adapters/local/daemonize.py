@@ -1,9 +1,9 @@
-"""Run as a script, never imported: start a program as a child of nobody, and print its pid.
+"""Run as a script, never imported: start a program that outlives its parent, and print its pid.
 
     python -I -S daemonize.py FOLDER LOG PROGRAM ARGUMENT…
 
-The program gets a session of its own and no parent that would have to wait for it, so neither the end of whoever asked for it nor a
-signal to that one's group reaches it. Its output is appended to FOLDER/LOG; files it makes are private.
+The program gets a session of its own, and its parent ends at once: neither the end of the manager nor a signal to the manager's process
+group reaches it. Its output is appended to FOLDER/LOG; files it makes are private.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import os
 import sys
 
 LAST_INHERITED = 64
+"""File descriptors below this are closed; Python marks its own as close-on-exec, so there are hardly any."""
 NOT_EXECUTABLE = 126
+"""A shell's exit code for a program that cannot be executed."""
 
 
 def main() -> None:

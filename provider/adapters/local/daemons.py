@@ -1,7 +1,7 @@
-"""Processes that outlive the manager: started as children of nobody, found again by a mark in their environment, ended by pidfd.
+"""Processes that outlive the manager: started detached, found again by a mark in their environment, killed through a pidfd.
 
-A process is identified by pid, start time *and* mark, so a recycled pid is never taken for it, not even after a reboot; a zombie counts
-as dead. Linux only (/proc, pidfd). Children that must die with the manager are provider.adapters.process's business.
+A process is identified by pid, start time *and* mark, so a reused pid is never mistaken for it, not even after a reboot; a zombie counts
+as ended. Linux only (/proc, pidfd). Children that must end with the manager belong to provider.adapters.process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from provider.errors import Transient
 MARK = "CAPKIND_OWNER"
 """Environment variable: <marker>/<component>."""
 END_SECONDS = 10.0
+"""For a process to end after SIGKILL; only the kernel can take long (etcd in an fsync on a slow disk)."""
 LAUNCH_SECONDS = 30.0
+"""For the launcher, which ends at once unless the host is overloaded."""
 LAUNCHER = Path(__file__).with_name("daemonize.py")
 
 
@@ -35,7 +37,7 @@ class Daemon:
 
     pid: int
     started: int
-    """Clock ticks since boot (proc(5), field 22 of stat); 0 = it had ended before anyone could look."""
+    """Clock ticks since boot (proc(5), field 22 of stat); 0 = it had ended before it could be read."""
     mark: str
     """Value of CAPKIND_OWNER in its environment."""
     at: str = ""
@@ -45,7 +47,7 @@ class Daemon:
 async def start(component: str, argv: Sequence[str], *, marker: str, folder: Path) -> Daemon:
     """Output is appended to folder/<component>.log; the environment holds nothing of the manager's own. Raises RunError.
 
-    Cancelling kills the launcher; whether the program came to life then, `find` tells.
+    Cancelling kills the launcher; the program may have been started by then, so look with `find`.
     """
     mark = f"{marker}/{component}"
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(folder), MARK: mark}
@@ -56,14 +58,14 @@ async def start(component: str, argv: Sequence[str], *, marker: str, folder: Pat
 
 
 def alive(daemon: Daemon | None) -> bool:
-    """Whether this very process runs."""
+    """Whether this process runs, and not another one with its pid."""
     if daemon is None or not daemon.started or start_time(daemon.pid) != daemon.started:
         return False
     return _mark(daemon.pid) == daemon.mark
 
 
 def find(marker: str) -> dict[str, list[Daemon]]:
-    """Living processes of a marker by component, recorded or not: what a killed creator did not get to write down."""
+    """Running processes of a marker by component, also those that a killed manager started and did not record."""
     found: dict[str, list[Daemon]] = {}
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit() or not (mark := _mark(int(entry.name))).startswith(f"{marker}/"):
@@ -74,10 +76,11 @@ def find(marker: str) -> dict[str, list[Daemon]]:
 
 
 def end(daemon: Daemon) -> None:
-    """SIGKILL and wait. The process that is checked is the process that is killed. Raises Transient."""
+    """SIGKILL and wait. Raises Transient when it does not end."""
     with contextlib.suppress(ProcessLookupError):
         fd = os.pidfd_open(daemon.pid)
         try:
+            # Checked after the open: the pidfd stays bound to this process, so a reused pid cannot be killed in its place.
             if not alive(daemon):
                 return
             signal.pidfd_send_signal(fd, signal.SIGKILL)
@@ -90,7 +93,7 @@ def end(daemon: Daemon) -> None:
 
 
 def end_all(marker: str, recorded: Mapping[str, Daemon]) -> None:
-    """Until a search finds nothing: a process may be on its way from the creator's last breath. Raises Transient."""
+    """Until a search finds nothing: a launcher of a killed manager may still start one. Raises Transient."""
     for daemon in recorded.values():
         end(daemon)
     deadline = time.monotonic() + END_SECONDS
@@ -103,13 +106,13 @@ def end_all(marker: str, recorded: Mapping[str, Daemon]) -> None:
 
 
 def reap(fd: int) -> None:
-    """Bury an ended process that is our child: a manager that is a container's first process inherits all orphans."""
+    """Reap an ended process that is our child: a manager that runs as pid 1 of a container inherits all orphans."""
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
 
 
 def _mark(pid: int) -> str:
-    """Empty for a process without one, or one that is not ours to look into."""
+    """Empty for a process without one, or whose environment may not be read."""
     with contextlib.suppress(OSError):
         for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
             name, _, value = variable.partition(b"=")

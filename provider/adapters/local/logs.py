@@ -1,4 +1,4 @@
-"""What the components of a local cluster have said: FOLDER/COMPONENT.log, appended to by the component, bounded by us."""
+"""The logs of a local cluster's components: FOLDER/COMPONENT.log, appended to by the component, bounded here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ LIMIT = 16 << 20
 KEPT = 1 << 20
 """Bytes of its end that are kept then, in COMPONENT.log.1, and that are collected after a failure."""
 LINES, LETTERS = 3, 600
+"""Of a log's end that error messages quote."""
 
 
 def bound(folder: Path) -> None:
-    """Cut what has grown too long."""
+    """Truncate logs that have grown too long."""
     for path in folder.glob("*.log"):
         if path.stat().st_size > LIMIT:
             replace_file(path.with_name(f"{path.name}.1"), _tail(path, KEPT))
@@ -24,7 +25,7 @@ def bound(folder: Path) -> None:
 
 
 def collect(folder: Path, directory: Path) -> None:
-    """The end of every log, and what is remembered of the cluster (no secrets), into `directory`."""
+    """The end of every log, and the cluster's state.json (it holds no secrets), into `directory`."""
     directory.mkdir(mode=MODE_DIRECTORY, parents=True, exist_ok=True)
     for path in folder.glob("*.log*"):
         (directory / path.name).write_bytes(_tail(path, KEPT))
@@ -32,8 +33,8 @@ def collect(folder: Path, directory: Path) -> None:
         shutil.copyfile(folder / STATE, directory / STATE)
 
 
-def last_words(folder: Path, component: str) -> str:
-    """ " It said: ..." to end an error message with; empty when it said nothing."""
+def last_lines(folder: Path, component: str) -> str:
+    """ " It said: ..." for the end of an error message; empty when the log is."""
     try:
         text = _tail(folder / f"{component}.log", KEPT).decode(errors="replace")
     except OSError:

@@ -1,7 +1,8 @@
-"""TCP ports of 127.0.0.1: picked, held until their program has bound them, and asked who has them.
+"""TCP ports of 127.0.0.1: picking a free one, reserving it until its program has bound it, and finding out who has it.
 
-A holder binds its port without SO_REUSEADDR, so it gets none that anybody else has, and sets the option afterwards. From then on the
-kernel hands the port to nobody, another holder is refused, and the program it is for (Go's listeners set the option) can bind it.
+A reservation is a socket bound without SO_REUSEADDR, so it fails for a port that is in use; the option is set afterwards. From then on
+the kernel gives the port to no outgoing connection, another reservation fails, and the program it is for (Go's listeners set the option)
+can bind it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ HOST = "127.0.0.1"
 FIRST, LAST = 20000, 29999
 """Below Linux's usual range for outgoing connections: a port must still be free when its cluster is started again next week."""
 PICKS = 50
+"""Random ports that are tried before the kernel is asked for any (port 0)."""
 NET_TCP = Path("/proc/net/tcp")
 LOCAL, STATE, INODE = 1, 3, 9
+"""Columns of /proc/net/tcp."""
 LISTEN = "0A"
+"""TCP_LISTEN, in hexadecimal (linux/include/net/tcp_states.h)."""
 EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 @contextlib.contextmanager
 def held() -> Iterator[int]:
-    """A port that nobody has. Raises Transient when there is none."""
+    """A free port, reserved while the context is open. Raises Transient when there is none."""
     holder = _hold()
     try:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -49,7 +53,7 @@ def taken(port: int) -> bool:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Whether this very process listens on the port; that somebody answers there proves nothing (proc(5): net/tcp, fd)."""
+    """Whether this process listens on the port: an answer there could come from another program (proc(5): net/tcp, fd)."""
     sockets = {f"socket:[{inode}]" for inode in _listeners(port)}
     folder = Path(f"/proc/{pid}/fd")
     try:
@@ -91,7 +95,7 @@ def _picks() -> list[int]:
 
 
 def _ephemeral() -> tuple[int, int]:
-    """The ports that outgoing connections get."""
+    """The range from which the kernel picks ports for outgoing connections."""
     with contextlib.suppress(OSError, ValueError):
         low, high = EPHEMERAL_RANGE.read_text().split()
         return int(low), int(high)

@@ -1,4 +1,4 @@
-"""Making and mending one local cluster, step by step. Every step may be repeated; the caller holds the cluster's lock."""
+"""Creating and starting one local cluster, step by step. Every step may be repeated; the caller holds the cluster's lock."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ from provider.errors import Transient
 from provider.ports.runtime import Progress, Step, StepState
 
 READY_SECONDS = 60.0
+"""For an API server to answer /readyz; two seconds are usual, a busy host takes many more."""
 BOUND_SECONDS = 20.0
+"""For kwok to listen on its port."""
 PORT_TRIES = 5
-MEND_ROUNDS = 3
+START_ROUNDS = 3
 POLL = 0.05
+"""Seconds between two questions whether a component is ready."""
 
 
-class Ended(Transient):
+class ComponentEnded(Transient):
     """A component ended while it was being started; the message has the end of its log."""
 
 
 @dataclass(slots=True)
 class Maker:
-    """What making needs: where, with which binaries, and whom to tell."""
+    """What all steps share: the folder, the binaries, and where to report progress."""
 
     folder: Path
     binaries: dict[str, str]
     version: str
     fsync: bool
-    tell: Progress
+    progress: Progress
 
     async def make(self, wanted: State) -> State:
         """From nothing to a running control plane with registered nodes. Raises Transient."""
@@ -48,22 +51,23 @@ class Maker:
         self._all_alive(current)
         return current
 
-    async def mend(self, current: State) -> State:
-        """Start what has ended, with its data, port and keys; issue certificates that are due. Raises Transient.
+    async def start_ended(self, current: State) -> State:
+        """Start the components that have ended, with their data, port and keys; renew certificates. Raises Transient.
 
-        What dies together does not die at once: a component that still lived when it was looked at may end while the others start.
+        Components that fail together do not end at the same moment: one that ran when it was checked may end while the others start,
+        so there are several rounds.
         """
         current = await self._step("Checking certificates", self._renew, current)
-        for left in reversed(range(MEND_ROUNDS)):
+        for left in reversed(range(START_ROUNDS)):
             try:
-                return await self._mend_once(current)
-            except Ended:
+                return await self._start_round(current)
+            except ComponentEnded:
                 if not left:
                     raise
                 current = state.read(self.folder) or current
         raise AssertionError
 
-    async def _mend_once(self, current: State) -> State:
+    async def _start_round(self, current: State) -> State:
         for component in components.needed(current):
             if not daemons.alive(current.daemons.get(component)):
                 current = await self._step(f"Starting {component}", self._starter(component), current)
@@ -74,13 +78,13 @@ class Maker:
 
     async def _step(self, name: str, work: Callable[[State], Awaitable[State]], current: State) -> State:
         began = time.monotonic()
-        self.tell(Step(name, StepState.STARTED))
+        self.progress(Step(name, StepState.STARTED))
         try:
             result = await work(current)
         except BaseException:
-            self.tell(Step(name, StepState.FAILED, time.monotonic() - began))
+            self.progress(Step(name, StepState.FAILED, time.monotonic() - began))
             raise
-        self.tell(Step(name, StepState.SUCCEEDED, time.monotonic() - began))
+        self.progress(Step(name, StepState.SUCCEEDED, time.monotonic() - began))
         return result
 
     # --- steps --------------------------------------------------------------------------------------------------------------
@@ -95,7 +99,7 @@ class Maker:
         return wanted
 
     async def _renew(self, current: State) -> State:
-        """A component whose certificate was replaced is ended here, and so started again by what follows."""
+        """A component whose certificate was replaced is ended here, and started again by the next step."""
         with _as_transient("The certificates of the cluster cannot be renewed"):
             await to_end(state.ensure_sockets, current)
             for name in await to_end(certificates.ensure, self.folder, current):
@@ -122,11 +126,11 @@ class Maker:
         return {API_SERVER: self._api_server, KWOK: self._kwok}.get(component, start)
 
     async def _api_server(self, current: State) -> State:
-        """At the cluster's port or the one the spec asks for; otherwise at a free one, and at another if somebody is quicker."""
+        """At the cluster's port or the one the spec asks for; otherwise at a free one, and at another if a program takes it first."""
         if fixed := current.port or max(0, int(current.networking.get("apiServerPort") or 0)):
             try:
                 return await self._serve(current, fixed)
-            except Ended as error:
+            except ComponentEnded as error:
                 if loopback.taken(fixed):
                     raise Transient(Reason.PORT_IN_USE, f"Another program listens on {loopback.HOST}:{fixed}: end it.") from error
                 raise
@@ -152,13 +156,13 @@ class Maker:
             with loopback.held() as port:
                 try:
                     return await start(port)
-                except Ended:
+                except ComponentEnded:
                     if not loopback.taken(port):
                         raise
         raise Transient(Reason.PORT_IN_USE, f"{PORT_TRIES} ports in a row were taken by other programs.")
 
     async def _start(self, component: str, current: State) -> State:
-        """Ends strays of this component first: a killed creator may have started one without writing it down."""
+        """Ends unrecorded processes of this component first: a killed manager may have started one without recording it."""
         marker = current.marker
         for stray in (await to_end(daemons.find, marker)).get(component, []):
             await to_end(daemons.end, stray)
@@ -180,13 +184,13 @@ class Maker:
             await self._wait(current, API_SERVER, READY_SECONDS, api.ready)
 
     async def _wait(self, current: State, component: str, seconds: float, done: Callable[[], Awaitable[bool]]) -> None:
-        """Raises Ended at once when the component, or etcd below it, ends; Transient when it takes too long."""
+        """Raises ComponentEnded at once when the component, or etcd below it, ends; Transient when it takes too long."""
         end = time.monotonic() + seconds
         while not await done():
             for needed in {ETCD, API_SERVER, component} & current.daemons.keys():
                 self._is_alive(current, needed)
             if time.monotonic() > end:
-                said = logs.last_words(self.folder, component)
+                said = logs.last_lines(self.folder, component)
                 raise Transient(Reason.LOCAL_COMPONENT_FAILED, f"{component} is not ready after {seconds:.0f} s.{said}")
             await asyncio.sleep(POLL)
 
@@ -196,13 +200,13 @@ class Maker:
 
     def _is_alive(self, current: State, component: str) -> None:
         if not daemons.alive(current.daemons.get(component)):
-            said = logs.last_words(self.folder, component)
-            raise Ended(Reason.LOCAL_COMPONENT_FAILED, f"{component} ended while starting.{said}")
+            said = logs.last_lines(self.folder, component)
+            raise ComponentEnded(Reason.LOCAL_COMPONENT_FAILED, f"{component} ended while starting.{said}")
 
 
 @contextlib.contextmanager
 def _as_transient(what: str) -> Iterator[None]:
-    """A full disk, a folder that may not be written: the host's trouble, not the spec's."""
+    """A full disk or a folder without write permission is a problem of the host, not of the spec."""
     try:
         yield
     except (OSError, ValueError) as error:

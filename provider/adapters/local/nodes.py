@@ -1,6 +1,6 @@
-"""The API of a local cluster as its maker uses it: is it ready, and make the Node objects that kwok then keeps Ready.
+"""Requests to a new local cluster: is it ready, and create the Node objects that kwok then keeps Ready.
 
-A handful of requests with the cluster's own admin certificate; everything else goes through provider.adapters.kube.client.
+They use the cluster's own admin certificate and serve creation only; the manager observes clusters through adapters.kube.workload.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from provider.errors import Transient
 
 REQUEST_SECONDS = 5.0
 PROBE_SECONDS = 1.0
-"""Short: whoever listens there may be somebody else, who never answers."""
+"""Short: another program may listen there and never answer."""
 CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 NO_BALANCER_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -56,7 +56,7 @@ class Api:
         return status == HTTPStatus.OK
 
     async def register(self, node: dict[str, Any]) -> None:
-        """Make a Node as its kubelet would; it may exist already. Raises Transient when it is refused or nobody answers."""
+        """Create a Node as its kubelet would; it may exist already. Raises Transient when it is refused or there is no answer."""
         name = node["metadata"]["name"]
         try:
             status, answer = await self._request("POST", "/api/v1/nodes", node)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,11 +16,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=365)
 AUTHORITY_LIFETIME = timedelta(days=3650)
-"""As kubeadm has it: a year for what can be issued anew, ten for what cannot."""
+"""kubeadm's numbers: one year for certificates that can be renewed, ten for authorities."""
 RENEW_BEFORE = timedelta(days=30)
-"""A certificate with less than this left is issued anew when its cluster is started."""
+"""A certificate that expires sooner than this is renewed when its cluster is started."""
 OVERDUE = timedelta(days=7)
-"""A cluster that has a certificate with less than this left is started again for it."""
+"""A cluster with a certificate that expires sooner than this is started again to renew it."""
 SERVER_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
 SERVER_ADDRESSES = ("127.0.0.1", "::1", "10.96.0.1")
 
@@ -64,7 +62,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_before(now - timedelta(minutes=5))  # for clients whose clock is behind
         .not_valid_after(now + lifetime)
     )
 
@@ -98,13 +96,6 @@ def client(ca: KeyPair, user: str, *groups: str) -> KeyPair:
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
     )
     return KeyPair(key, builder.sign(ca.key, hashes.SHA256()))
-
-
-def write(path: Path, content: bytes) -> Path:
-    """Write a private file (0600)."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    return path
 
 
 def kubeconfig(server: str, ca: KeyPair, user: KeyPair, name: str = "management") -> bytes:

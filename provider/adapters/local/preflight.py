@@ -1,4 +1,4 @@
-"""What a spec asks of the local runtime that it cannot give, found before anything is made. Reads nothing but its arguments."""
+"""What of a spec the local runtime does not support, found before anything is made. Pure."""
 
 from __future__ import annotations
 

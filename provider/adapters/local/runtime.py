@@ -35,7 +35,7 @@ from provider.ports.runtime import (
 )
 
 RESCAN_SECONDS = 5.0
-"""How often the events stream looks for what somebody else has made, mended or removed, and bounds the logs."""
+"""How often the events stream looks for clusters that another process created, started or removed, and bounds the logs."""
 VERSION_SECONDS = 10.0
 
 FindTool = Callable[[str], str | None]
@@ -116,7 +116,7 @@ class LocalRuntime:
     # --- changing -----------------------------------------------------------------------------------------------------------
 
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
-        """Nothing to bring: what runs are binaries of this host, and preflight has looked at them."""
+        """Nothing to fetch: the components are binaries of this host, and preflight has checked them."""
 
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         maker = await self._maker(identity, progress)
@@ -149,7 +149,7 @@ class LocalRuntime:
             if (current := await to_end(self._own, identity)) is None:
                 raise Transient(Reason.NOT_CREATED, f"There is no local cluster {identity.cluster_name}.")
             await to_end(logs.bound, maker.folder)
-            await maker.mend(current)
+            await maker.start_ended(current)
         self._wake()
 
     # --- inside -------------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class LocalRuntime:
         return view.cluster(identity, folder, current)
 
     def _observe_nothing(self, identity: Identity) -> RuntimeObservation:
-        """Absent, unless another manager is about to make it: then nobody can tell."""
+        """Absent; unknown while another manager holds the lock, because it may be creating the cluster."""
         name = identity.cluster_name
         if name not in self._working and in_use(self._root, name):
             detail = f"Another process on this host works on the local cluster {name}; this goes on when it has finished."
@@ -180,7 +180,7 @@ class LocalRuntime:
         return view.strays(identity, self._root)
 
     def _own(self, identity: Identity) -> State | None:
-        """Raises NotOurs; Transient when nobody can tell."""
+        """The state, None when there is no cluster. Raises NotOurs; Transient when it cannot be read."""
         folder = self._folder(identity)
         try:
             current = state.read(folder)
@@ -243,7 +243,7 @@ class LocalRuntime:
         return {tool: path for tool, path in found.items() if path is not None}
 
     async def _version(self, binaries: dict[str, str]) -> str:
-        """ "v1.34.4", asked once for each binary. Raises Transient(ToolsMissing) when it does not run."""
+        """ "v1.34.4", asked once per binary. Raises Transient(ToolsMissing) when it does not run."""
         path = binaries[components.API_SERVER]
         try:
             key = (path, (await asyncio.to_thread(os.stat, path)).st_mtime_ns)
@@ -255,7 +255,7 @@ class LocalRuntime:
         return self._versions[key]
 
     def _all(self) -> dict[str, list[daemons.Daemon]]:
-        """Everything below the root, whoever's, and its processes; the logs are bounded on the way."""
+        """Name to processes of every cluster below the root, whoever owns it. Also bounds their logs."""
         found: dict[str, list[daemons.Daemon]] = {}
         for folder in state.clusters(self._root):
             found[folder.name] = []
@@ -266,7 +266,7 @@ class LocalRuntime:
         return found
 
     def _sweep(self) -> None:
-        """What killed creators and removers left. A name somebody works on is left to him."""
+        """Remove what killed managers left of creates and deletes. Names that are locked are skipped."""
         for name in state.names_of_leftovers(self._root):
             with contextlib.suppress(Transient, OSError), self._locked_name(name):
                 state.clean(self._root / name)

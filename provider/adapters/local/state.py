@@ -1,8 +1,8 @@
-"""The folder of one local cluster and what is remembered in it. Folders are private (0700); state.json is replaced atomically.
+"""The folder of one local cluster and its state.json. Folders are private (0700); state.json is replaced atomically.
 
 state.json is the ownership mark. A folder is made as NAME.new, complete with its mark, and renamed before any process starts; it is
-renamed to NAME.del after the last process has ended, and then removed. So a creator or a remover that is killed at any moment leaves
-a folder that names its owner, or remains that have no processes (`leftovers`) and may be removed by whoever holds the name's lock.
+renamed to NAME.del after the last process has ended, and then removed. So a manager that is killed at any moment leaves a folder that
+names its owner, or a leftover without processes, which the next holder of the name's lock may remove (`leftovers`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHORT_PREFIX, SHORT_MARKER = "capkind-", 16
 
 
 class Unreadable(Exception):
-    """There is something under the name, and it does not say whose cluster it is."""
+    """Something exists under the name, and its owner cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class State:
     feature_gates: dict[str, bool] = field(default_factory=dict)
     runtime_config: dict[str, str] = field(default_factory=dict)
     port: int = 0
-    """The API server's, on 127.0.0.1; 0 until it is known, then for ever the same."""
+    """The API server's, on 127.0.0.1; 0 until it is known; never changed after that, because kubeconfigs name it."""
     kwok_port: int = 0
     sockets: str = ""
     """Folder of etcd's unix socket: the cluster's own, or a short one where that path is too long."""
@@ -61,7 +61,7 @@ class State:
 
 
 def make(folder: Path, state: State, fill: Callable[[Path], None]) -> None:
-    """The folder with its mark and whatever `fill` puts into it, all at once. There must be none."""
+    """Create the folder with state.json and what `fill` puts into it, atomically. It must not exist."""
     fresh = folder.with_name(folder.name + NEW)
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(mode=MODE_DIRECTORY, parents=True)
@@ -75,7 +75,7 @@ def write(folder: Path, state: State) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> Path:
-    """A private file (0600), whole or not at all, whenever the writer or the machine ends."""
+    """Write a private file (0600) atomically, also when the process or the machine ends in between."""
     fresh = path.with_name(path.name + NEW)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
@@ -85,10 +85,10 @@ def replace_file(path: Path, content: bytes) -> Path:
 
 
 def read(folder: Path) -> State | None:
-    """None when there is no cluster here. Raises Unreadable for something that is no cluster, OSError when nobody can tell."""
+    """None when there is no cluster here. Raises Unreadable for something that is no cluster, OSError when it cannot be read."""
     content = _content(folder)
     if content is None and os.path.lexists(folder):
-        content = _content(folder)  # it may have been renamed into place between the two looks
+        content = _content(folder)  # it may have been renamed into place between the two checks
         if content is None and os.path.lexists(folder):
             raise Unreadable(f"{folder} exists and is no local cluster of this provider")
     return None if content is None else _decode(folder, content)
@@ -122,7 +122,7 @@ def remove(folder: Path, state: State) -> None:
 
 
 def clean(folder: Path) -> None:
-    """What a killed creator or remover left. The caller holds the name's lock."""
+    """Remove what a killed manager left. The caller holds the name's lock."""
     for remains in leftovers(folder):
         shutil.rmtree(remains)
 
@@ -152,7 +152,7 @@ def socket_folder(folder: Path, marker: str, short_root: Path) -> Path:
 
 
 def ensure_sockets(state: State) -> None:
-    """Make the short folder, again after a reboot has emptied the place. Raises OSError when somebody else has made it."""
+    """Make the short folder, also after a reboot has emptied /tmp. Raises OSError when another user has made it."""
     if (sockets := _short(state)) is None:
         return
     sockets.mkdir(mode=MODE_DIRECTORY, exist_ok=True)
@@ -162,6 +162,6 @@ def ensure_sockets(state: State) -> None:
 
 
 def _short(state: State) -> Path | None:
-    """The cluster's short folder, if it has one; never anything that we did not name."""
+    """The cluster's short folder, if it has one. The name is checked, because the folder is removed recursively."""
     path = Path(state.sockets)
     return path if path.is_absolute() and path.name == f"{SHORT_PREFIX}{state.marker[:SHORT_MARKER]}" else None

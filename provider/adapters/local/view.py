@@ -1,4 +1,4 @@
-"""What is remembered of a local cluster, and which of its processes live, as the port's observation. Reads /proc, changes nothing."""
+"""A local cluster's state, and which of its processes run, as the port's observation. Reads /proc, changes nothing."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ ID_LENGTH = 12
 
 
 def cluster(identity: Identity, folder: Path, current: State) -> RuntimeObservation:
-    """The identity's own cluster. A dead process is drift like a stopped container, and so is a certificate about to end."""
+    """The identity's own cluster. An ended process is drift like a stopped container, and so is a certificate about to expire."""
     endpoint = Endpoint(HOST, port) if (port := port_in_use(current)) else None
     overdue = certificates.overdue(folder)
     nodes = tuple(_node(identity, node, current, overdue=overdue) for node in current.nodes)
-    return RuntimeObservation(Presence.PRESENT, Ownership.OURS, nodes, endpoint, endpoint, detail=_obituary(folder, current))
+    return RuntimeObservation(
+        Presence.PRESENT, Ownership.OURS, nodes, endpoint, endpoint, detail=_ended_components(folder, current)
+    )
 
 
 def strays(identity: Identity, root: Path) -> RuntimeObservation:
-    """Processes that carry the identity's mark and have no folder any more: somebody removed it."""
+    """Processes that carry the identity's mark but whose folder was removed."""
     if not (found := daemons.find(identity.marker)):
         return RuntimeObservation(Presence.ABSENT)
     detail = f"The folder of {identity.cluster_name} below {root} is gone; {', '.join(sorted(found))} still run."
@@ -47,15 +49,15 @@ def port_in_use(current: State | None) -> int:
     return current.port if current is not None and daemons.alive(current.daemons.get(components.API_SERVER)) else 0
 
 
-def _obituary(folder: Path, current: State) -> str:
-    """Which components have ended, and the last words of the first."""
+def _ended_components(folder: Path, current: State) -> str:
+    """Which components have ended, and the end of the first one's log; empty when all run."""
     if not (ended := [name for name, daemon in current.daemons.items() if not daemons.alive(daemon)]):
         return ""
-    return f"Ended: {', '.join(ended)}.{logs.last_words(folder, ended[0])}"
+    return f"Ended: {', '.join(ended)}.{logs.last_lines(folder, ended[0])}"
 
 
 def _node(identity: Identity, node: NodeSpec, current: State, *, overdue: bool) -> NodeObservation:
-    """A simulated node runs while what stands in for it does: the control plane's processes, and kwok for every kubelet."""
+    """A simulated node runs while its processes do: for a control plane all components, for a worker kwok."""
     control_plane = node.role == NodeRole.CONTROL_PLANE
     parts = [current.daemons.get(name) for name in (components.ALL if control_plane else (components.KWOK,))]
     state = _state(parts)

@@ -36,7 +36,6 @@ def test_a_good_one_is_kept_and_written_anew() -> None:
     assert Endpoint("demo-control-plane", 6443) == parsed.server
     assert (Endpoint("127.0.0.1", 40001), parsed.certificate, parsed.key) == (again.server, again.certificate, again.key)
     assert text == again.dump("demo")
-    assert 300 < (parsed.expires - parsed.expires.now(parsed.expires.tzinfo)).days
     assert {"kind-demo"} == {yaml.safe_load(text)[part][0]["name"] for part in ("clusters", "contexts", "users")}
 
 

@@ -351,14 +351,14 @@ def test_a_log_is_bounded_while_its_writer_goes_on(tmp_path: Path) -> None:
     assert path.read_bytes() == b"more\n"
 
 
-def test_last_words_are_short(tmp_path: Path) -> None:
-    """They end an error message; silence adds nothing."""
-    assert logs.last_words(tmp_path, "etcd") == ""
+def test_the_quoted_end_of_a_log_is_short(tmp_path: Path) -> None:
+    """It ends an error message; an empty log adds nothing."""
+    assert logs.last_lines(tmp_path, "etcd") == ""
     (tmp_path / "etcd.log").write_text("\n \n")
-    assert logs.last_words(tmp_path, "etcd") == ""
+    assert logs.last_lines(tmp_path, "etcd") == ""
     (tmp_path / "etcd.log").write_text("first\na\n\n b \nc" + "!" * 1000 + "\n")
-    assert logs.last_words(tmp_path, "etcd").startswith(" It said: ")
-    assert len(logs.last_words(tmp_path, "etcd")) <= logs.LETTERS + len(" It said: ")
+    assert logs.last_lines(tmp_path, "etcd").startswith(" It said: ")
+    assert len(logs.last_lines(tmp_path, "etcd")) <= logs.LETTERS + len(" It said: ")
 
 
 def test_a_lock_is_not_inherited(tmp_path: Path) -> None:

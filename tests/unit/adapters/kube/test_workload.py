@@ -6,7 +6,6 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from provider.adapters.kube import workload
 from provider.adapters.kube.kubeconfig import Kubeconfig, parse
 from provider.adapters.kube.workload import WorkloadProbe
 from provider.adapters.local import pki
+from provider.adapters.local.state import replace_file
 from provider.ports.runtime import Endpoint
 from provider.ports.workload import WorkloadNode, WorkloadObservation
 
@@ -56,14 +56,14 @@ class Api:
         user = pki.client(self.authority, "admin", "system:masters")
         trusted = (authority or self.authority).certificate_pem
         server = Endpoint("127.0.0.1", port or self.port)
-        return Kubeconfig(server, trusted, user.certificate_pem, user.key_pem, datetime.now(UTC)).dump("demo")
+        return Kubeconfig(server, trusted, user.certificate_pem, user.key_pem).dump("demo")
 
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     api = Api()
     serving = pki.serving(api.authority)
-    chain = pki.write(tmp_path / "serving.pem", serving.certificate_pem + serving.key_pem)
+    chain = replace_file(tmp_path / "serving.pem", serving.certificate_pem + serving.key_pem)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=api.authority.certificate_pem.decode())
     tls.verify_mode = ssl.CERT_REQUIRED
     tls.load_cert_chain(chain)
@@ -216,7 +216,6 @@ async def test_broken_certificates_are_no_defect(probe: WorkloadProbe, api: Api)
         api.authority.certificate_pem,
         user.certificate_pem,
         pki.client(api.authority, "other").key_pem,
-        datetime.now(UTC),
     )
 
     assert (await probe.observe(mixed.dump("demo"))).reachable is None
