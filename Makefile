@@ -98,8 +98,8 @@ tools-capi: venv ## The same, and what `capi` targets need: Cluster API's core m
 	@$(PY) -m hack.tools --capi --quiet
 tool-%: venv
 	@$(PY) -m hack.tools --quiet --only $*
-manifests: venv ## Write what is generated: config/crd from the models, docs/reference from the code
-	@$(PY) -m hack.crdgen && $(PY) -m hack.reference
+manifests: venv ## Write what is generated: config/crd from the models, config/rbac and docs/reference from the code
+	@$(PY) -m hack.crdgen && $(PY) -m hack.rbac && $(PY) -m hack.reference
 format: venv ## Let ruff fix and format
 	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 lock: ## Lock the dependencies again (hashes for every platform; names no host)

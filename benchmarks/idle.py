@@ -30,7 +30,7 @@ READY_SECONDS = 300.0
 
 def run_manager(kubeconfig: str, state: str) -> int:
     """The child: a manager whose runtime and workload probe are fakes."""
-    from provider import main, settings
+    from provider import controllers, main, settings
     from provider.manager import Manager
     from tests.fakes.runtime import FakeRuntime
     from tests.fakes.workload import FakeWorkload
@@ -41,9 +41,8 @@ def run_manager(kubeconfig: str, state: str) -> int:
     async def run() -> int:
         async with main.connect(chosen) as parts:
             runtime = FakeRuntime()
-            return await Manager(
-                chosen, dataclasses.replace(parts, runtimes={"kind": runtime}, workload=FakeWorkload(runtime))
-            ).run()
+            faked = dataclasses.replace(parts, runtimes={"kind": runtime}, workload=FakeWorkload(runtime))
+            return await Manager(chosen, faked, controllers.build).run()
 
     return asyncio.run(run())
 

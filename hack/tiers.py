@@ -74,6 +74,7 @@ TIERS = {
     "generated": Tier(
         commands={
             "CRDs": ("python", "-m", "hack.crdgen", "--check"),
+            "roles": ("python", "-m", "hack.rbac", "--check"),
             "reference pages": ("python", "-m", "hack.reference", "--check"),
         }
     ),

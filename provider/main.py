@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import shutil
@@ -15,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from provider import __version__
+from provider import __version__, controllers
 from provider.api.conditions import Reason
 from provider.controller import leaderelection
 from provider.controller.leaderelection import Elector
@@ -28,7 +29,7 @@ from provider.settings import Settings
 log = logging.getLogger(__name__)
 
 LAST_RESORT = 9.5
-"""Seconds after a signal when the process ends whatever still runs: a thread that hangs would keep it for ever."""
+"""Seconds after a signal when the process ends, whatever still runs: a thread that hangs would keep it alive for ever."""
 
 
 def run(settings: Settings) -> int:
@@ -57,13 +58,16 @@ def prepare(state_dir: Path) -> None:
 async def _run(settings: Settings) -> int:
     log.info("Starting manager", extra={"version": __version__, "pid": os.getpid(), "stateDir": str(settings.state_dir)})
     async with connect(settings) as parts:
-        manager = Manager(settings, parts)
+        manager = Manager(settings, parts, controllers.build)
         _obey_signals(manager)
         return await manager.run()
 
 
 def _obey_signals(manager: Manager) -> None:
-    """The first SIGTERM or SIGINT ends in order, the second or nine seconds at once (children die with this process)."""
+    """The first SIGTERM or SIGINT ends the manager in order; a second one, or LAST_RESORT, ends the process at once.
+
+    No child outlives the process: each was started with a parent-death signal (adapters.process).
+    """
 
     def obey(number: signal.Signals) -> None:
         if manager.ending:
@@ -86,7 +90,7 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
     from provider.adapters.kube.login import Login, login, pod_namespace
     from provider.adapters.kube.recorder import EventRecorder
     from provider.adapters.kube.workload import WorkloadProbe
-    from provider.controller.watch import Watch
+    from provider.controller.watch import KopfWatcher
 
     scratch = settings.state_dir / "scratch" / "login"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -106,7 +110,7 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
             recorder=EventRecorder(kube, clock, identity),
             runtimes=make_runtimes(settings),
             clock=clock,
-            make_watch=lambda add, gave_up, restarted: Watch(enter, add, gave_up, restarted),
+            make_watcher=functools.partial(KopfWatcher, enter),
             elector=Elector(kube, clock, namespace, identity) if settings.leader_elect else None,
         )
     finally:

@@ -1,6 +1,7 @@
-"""A manager's life: stand by, lead, work, end. Ports, queue, tasks, workers and watch are wired together here, and nothing is decided.
+"""Runs controllers: wait for the Lease, list and watch what they watch, run them, end in order. Nothing is decided here.
 
-Knows no adapter: what it runs on is handed in as Parts, by provider.manager or by a test.
+Knows no kind of object and no adapter: it runs on the Parts it is given, and builds its controllers with a function it is given
+(provider.controllers.build).
 """
 
 from __future__ import annotations
@@ -8,49 +9,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from provider.api import names
 from provider.api.conditions import Reason
-from provider.api.meta import ObjectKey, Resource
-from provider.controller.controller import Workers
+from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.backoff import FIRST_LIST
+from provider.controller.controller import Controller
 from provider.controller.leaderelection import Elector
-from provider.controller.result import Result
+from provider.controller.sources import WatchedResource, watched_resources
 from provider.controller.tasks import TaskManager
-from provider.controller.workqueue import WorkQueue
 from provider.errors import ProviderError, Transient
 from provider.observability.health import Server
 from provider.observability.metrics import Metrics
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
-from provider.ports.runtime import Runtime, Verb
+from provider.ports.runtime import Runtime
 from provider.ports.workload import Workload
-from provider.reconcile.kindcluster import Reconciler
-from provider.reconcile.kindcontrolplane import ControlPlaneReconciler
-from provider.reconcile.options import ReconcileOptions
 from provider.settings import Settings
 
 log = logging.getLogger(__name__)
 
-JOBS_DEADLINE = 7.0
-"""Seconds for running operations to end after a signal; with what follows the process ends in less than ten."""
+TASKS_DEADLINE = 7.0
+"""Seconds for running tasks to end after a signal; with what follows the process ends in less than ten."""
 PASS_GRACE = 1.0
 """Seconds for passes under way to finish their last write."""
-EVENT_DELAY = 0.1
-"""Seconds during which events of one cluster become one look; an engine reports many at once."""
-PUMP_FIRST, PUMP_LONGEST = 1.0, 30.0
-LIST_FIRST, LIST_LONGEST = 0.5, 15.0
-"""Seconds between tries to list what exists at the start."""
 SILENT_WATCH = 30.0
-"""Seconds without a sign of life from the watch thread after which the process counts as unhealthy."""
+"""Seconds without a heartbeat of the watch thread after which the process counts as unhealthy."""
 SLOW_PASS = 30.0
 """Seconds beyond its deadline after which a pass counts as stuck."""
 
 
-class Watching(Protocol):
-    """What the manager needs of provider.controller.watch.Watch."""
+class Watcher(Protocol):
+    """What the manager needs of provider.controller.watch.KopfWatcher."""
 
     @property
     def alive(self) -> bool: ...
@@ -61,8 +53,10 @@ class Watching(Protocol):
     async def stop(self) -> None: ...
 
 
-StartWatch = Callable[[Callable[[Resource, ObjectKey], None], Callable[[], None], Callable[[], None]], Watching]
-"""(add, gave_up, restarted) → something that watches."""
+MakeWatcher = Callable[
+    [Sequence[WatchedResource], Callable[[Resource, JsonObject], None], Callable[[], None], Callable[[], None]], Watcher
+]
+"""(what to watch, handle, gave_up, restarted) → a watcher that is not started yet."""
 
 
 @dataclass(slots=True)
@@ -74,70 +68,41 @@ class Parts:
     recorder: Recorder
     runtimes: Mapping[str, Runtime]
     clock: Clock
-    make_watch: StartWatch
+    make_watcher: MakeWatcher
     elector: Elector | None = None
     """None: work without a Lease."""
+
+
+Build = Callable[[Settings, Parts, Metrics], tuple[Sequence[Controller], TaskManager]]
+"""The controllers, and the long operations that their passes start."""
 
 
 class Manager:
     """One run from start to end."""
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
+    def __init__(self, settings: Settings, parts: Parts, build: Build) -> None:
         self.settings, self.parts = settings, parts
         self.metrics = Metrics()
-        self.queue = WorkQueue(waited=self.metrics.waited)
-        slots = {
-            Verb.PREPARE: settings.create_slots,
-            Verb.CREATE: settings.create_slots,
-            Verb.DELETE: settings.delete_slots,
-            Verb.START: settings.start_slots,
-        }
-        self.tasks = TaskManager(slots, self.queue.add, parts.clock, finished=self.metrics.task_ended)
-        options = reconcile_options(settings)
-        self.reconciler = Reconciler(
-            parts.kube,
-            parts.workload,
-            parts.runtimes,
-            self.tasks,
-            parts.clock,
-            parts.recorder,
-            options,
-            self.queue.add,
-        )
-        self.workers = Workers(
-            self.queue,
-            self.reconciler.reconcile,
-            timeout=settings.reconcile_timeout.total_seconds(),
-            resync=settings.sync_period.total_seconds(),
-            passed=self._passed,
-        )
-        self.control_planes = WorkQueue()
-        self.mirrors = ControlPlaneReconciler(parts.kube, parts.clock, options, self.queue.add)
-        self.mirror_worker = Workers(
-            self.control_planes,
-            self.mirrors.reconcile,
-            timeout=settings.reconcile_timeout.total_seconds(),
-            resync=settings.sync_period.total_seconds(),
-            passed=lambda _, outcome, seconds, __: self.metrics.passed(outcome, seconds),
-        )
-        self.watch = parts.make_watch(self._add, self._gave_up, self.metrics.watch_restarted)
+        self.controllers, self.tasks = build(settings, parts, self.metrics)
+        self.metrics.watch_tasks(self.tasks.counts)
+        watched = watched_resources(controller.watches for controller in self.controllers)
+        self.watcher = parts.make_watcher(watched, self._handle, lambda: self.end(1), self.metrics.watch_restarted)
         self.servers: list[Server] = []
-        self.metrics.watch_values(self.queue.__len__, self.tasks.counts)
-        self._listed = False
+        self._unlisted = {controller.name for controller in self.controllers}
         self._started = False
         self._ending = asyncio.Event()
         self._exit_code = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._busy: list[asyncio.Task[None]] = []
+        self._parts: set[asyncio.Task[None]] = set()
+        self._running: list[asyncio.Task[None]] = []
 
-    # --- life ------------------------------------------------------------------------------------------------------------------
+    # --- start and end ---------------------------------------------------------------------------------------------------------
 
     async def run(self) -> int:
         """Returns the exit code when told to end or unable to go on. Raises ProviderError when it cannot even start."""
         try:
             await self._listen()
-            if await self._lead():
-                self._work()
+            if await self._acquire_lease():
+                self._start()
                 await self._ending.wait()
         finally:
             await self._shut_down()
@@ -153,7 +118,7 @@ class Manager:
             self._exit_code = exit_code
             self._ending.set()
 
-    async def _lead(self) -> bool:
+    async def _acquire_lease(self) -> bool:
         """Wait for the Lease, and keep it. False when told to end before."""
         if self.parts.elector is not None:
             self.metrics.set_leading(False)
@@ -173,24 +138,23 @@ class Manager:
         self.metrics.set_leading(False)
         self.end(1)
 
-    def _work(self) -> None:
+    def _start(self) -> None:
         self._started = True
-        self.watch.start()
-        self._spawn(self._list_all(), "first list")
-        for runtime in self.parts.runtimes.values():
-            self._spawn(self._pump(runtime), f"events of {runtime.name}")
-        self._busy = [self._spawn(self.workers.work(), f"worker {number}") for number in range(self.settings.concurrency)]
-        self._busy.append(self._spawn(self.mirror_worker.work(), "worker of control planes"))
+        self.watcher.start()
+        for controller in self.controllers:
+            self._spawn(self._list(controller), f"first list of {controller.name}")
+            self._running.append(self._spawn(controller.run(), f"controller {controller.name}"))
         log.info("Working", extra={"concurrency": self.settings.concurrency, "namespace": self.settings.namespace or "all"})
 
     async def _shut_down(self) -> None:
-        """Take no more keys, end running operations, then everything else. Bounded."""
+        """Take no more keys, end running tasks, then everything else. Bounded."""
         log.info("Ending", extra={"tasks": sum(count for (_, state), count in self.tasks.counts().items() if state == "running")})
-        self.queue.close()
-        self.control_planes.close()
-        left, _ = await asyncio.gather(self._end_work(), self.watch.stop() if self._started else asyncio.sleep(0))
-        await _end(self._tasks)
+        for controller in self.controllers:
+            controller.queue.close()
+        left, _ = await asyncio.gather(self._end_work(), self.watcher.stop() if self._started else asyncio.sleep(0))
+        await _end(self._parts)
         if left:
+            # The Lease is kept: what these tasks do may still change clusters, so no successor may begin before it runs out.
             log.error("Operations did not end in time", extra={"objects": ", ".join(map(str, left))})
         elif self.parts.elector is not None:
             await self.parts.elector.release()
@@ -198,16 +162,17 @@ class Manager:
             await server.stop()
 
     async def _end_work(self) -> list[ObjectKey]:
-        """Passes get a moment to finish; operations are cancelled meanwhile, and waited for."""
-        tasks = asyncio.create_task(self.tasks.shutdown(JOBS_DEADLINE))
+        """Passes may finish within PASS_GRACE; tasks are cancelled meanwhile, and waited for. Returns the keys whose tasks did not end."""
+        tasks = asyncio.create_task(self.tasks.shutdown(TASKS_DEADLINE))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PASS_GRACE):
-                await self.queue.idle()
-        await _end(self._busy)
+                for controller in self.controllers:
+                    await controller.queue.idle()
+        await _end(self._running)
         return await tasks
 
     def _spawn(self, work: Awaitable[None], name: str) -> asyncio.Task[None]:
-        """A task whose failure ends the manager: none of them is expected to fail."""
+        """A part of the manager that is not expected to fail: its failure ends the manager, which is restarted from outside."""
 
         async def guarded() -> None:
             try:
@@ -217,64 +182,38 @@ class Manager:
                 self.end(1)
 
         task = asyncio.create_task(guarded(), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._parts.add(task)
+        task.add_done_callback(self._parts.discard)
         return task
 
-    # --- what brings keys --------------------------------------------------------------------------------------------------------
+    # --- objects ---------------------------------------------------------------------------------------------------------------
 
-    def _add(self, resource: Resource, key: ObjectKey) -> None:
-        if self.settings.namespace not in (None, key.namespace):
-            return
-        if resource == names.KINDCONTROLPLANES:
-            self.control_planes.add(key)
-            return
-        self.queue.add(key)
-        for mirror in self.mirrors.mirrored.keys(key):
-            self.control_planes.add(mirror)
+    def _handle(self, resource: Resource, obj: JsonObject) -> None:
+        for controller in self.controllers:
+            controller.handle(resource, obj)
 
-    def _gave_up(self) -> None:
-        self.end(1)
+    async def _list(self, controller: Controller) -> None:
+        """Every object once, as soon as the API server answers: a manager is ready only when it has seen what exists.
 
-    async def _list_all(self) -> None:
-        """Every object once, as soon as the API server answers; from then on the watch brings news."""
-        delay = LIST_FIRST
-        while not self._listed:
+        The watch lists as well; both lead to one key in the queue.
+        """
+        resource = controller.resource
+        for delay in FIRST_LIST:
             try:
-                if not await self.parts.kube.serves(names.GROUP):
-                    raise Transient(
-                        Reason.NOT_INSTALLED, f"The API server does not serve {names.GROUP}: install the CRDs (make install)."
-                    )
-                for resource in (names.KINDCLUSTERS, names.KINDCONTROLPLANES):
-                    for obj in await self.parts.kube.list(resource, namespace=self.settings.namespace):
-                        self._add(resource, ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
-                self._listed = True
+                if not await self.parts.kube.serves(resource.group):
+                    message = f"The API server does not serve {resource.group}: install the CRDs (make install)."
+                    raise Transient(Reason.NOT_INSTALLED, message)
+                for obj in await self.parts.kube.list(resource, namespace=self.settings.namespace):
+                    self._handle(resource, obj)
             except ProviderError as error:
-                log.warning("Cannot list KINDClusters yet", extra={"reason": error.reason, "error": error.message})
+                context = {"kind": resource.kind, "reason": error.reason, "error": error.message}
+                log.warning("Cannot list objects yet", extra=context)
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, LIST_LONGEST)
+            else:
+                self._unlisted.discard(controller.name)
+                return
 
-    async def _pump(self, runtime: Runtime) -> None:
-        """News of a runtime → keys of the clusters concerned."""
-        delay = PUMP_FIRST
-        while True:
-            try:
-                async for event in runtime.events():
-                    delay = PUMP_FIRST
-                    index, name = self.reconciler.cluster_names, event.cluster_name
-                    for key in index.all() if name is None else index.keys(name):
-                        self.queue.add_after(key, EVENT_DELAY)
-            except ProviderError as error:
-                log.warning("No news of the runtime", extra={"runtime": runtime.name, "error": error.message})
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, PUMP_LONGEST)
-
-    def _passed(self, key: ObjectKey, outcome: str, seconds: float, result: Result) -> None:
-        self.metrics.passed(outcome, seconds)
-        if outcome == "success":
-            self.metrics.set_phase(key, result.phase)
-
-    # --- what the outside sees ---------------------------------------------------------------------------------------------------
+    # --- health and metrics ----------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
         health, diagnostics = Server(), Server()
@@ -291,36 +230,28 @@ class Manager:
     def _check_watch(self) -> str:
         if not self._started:
             return ""
-        if not self.watch.alive:
+        if not self.watcher.alive:
             return "the watch thread has ended"
-        silence = self.watch.silence()
+        silence = self.watcher.silence()
         return f"the watch thread has been silent for {silence:.0f} s" if silence > SILENT_WATCH else ""
 
     def _check_passes(self) -> str:
-        oldest = self.queue.oldest()
-        limit = self.settings.reconcile_timeout.total_seconds() + SLOW_PASS
-        return f"{oldest[0]} has been looked at for {oldest[1]:.0f} s" if oldest is not None and oldest[1] > limit else ""
+        for controller in self.controllers:
+            oldest = controller.queue.oldest()
+            if oldest is not None and oldest[1] > controller.timeout + SLOW_PASS:
+                return f"{oldest[0]} has been looked at for {oldest[1]:.0f} s"
+        return ""
 
     def _check_synced(self) -> str:
-        """A manager that waits for the Lease is ready: it stands by."""
-        if not self._started or (self._listed and self.watch.ready):
+        """A manager that waits for the Lease is ready: it has nothing to do."""
+        if not self._started:
             return ""
-        return "not listening to the API server's events yet" if self._listed else "the API server's objects are not listed yet"
+        if self._unlisted:
+            return "the API server's objects are not listed yet"
+        return "" if self.watcher.ready else "not listening to the API server's events yet"
 
 
 async def _end(tasks: set[asyncio.Task[None]] | list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def reconcile_options(settings: Settings) -> ReconcileOptions:
-    return ReconcileOptions(
-        default_runtime=settings.runtime,
-        default_image=settings.default_image,
-        default_create_timeout=settings.create_timeout,
-        create_attempts=settings.create_attempts,
-        namespace=settings.namespace,
-        watch_filter=settings.watch_filter,
-        inside_network=settings.inside_network,
-    )

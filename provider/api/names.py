@@ -18,6 +18,7 @@ KINDCONTROLPLANE_TEMPLATES = Resource(CONTROL_PLANE_GROUP, VERSION, "kindcontrol
 SECRETS = Resource("", "v1", "secrets", "Secret")
 EVENTS = Resource("", "v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+CUSTOM_RESOURCE_DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
 
 FINALIZER = "kindcluster.infrastructure.cluster.x-k8s.io"
 

@@ -1,92 +1,166 @@
-"""The loop between queue and reconciler: take a key, have it looked at, decide from the outcome when to look again.
+"""A controller: events become keys in its queue, workers reconcile the keys, the outcome of a pass decides when the next one is.
 
-This is the only place that turns errors into waits. It knows what a Result is and nothing of what a pass does.
+This is the only place that turns errors into waits. It knows what a Result is, and nothing of what a pass does or of any kind of object.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from provider.api.conditions import Reason
-from provider.api.meta import ObjectKey
+from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.backoff import CONFLICT_SECONDS, JITTER, jittered
 from provider.controller.result import Result
+from provider.controller.sources import Stream, Watch, key_of
 from provider.controller.workqueue import WorkQueue
 from provider.errors import Conflict, ProviderError, Terminal, Transient
 
 log = logging.getLogger(__name__)
 
-CONFLICT_SECONDS = 0.05
-"""Before the next look after a lost race: our view was stale, a fresh one is a moment away."""
-LOUD_FAILURES = 3
-"""Failures of one key in a row before they are worth a warning."""
+WARN_AFTER_FAILURES = 3
+"""Failures of one key in a row before they are logged as warnings."""
+STREAM_DELAY = 0.1
+"""Seconds during which events of a stream become one pass of a key: an engine reports several for one change."""
+
+Reconcile = Callable[[ObjectKey], Awaitable[Result]]
+"""One pass. Raises ProviderError: the key is retried with backoff (Conflict: at once)."""
 
 
-class Workers:
-    def __init__(
+class ControllerMetrics(Protocol):
+    """Where a controller reports (provider.observability.metrics.Metrics)."""
+
+    def add_controller(self, controller: str, queue_depth: Callable[[], int]) -> None: ...
+    def queue_waited(self, controller: str, seconds: float) -> None:
+        """A key waited so long for a worker."""
+
+    def reconciled(self, controller: str, key: ObjectKey, outcome: str, seconds: float, result: Result) -> None:
+        """A pass ended; the result is empty unless the outcome is "success"."""
+
+
+class Controller:
+    """Reconciles one kind of object. Use from one event loop only."""
+
+    def __init__(  # noqa: PLR0913 - what a controller is made of
         self,
-        queue: WorkQueue,
-        reconcile: Callable[[ObjectKey], Awaitable[Result]],
+        resource: Resource,
+        reconcile: Reconcile,
         *,
+        watches: Sequence[Watch] = (),
+        streams: Sequence[Stream] = (),
+        concurrency: int = 1,
+        sync_period: float,
         timeout: float,
-        resync: float,
-        passed: Callable[[ObjectKey, str, float, Result], None],
+        metrics: ControllerMetrics,
+        namespace: str | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
-        """`timeout` and `resync` in seconds. `passed` is told of every pass: key, how it ended, seconds, result (empty on error)."""
-        self._queue, self._reconcile = queue, reconcile
-        self._timeout, self._resync, self._passed = timeout, resync, passed
+        """`resource` is what `reconcile` takes keys of; its events requeue the object itself. `watches` are further resources.
 
-    async def work(self) -> None:
-        """One worker; run as many as may look at objects at once. Ends by cancellation."""
+        `concurrency`: passes at the same time, of different keys. `sync_period`: seconds after which an object of ours is reconciled
+        without any event. `timeout`: seconds of one pass. `namespace`: keys of other namespaces are dropped; None: of none.
+        `chance` jitters waits.
+        """
+        self.name = resource.kind.lower()
+        self.resource = resource
+        self.watches = (Watch(resource, lambda obj: (key_of(obj),)), *watches)
+        self.timeout = timeout
+        self.queue = WorkQueue(chance=chance, waited=lambda seconds: metrics.queue_waited(self.name, seconds))
+        self._reconcile, self._streams, self._concurrency = reconcile, streams, concurrency
+        self._sync_period, self._metrics, self._namespace, self._chance = sync_period, metrics, namespace, chance
+        metrics.add_controller(self.name, self.queue.__len__)
+
+    def handle(self, resource: Resource, obj: JsonObject) -> None:
+        """An object of a watched resource was listed, changed or deleted."""
+        for watch in self.watches:
+            if watch.resource == resource:
+                for key in watch.keys(obj):
+                    if self._namespace in (None, key.namespace):
+                        self.queue.add(key)
+
+    async def run(self) -> None:
+        """Workers and streams, until cancelled. Raises only for a defect of one of them; the others end with it."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._concurrency):
+                group.create_task(self._work(), name=f"{self.name} worker {number}")
+            for stream in self._streams:
+                group.create_task(self._follow(stream), name=f"{self.name} events of {stream.name}")
+
+    # --- one pass --------------------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
         while True:
-            key = await self._queue.get()
+            key = await self.queue.get()
             try:
-                await self.look(key)
+                await self._pass(key)
             finally:
-                self._queue.done(key)
+                self.queue.done(key)
 
-    async def look(self, key: ObjectKey) -> None:
-        """One pass and its consequences. Raises nothing but CancelledError."""
+    async def _pass(self, key: ObjectKey) -> None:
+        """Reconcile the key once and schedule its next pass. Raises nothing but CancelledError."""
         began, result = _now(), Result()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 result = await self._reconcile(key)
         except Conflict as error:
+            # No failure of the object: what was read is older than what is stored, and the next pass reads it anew.
             outcome = "conflict"
-            log.debug("Looking again", extra={"object": str(key), "reason": error.reason})
-            self._queue.add_after(key, self._queue.jittered(CONFLICT_SECONDS))
+            log.debug("Looking again", extra=self._context(key, reason=error.reason))
+            self.queue.add_after(key, jittered(CONFLICT_SECONDS, JITTER, self._chance))
         except ProviderError as error:
             outcome = "terminal" if isinstance(error, Terminal) else "transient"
-            self._again(key, error.reason, error.message, _asked_wait(error))
+            self._retry(key, error.reason, error.message, _retry_after(error))
         except TimeoutError:
             outcome = "timeout"
-            self._again(key, Reason.RECONCILE_TIMEOUT, f"Not done after {self._timeout:.0f} s.", 0.0)
+            self._retry(key, Reason.RECONCILE_TIMEOUT, f"Not done after {self.timeout:.0f} s.", 0.0)
         except Exception:
             outcome = "defect"
-            log.exception("Looking at an object failed by a defect of the provider", extra={"object": str(key)})
-            self._queue.add_failed(key)
+            log.exception("Looking at an object failed by a defect of the provider", extra=self._context(key))
+            self.queue.add_failed(key)
         else:
             outcome = "success"
-            self._later(key, result)
-        self._passed(key, outcome, _now() - began, result)
+            self._schedule(key, result)
+        self._metrics.reconciled(self.name, key, outcome, _now() - began, result)
 
-    def _again(self, key: ObjectKey, reason: Reason, message: str, at_least: float) -> None:
-        failures = self._queue.failures(key)
-        wait = self._queue.add_failed(key, at_least=at_least)
-        level = logging.WARNING if failures >= LOUD_FAILURES else logging.INFO
-        log.log(level, "Trying again", extra={"object": str(key), "reason": reason, "error": message, "seconds": round(wait, 1)})
+    def _retry(self, key: ObjectKey, reason: Reason, message: str, at_least: float) -> None:
+        failures = self.queue.failures(key)
+        wait = self.queue.add_failed(key, at_least=at_least)
+        level = logging.WARNING if failures >= WARN_AFTER_FAILURES else logging.INFO
+        log.log(level, "Trying again", extra=self._context(key, reason=reason, error=message, seconds=round(wait, 1)))
 
-    def _later(self, key: ObjectKey, result: Result) -> None:
-        """A pass went well: when its result says, and in any case at the next resync of an object that is ours."""
-        self._queue.forget(key)
+    def _schedule(self, key: ObjectKey, result: Result) -> None:
+        """After a success: when the result asks for it, and after the sync period; the queue keeps the sooner one."""
+        self.queue.forget(key)
         if result.requeue_after is not None:
-            self._queue.add_after(key, result.requeue_after)
+            self.queue.add_after(key, result.requeue_after)
         if result.resync:
-            self._queue.add_after(key, self._queue.jittered(self._resync))
+            # Jittered, or all objects that the manager's start reconciled would come back together for ever.
+            self.queue.add_after(key, jittered(self._sync_period, JITTER, self._chance))
+
+    def _context(self, key: ObjectKey, **more: object) -> dict[str, object]:
+        return {"object": str(key), "controller": self.name, **more}
+
+    # --- streams ---------------------------------------------------------------------------------------------------------------
+
+    async def _follow(self, stream: Stream) -> None:
+        failures = 0
+        while True:
+            try:
+                async for event in stream.open():
+                    failures = 0
+                    for key in stream.keys(event):
+                        self.queue.add_after(key, STREAM_DELAY)
+            except ProviderError as error:
+                log.warning("An event stream failed", extra={"stream": stream.name, "error": error.message})
+            await asyncio.sleep(stream.backoff.delay(failures, self._chance))
+            failures += 1
 
 
-def _asked_wait(error: ProviderError) -> float:
+def _retry_after(error: ProviderError) -> float:
+    """Seconds the API server asked for (Retry-After), if it did."""
     return (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
 
 

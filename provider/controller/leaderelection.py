@@ -1,8 +1,8 @@
 """One manager works at a time: a process per state folder by file lock, a process per management cluster by Lease.
 
-The Lease follows client-go's tools/leaderelection, over provider.ports.kube.Kube: who holds it and until when. Others' clocks are not
-trusted: a holder counts as gone when its record has not changed for a lease's length by *our* clock. The identity survives a restart
-(it is kept in the state folder), so that a manager that was killed takes its own Lease back at once.
+The Lease follows client-go's tools/leaderelection (without its library): its record says who holds it and since when. Clocks of other
+hosts are not trusted: a holder counts as gone when its record has not changed for a lease's length by *our* clock. The identity survives
+a restart (it is kept in the state folder), so that a manager that was killed takes its own Lease back at once.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ from pathlib import Path
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.names import LEASES
+from provider.api.rbac import Permission
 from provider.errors import Conflict, ProviderError, Terminal
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
 
 log = logging.getLogger(__name__)
 
+PERMISSIONS = (Permission(LEASES, ("get", "create", "patch"), "In the manager's own namespace."),)
 LEASE_NAME = "cluster-api-provider-kind-manager"
 LEASE_SECONDS = 15
-"""How long a Lease is good for without renewal."""
+"""How long a Lease is valid without renewal. This, RENEW_DEADLINE and RETRY_SECONDS are controller-runtime's defaults (15, 10 and 2)."""
 RENEW_DEADLINE = 10.0
-"""Seconds after the last renewal when the holder stops working: well before anybody else may take over."""
+"""Seconds after the last renewal when the holder stops working: five before any other manager may take over."""
 RETRY_SECONDS = 2.0
 RELEASE_SECONDS = 1.0
-"""What an orderly end may spend on saving the successor the wait."""
+"""Seconds that an orderly end may spend on giving the Lease up."""
 MICRO_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -69,34 +71,37 @@ def stable_identity(state_dir: Path) -> str:
 
 
 class Elector:
-    """Acquires the Lease, keeps it, and says when it is lost. All times are seconds of the running loop's clock."""
+    """Acquires the Lease and renews it until it is lost. All times are seconds of the running loop's clock."""
 
     def __init__(self, kube: Kube, clock: Clock, namespace: str, identity: str) -> None:
         self._kube, self._clock, self._identity = kube, clock, identity
         self._key = ObjectKey(namespace, LEASE_NAME)
         self._own: JsonObject | None = None
-        self._seen: object = None
+        """The Lease as we last wrote it: renewed without reading it first. None: it has to be read."""
+        self._seen_spec: object = None
         self._seen_at = 0.0
+        """When the record last changed, by our clock."""
         self._renewed_at = 0.0
         self.leading = False
 
     async def acquire(self) -> None:
         """Return when the Lease is ours. Waits as long as it takes; an API server that does not answer is waited for too."""
-        told = ""
+        logged = ""
         while not await self._try("acquire"):
-            if (holder := self._holder()) != told:
+            if (holder := self._holder()) != logged:
                 log.info("Waiting for the Lease", extra={"holder": holder or "unknown", "lease": str(self._key)})
-                told = holder
+                logged = holder
             await asyncio.sleep(RETRY_SECONDS)
         self.leading = True
         log.info("Holding the Lease", extra={"lease": str(self._key), "identity": self._identity})
 
     async def keep(self) -> None:
-        """Renew until it cannot be done in time, then return: whoever called must stop working at once."""
+        """Renew the Lease; returns when it is lost. The caller must stop working at once."""
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             if await self._try("renew"):
                 continue
+            # The next try would come too late: stop before the Lease can be another manager's.
             if self._taken() or _now() + RETRY_SECONDS > self._renewed_at + RENEW_DEADLINE:
                 self.leading = False
                 log.error("Lost the Lease", extra={"lease": str(self._key), "holder": self._holder() or "unknown"})
@@ -127,33 +132,33 @@ class Elector:
             log.warning("Cannot %s the Lease", what, extra={"lease": str(self._key), "error": str(error)})
             return False
         if held:
-            self._renewed_at = began
+            self._renewed_at = began  # not the end of the request: the API server may have stored it at any moment since
         return held
 
     async def _acquire_or_renew(self) -> bool:
         lease = self._own if self.leading and self._own is not None else await self._kube.get(LEASES, self._key)
         if lease is None:
             self._own = await self._kube.create(LEASES, self._new())
-            self._look(self._own)
+            self._record(self._own)
             return True
-        self._look(lease)
+        self._record(lease)
         if self._taken() and not self._expired(lease):
             return False
-        self._own = None  # until the write is known to have succeeded
+        self._own = None  # a write that times out may have succeeded: then our copy is stale, and is read again
         patch = {"spec": self._spec(lease)}
         written = await self._kube.patch(LEASES, self._key, patch, version=lease["metadata"]["resourceVersion"])
         if written is None:
             return False
         self._own = written
-        self._look(written)
+        self._record(written)
         return True
 
-    def _look(self, lease: JsonObject) -> None:
-        if lease["spec"] != self._seen:
-            self._seen, self._seen_at = lease["spec"], _now()
+    def _record(self, lease: JsonObject) -> None:
+        if lease["spec"] != self._seen_spec:
+            self._seen_spec, self._seen_at = lease["spec"], _now()
 
     def _holder(self) -> str:
-        return str((self._seen if isinstance(self._seen, dict) else {}).get("holderIdentity") or "")
+        return str((self._seen_spec if isinstance(self._seen_spec, dict) else {}).get("holderIdentity") or "")
 
     def _taken(self) -> bool:
         return self._holder() not in ("", self._identity)

@@ -1,7 +1,7 @@
 """Long operations: at most one per key, a bounded number at once per verb, first come first served.
 
-Implements provider.ports.tasks.Tasks. What lives here is bookkeeping: who waits, who runs, how far it got, and telling the owner of the
-key through `requeue`. The work itself is a coroutine that knows how to die when it is cancelled (adapters.process kills its
+Implements provider.ports.tasks.Tasks. What lives here is bookkeeping: which tasks wait or run, their steps, and requeuing the key when
+something about its task has changed. The work itself is a coroutine that cleans up when it is cancelled (adapters.process kills its
 process group). Nothing here is persisted: after a restart observation decides what became of a task.
 """
 
@@ -26,18 +26,14 @@ from provider.ports.tasks import TaskState, TaskStatus
 log = logging.getLogger(__name__)
 
 PROGRESS_INTERVAL = 1.0
-"""Seconds between two re-queues of one key for progress: each may cost a status write."""
+"""Seconds between two requeues of one key for progress: each may cost a status write."""
 QUEUE_INTERVAL = 5.0
-"""Seconds between two re-queues of waiting keys because they moved up."""
-CANCEL_AGAIN = 10.0
-"""Seconds after which a task that did not end on cancellation is cancelled once more."""
+"""Seconds between two requeues of waiting keys because their position changed."""
+CANCEL_INTERVAL = 10.0
+"""Seconds after which a task that did not end on cancellation is cancelled again."""
 
 Work = Callable[[Progress], Coroutine[Any, Any, None]]
 Finished = Callable[[TaskStatus], None]
-
-
-def _nobody_counts(status: TaskStatus) -> None:
-    """Nobody wants to know."""
 
 
 @dataclass(slots=True)
@@ -52,9 +48,10 @@ class _Task:
     finished_at: datetime | None = None
     error: Exception | None = None
     run: asyncio.Task[None] | None = None
-    told_at: float = float("-inf")
-    telling: asyncio.TimerHandle | None = None
-    told_position: int = 0
+    requeued_at: float = float("-inf")
+    requeue_timer: asyncio.TimerHandle | None = None
+    requeued_position: int = 0
+    """The position in the queue that the last requeue reported."""
 
     @property
     def over(self) -> bool:
@@ -70,15 +67,15 @@ class TaskManager:
         requeue: Callable[[ObjectKey], None],
         clock: Clock,
         *,
-        finished: Finished = _nobody_counts,
+        finished: Finished = lambda _: None,
     ) -> None:
-        """`slots` names every verb that may be started; `finished` is told of each task's end (metrics)."""
+        """`slots` names every verb that may be started; `finished` is called at each task's end (metrics)."""
         self._slots = dict(slots)
         self._requeue, self._clock, self._finished = requeue, clock, finished
         self._tasks: dict[ObjectKey, _Task] = {}
         self._waiting: dict[Verb, deque[_Task]] = {verb: deque() for verb in slots}
         self._running: dict[Verb, set[asyncio.Task[None]]] = {verb: set() for verb in slots}
-        self._moving: asyncio.TimerHandle | None = None
+        self._queue_timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     # --- the port --------------------------------------------------------------------------------------------------------------
@@ -95,7 +92,7 @@ class TaskManager:
         task = self._tasks[key] = _Task(key, verb, tag, work)
         self._waiting[verb].append(task)
         self._fill(verb)
-        task.told_position = self._position(task)
+        task.requeued_position = self._position(task)
 
     async def cancel(self, key: ObjectKey) -> None:
         task = self._tasks.get(key)
@@ -114,7 +111,7 @@ class TaskManager:
     def forget(self, key: ObjectKey) -> None:
         task = self._tasks.get(key)
         if task is not None and task.over:
-            self._silence(task)
+            self._cancel_requeue(task)
             del self._tasks[key]
 
     # --- for the manager -------------------------------------------------------------------------------------------------------
@@ -127,8 +124,8 @@ class TaskManager:
     async def shutdown(self, timeout: float) -> list[ObjectKey]:
         """Accept nothing more, cancel everything, wait at most `timeout` seconds. Returns the keys whose tasks did not end."""
         self._closed = True
-        if self._moving is not None:
-            self._moving.cancel()
+        if self._queue_timer is not None:
+            self._queue_timer.cancel()
         for waiting in self._waiting.values():
             waiting.clear()
         runs = [run for running in self._running.values() for run in running]
@@ -137,7 +134,7 @@ class TaskManager:
         if runs:
             await asyncio.wait(runs, timeout=timeout)
         for task in self._tasks.values():
-            self._silence(task)
+            self._cancel_requeue(task)
         return [task.key for task in self._tasks.values() if task.run is not None and not task.run.done()]
 
     # --- running ---------------------------------------------------------------------------------------------------------------
@@ -150,16 +147,16 @@ class TaskManager:
             task.run = asyncio.create_task(self._run(task), name=f"{verb} {task.key}")
             running.add(task.run)
             task.run.add_done_callback(lambda run, task=task: self._leave(task, run))  # type: ignore[misc]
-            self._tell(task, PROGRESS_INTERVAL)
-        if waiting and self._moving is None:
-            self._moving = asyncio.get_running_loop().call_later(QUEUE_INTERVAL, self._tell_waiting)
+            self._requeue_soon(task)
+        if waiting and self._queue_timer is None:
+            self._queue_timer = asyncio.get_running_loop().call_later(QUEUE_INTERVAL, self._requeue_moved)
 
     async def _run(self, task: _Task) -> None:
         log.info("Starting task", extra={"object": str(task.key), "verb": task.verb})
         await task.work(lambda step: self._advance(task, step))
 
     def _leave(self, task: _Task, run: asyncio.Task[None]) -> None:
-        """The run is over, one way or another: free the slot, note the outcome, let the next one in."""
+        """The run has ended in whatever way: free its slot, record the outcome, start the next task."""
         self._running[task.verb].discard(run)
         if run.cancelled():
             self._end(task, Transient(Reason.CANCELLED, f"The {task.verb} was stopped before its end."))
@@ -179,57 +176,58 @@ class TaskManager:
         else:
             log.error("Task failed by a defect of the provider", extra=context, exc_info=error)
         self._finished(self._status(task))
-        self._silence(task)
+        self._cancel_requeue(task)
         if not self._closed:
             self._requeue(task.key)
 
     async def _stop(self, run: asyncio.Task[None]) -> None:
         while not run.done():
             run.cancel()
-            await asyncio.wait({run}, timeout=CANCEL_AGAIN)
+            await asyncio.wait({run}, timeout=CANCEL_INTERVAL)
         # Done callbacks run in the next round of the loop; the slot is free and the state final when we return.
         await asyncio.sleep(0)
 
-    # --- telling ---------------------------------------------------------------------------------------------------------------
+    # --- requeuing -------------------------------------------------------------------------------------------------------------
 
     def _advance(self, task: _Task, step: Step) -> None:
-        """Record progress. A task that is over (cancelled, and its thread still talks) is not listened to."""
+        """Record a step. A cancelled task may still report steps from a thread of its own: they are ignored."""
         if task.over:
             return
         task.steps[step.name] = step
-        self._tell(task, PROGRESS_INTERVAL)
+        self._requeue_soon(task)
 
-    def _tell(self, task: _Task, interval: float) -> None:
-        """Re-queue the key now, or when `interval` has passed since the last time."""
-        if task.telling is not None:
+    def _requeue_soon(self, task: _Task) -> None:
+        """Requeue the key now, or when PROGRESS_INTERVAL has passed since the last time."""
+        if task.requeue_timer is not None:
             return
         loop = asyncio.get_running_loop()
-        wait = task.told_at + interval - loop.time()
+        wait = task.requeued_at + PROGRESS_INTERVAL - loop.time()
         if wait > 0:
-            task.telling = loop.call_later(wait, self._tell_now, task)
+            task.requeue_timer = loop.call_later(wait, self._requeue_now, task)
         else:
-            self._tell_now(task)
+            self._requeue_now(task)
 
-    def _tell_now(self, task: _Task) -> None:
-        task.telling = None
-        task.told_at = asyncio.get_running_loop().time()
+    def _requeue_now(self, task: _Task) -> None:
+        task.requeue_timer = None
+        task.requeued_at = asyncio.get_running_loop().time()
         if not self._closed:
             self._requeue(task.key)
 
-    def _tell_waiting(self) -> None:
-        self._moving = None
+    def _requeue_moved(self) -> None:
+        """Requeue the keys whose position in a queue has changed."""
+        self._queue_timer = None
         for waiting in self._waiting.values():
             for position, task in enumerate(waiting, start=1):
-                if position != task.told_position:
-                    task.told_position = position
+                if position != task.requeued_position:
+                    task.requeued_position = position
                     self._requeue(task.key)
         if any(self._waiting.values()):
-            self._moving = asyncio.get_running_loop().call_later(QUEUE_INTERVAL, self._tell_waiting)
+            self._queue_timer = asyncio.get_running_loop().call_later(QUEUE_INTERVAL, self._requeue_moved)
 
-    def _silence(self, task: _Task) -> None:
-        if task.telling is not None:
-            task.telling.cancel()
-            task.telling = None
+    def _cancel_requeue(self, task: _Task) -> None:
+        if task.requeue_timer is not None:
+            task.requeue_timer.cancel()
+            task.requeue_timer = None
 
     # --- views -----------------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The keyed work queue: which object is looked at next.
+"""The keyed work queue: which key is reconciled next.
 
 Semantics of client-go's workqueue (k8s.io/client-go/util/workqueue): a key waits at most once, is handed to one worker at a time,
 and a key added while it is being worked on is handed out again afterwards. Keys can be added for later and, after a failure, with
@@ -14,16 +14,11 @@ import random
 from collections.abc import Callable
 
 from provider.api.meta import ObjectKey
-
-BACKOFF_BASE = 0.2
-"""Seconds before the first retry; doubles with each further failure of the key."""
-BACKOFF_LIMIT = 300.0
-JITTER = 0.25
-"""Delays vary by this share in both directions, so that keys that failed together do not come back together."""
+from provider.backoff import RECONCILE
 
 
 class WorkQueue:
-    """Use from one event loop only. `waited` is told how many seconds each key handed out has been waiting."""
+    """Use from one event loop only. `waited` is called with the seconds that each key handed out has waited."""
 
     def __init__(self, *, chance: Callable[[], float] = random.random, waited: Callable[[float], None] | None = None) -> None:
         self._chance, self._waited = chance, waited
@@ -46,11 +41,11 @@ class WorkQueue:
     # --- producers -------------------------------------------------------------------------------------------------------------
 
     def add(self, key: ObjectKey) -> None:
-        """Have the key looked at as soon as a worker is free; no-op when it waits already."""
+        """Hand the key out as soon as a worker is free; no-op when it waits already."""
         if self._closed or key in self._dirty:
             return
         self._dirty[key] = _now()
-        if key not in self._processing:
+        if key not in self._processing:  # else `done` hands it out again: one key is never with two workers
             self._ready.put_nowait(key)
 
     def add_after(self, key: ObjectKey, seconds: float) -> None:
@@ -62,24 +57,22 @@ class WorkQueue:
             return
         when = _now() + seconds
         if when < self._due.get(key, float("inf")):
+            # The key's later entry stays in the heap, where removing costs O(n); it does not match _due any more and is skipped.
             self._due[key] = when
             heapq.heappush(self._heap, (when, next(self._order), key))
             self._arm()
 
     def add_failed(self, key: ObjectKey, *, at_least: float = 0.0) -> float:
-        """Add it after the key's own backoff: 0.2 s, 0.4 s … 5 min, jittered, but no sooner than asked. Returns the seconds."""
+        """Add it after the key's own backoff (RECONCILE), but no sooner than `at_least`. Returns the seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        seconds = max(at_least, self.jittered(min(BACKOFF_BASE * 2.0 ** min(failures, 32), BACKOFF_LIMIT)))
+        seconds = max(at_least, RECONCILE.delay(failures, self._chance))
         self.add_after(key, seconds)
         return seconds
 
     def forget(self, key: ObjectKey) -> None:
         """The key's last pass went well: its next failure starts at the shortest backoff."""
         self._failures.pop(key, None)
-
-    def jittered(self, seconds: float) -> float:
-        return seconds * (1 - JITTER + 2 * JITTER * self._chance())
 
     def failures(self, key: ObjectKey) -> int:
         return self._failures.get(key, 0)
@@ -124,7 +117,7 @@ class WorkQueue:
         key, since = min(self._processing.items(), key=lambda item: item[1])
         return key, _now() - since
 
-    # --- the delayed ones ------------------------------------------------------------------------------------------------------
+    # --- delayed keys ----------------------------------------------------------------------------------------------------------
 
     def _arm(self) -> None:
         """Set the timer to the soonest entry that still counts."""

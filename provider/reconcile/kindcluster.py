@@ -11,23 +11,26 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from provider.api import names
+from provider.api import contract, names
 from provider.api.meta import ObjectKey
+from provider.api.rbac import Permission
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.controller.index import Index
 from provider.controller.result import Result
+from provider.controller.sources import Watch
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
 from provider.ports.runtime import Identity, Runtime, Verb
 from provider.ports.tasks import Tasks
 from provider.ports.workload import Workload
 from provider.reconcile.attempts import progress
-from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner
+from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import desire
 from provider.reconcile.identity import cluster_name_of
+from provider.reconcile.kubeconfig_secrets import owner_of_secret
 from provider.reconcile.made_from import ensure_made_from
 from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
@@ -37,6 +40,22 @@ from provider.reconcile.publish import publish
 from provider.reconcile.report import report, report_paused
 from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.tasks import task_of
+
+WATCHES = (
+    Watch(contract.CLUSTERS, referred_by_cluster(names.KINDCLUSTERS)),
+    Watch(names.SECRETS, owner_of_secret, selector=names.KINDCLUSTER_LABEL),
+)
+PERMISSIONS = (
+    Permission(
+        names.KINDCLUSTERS,
+        ("get", "list", "watch", "patch"),
+        "The objects it serves: spec is written twice (identity, controlPlaneEndpoint), the rest is status.",
+    ),
+    Permission(names.KINDCLUSTERS, ("patch",), "The outcome of each pass.", subresource="status"),
+    Permission(names.KINDCONTROLPLANES, ("get",), "Version and replicas of a Cluster with a topology."),
+    Permission(contract.CLUSTERS, ("get", "list", "watch"), "Owners: read only."),
+    Permission(names.SECRETS, ("get", "list", "watch", "create", "patch", "delete"), "Kubeconfigs."),
+)
 
 
 class Reconciler:

@@ -12,16 +12,26 @@ from dataclasses import dataclass
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import Finding, JsonObject, ObjectKey, Truth, conditions_of, merge_conditions
+from provider.api.rbac import Permission
 from provider.controller.index import Index
 from provider.controller.result import Result
+from provider.controller.sources import Watch, key_of
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
-from provider.reconcile.capi import is_excluded, pause_reason, read_cluster, referred
+from provider.reconcile.capi import is_excluded, pause_reason, read_cluster, referred, referred_by_cluster
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.patch import patch_status
 
 MIRRORED = (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.UP_TO_DATE)
 """Conditions of the KINDCluster that are a control plane's as well."""
+PERMISSIONS = (
+    Permission(
+        names.KINDCONTROLPLANES, ("get", "list", "watch"), "Control planes of Clusters with a topology: spec is only read."
+    ),
+    Permission(names.KINDCONTROLPLANES, ("patch",), "The mirror.", subresource="status"),
+    Permission(names.KINDCLUSTERS, ("get", "list", "watch"), "What KINDControlPlanes mirror."),
+    Permission(contract.CLUSTERS, ("get", "list", "watch"), "Owners: read only."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,13 @@ class ControlPlaneReconciler:
         self._kube, self._clock, self._options, self._requeue = kube, clock, options, requeue
         self.mirrored: Index[ObjectKey] = Index()
         """The KINDCluster that each KINDControlPlane mirrors; the KINDCluster's events find their mirrors here."""
+
+    def watches(self) -> tuple[Watch, ...]:
+        """A KINDCluster's events requeue its mirrors; a Cluster's the objects it names."""
+        return (
+            Watch(names.KINDCLUSTERS, lambda kindcluster: self.mirrored.keys(key_of(kindcluster))),
+            Watch(contract.CLUSTERS, referred_by_cluster(names.KINDCONTROLPLANES)),
+        )
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""

@@ -55,6 +55,12 @@ async def delete_secrets_if_ours(scope: Scope, kube: Kube) -> None:
             await kube.delete(names.SECRETS, key, uid=present["metadata"]["uid"])
 
 
+def owner_of_secret(secret: JsonObject) -> set[ObjectKey]:
+    """Maps a Secret's events to the KINDCluster it belongs to, by its label; none without the label."""
+    owner = (secret["metadata"].get("labels") or {}).get(names.KINDCLUSTER_LABEL)
+    return {ObjectKey(secret["metadata"]["namespace"], owner)} if owner else set()
+
+
 def is_ours(present: JsonObject, name: str) -> bool:
     """Ours carries our label or an owner reference to us; either may have been edited away, not both."""
     meta = present["metadata"]

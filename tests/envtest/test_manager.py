@@ -95,7 +95,7 @@ def test_a_manager_gets_ready_and_shows_its_state(make: Make) -> None:
     assert get(address(manager, "/healthz")) == (200, "[+] watch\n[+] reconcile\n")
     status, metrics = get(address(manager, "/metrics"))
     assert status == 200
-    assert "capkind_queue_depth 0.0" in metrics
+    assert 'capkind_queue_depth{controller="kindcluster"} 0.0' in metrics
     assert (manager.folder / "state").stat().st_mode & 0o777 == 0o700
     assert "Traceback" not in manager.log
 

@@ -21,8 +21,9 @@ from devenv.apiproxy import APIProxy
 from devenv.controlplane import ManagementAPI
 from provider.adapters.kube.login import Login, login
 from provider.api import contract, names
-from provider.api.meta import ObjectKey, Resource
-from provider.controller.watch import Watch
+from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.controller.sources import WatchedResource, key_of
+from provider.controller.watch import KopfWatcher
 
 KINDCLUSTERS = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/default/kindclusters"
 CLUSTERS = f"/apis/{contract.CAPI_GROUP}/v1beta2/namespaces/default/clusters"
@@ -46,6 +47,11 @@ def any_crd(group: str, version: str, plural: str, kind: str) -> dict[str, Any]:
     }
 
 
+WATCHED = [
+    WatchedResource(names.KINDCLUSTERS, "", reconciled=True),
+    WatchedResource(contract.CLUSTERS, "", reconciled=False),
+    WatchedResource(names.SECRETS, names.KINDCLUSTER_LABEL, reconciled=False),
+]
 CLUSTER_CRD = any_crd(contract.CAPI_GROUP, "v1beta2", "clusters", "Cluster")
 
 
@@ -84,16 +90,14 @@ def proxy(management: ManagementAPI) -> Iterator[APIProxy]:
 
 
 class Keys:
-    """What the watch added, with times."""
+    """Which objects the watch passed on, with times."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[float, ObjectKey]] = []
-        self.types: set[Resource] = set()
         self.gave_up = False
 
-    def add(self, resource: Resource, key: ObjectKey) -> None:
-        self.types.add(resource)
-        self.seen.append((time.monotonic(), key))
+    def handle(self, resource: Resource, obj: JsonObject) -> None:
+        self.seen.append((time.monotonic(), key_of(obj)))
 
     def give_up(self) -> None:
         self.gave_up = True
@@ -117,13 +121,13 @@ async def until(done: Callable[[], object], seconds: float = 20.0, what: str = "
 
 
 @asynccontextmanager
-async def watching(kubeconfig: Path, scratch: Path) -> AsyncIterator[tuple[Watch, Keys]]:
+async def watching(kubeconfig: Path, scratch: Path) -> AsyncIterator[tuple[KopfWatcher, Keys]]:
     keys = Keys()
 
     async def enter() -> Login:
         return await login(str(kubeconfig), "", scratch)
 
-    watch = Watch(enter, keys.add, keys.give_up)
+    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up)
     watch.start()
     try:
         await until(lambda: watch.ready, what="kopf is ready")
@@ -189,16 +193,16 @@ async def test_objects_that_exist_already_are_named_at_the_start(management: Man
 async def test_only_our_secrets_are_asked_for_and_heard_of(management: ManagementAPI, proxy: APIProxy, tmp_path: Path) -> None:
     """The selector is the server's work: no other Secret of the cluster ever reaches this process."""
     async with watching(proxy.kubeconfig, tmp_path) as (_, keys):
-        key = fresh()
-        labels = {names.KINDCLUSTER_LABEL: key.name}
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{key.name}-config", "labels": labels}}
-        await create(management, SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": fresh().name}})
-        await create(management, SECRETS, body)
-        await keys.has(key)
+        ours, other = fresh(), fresh()
+        meta = {"name": ours.name, "labels": {names.KINDCLUSTER_LABEL: "demo"}}
+        await create(management, SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": other.name}})
+        await create(management, SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+        await keys.has(ours)
 
         keys.clear()
-        await asyncio.to_thread(management.request, "DELETE", f"{SECRETS}/{key.name}-config")
-        await keys.has(key)
+        await asyncio.to_thread(management.request, "DELETE", f"{SECRETS}/{ours.name}")
+        await keys.has(ours)
+        assert other not in keys
 
     asked = proxy.paths("GET", "/api/v1/secrets")
     selector = names.KINDCLUSTER_LABEL.replace("/", "%2F")
@@ -278,7 +282,7 @@ async def test_missing_permissions_are_said_once(
     async def enter() -> Login:
         return await login(str(kubeconfig), "", tmp_path)
 
-    watch = Watch(enter, keys.add, keys.give_up)
+    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up)
     watch.start()
     try:
         await until(lambda: [record for record in caplog.records if "forbidden" in record.getMessage()])
@@ -312,7 +316,7 @@ async def test_a_part_of_kopf_that_does_not_end_leaves_nobody_blind(
     proxy: APIProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stubborn: int, given_up: bool
 ) -> None:
     """kopf's parts swallow a cancellation now and then, and kopf would wait for ever: they are cancelled again, then given up."""
-    monkeypatch.setattr("provider.controller.watch.ENDING_ROUNDS", 6)
+    monkeypatch.setattr("provider.controller.watch.END_ROUNDS", 6)
     spawn_tasks, over = kopf.spawn_tasks, threading.Event()
     parts: list[asyncio.Task[None]] = []
 
@@ -348,7 +352,7 @@ async def test_endless_restarts_end_in_giving_up(proxy: APIProxy, tmp_path: Path
     async def enter() -> Login:
         return await login(str(proxy.kubeconfig), "", tmp_path)
 
-    watch = Watch(enter, keys.add, keys.give_up)
+    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up)
     watch.start()
 
     await until(lambda: keys.gave_up, 90.0)

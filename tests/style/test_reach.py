@@ -40,6 +40,7 @@ VIOLATIONS = {
     "provider/settings.py": "import subprocess",
     "provider/api/meta.py": "import hack.tiers",
     "hack/release.py": "import tests.fakes",
+    "provider/manager.py": "import provider.reconcile.plan",
 }
 
 
@@ -72,4 +73,4 @@ def test_every_import_contract_bites(tmp_path: Path) -> None:
         command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path), "LC_ALL": "C.UTF-8"}, capture_output=True, text=True, check=False
     ).stdout
 
-    assert "Contracts: 0 kept, 9 broken." in said, said
+    assert "Contracts: 0 kept, 10 broken." in said, said

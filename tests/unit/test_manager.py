@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import functools
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,8 +18,11 @@ from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.api.names import KINDCLUSTERS, KINDCONTROLPLANES, LEASES
 from provider.controller.leaderelection import LEASE_NAME, Elector
+from provider.controller.result import Result
+from provider.controller.sources import Watch, WatchedResource, key_of
+from provider.controllers import CONTROLLERS, Entry, Wiring, build
 from provider.errors import Terminal, Transient
-from provider.manager import JOBS_DEADLINE, SILENT_WATCH, Manager, Parts
+from provider.manager import SILENT_WATCH, TASKS_DEADLINE, Manager, Parts
 from provider.ports.runtime import NodeRunState, RuntimeEvent, Verb
 from provider.settings import Settings
 from tests.fakes.clock import LoopClock, in_virtual_time
@@ -34,7 +40,8 @@ class FakeWatch:
     """Passes on what happens in a FakeKube, while it runs."""
 
     kube: FakeKube
-    add: Callable[[Resource, ObjectKey], None]
+    watched: Sequence[WatchedResource]
+    handle: Callable[[Resource, JsonObject], None]
     gave_up: Callable[[], None]
     restarted: Callable[[], None]
     alive: bool = False
@@ -56,8 +63,8 @@ class FakeWatch:
         self.alive, self.stopped = False, True
 
     def _saw(self, change: str, resource: Resource, obj: JsonObject) -> None:
-        if self.alive and resource in (KINDCLUSTERS, KINDCONTROLPLANES):
-            self.add(resource, ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
+        if self.alive and resource in {one.resource for one in self.watched}:
+            self.handle(resource, obj)
 
 
 @dataclass
@@ -67,6 +74,10 @@ class Bench:
     kube: FakeKube = field(default_factory=FakeKube)
     runtime: FakeRuntime = field(default_factory=FakeRuntime)
     watches: list[FakeWatch] = field(default_factory=list)
+    entries: tuple[Entry, ...] = CONTROLLERS
+
+    def __post_init__(self) -> None:
+        self.kube.groups.add(names.CONTROL_PLANE_GROUP)
 
     def manager(self, *, identity: str = "", **settings: Any) -> Manager:
         elector = Elector(self.kube, LoopClock(), "default", identity) if identity else None
@@ -76,10 +87,10 @@ class Bench:
             recorder=FakeRecorder(),
             runtimes={"kind": self.runtime},
             clock=LoopClock(),
-            make_watch=self._watch,
+            make_watcher=self._watch,
             elector=elector,
         )
-        return Manager(Settings(**(QUIET | settings)), parts)
+        return Manager(Settings(**(QUIET | settings)), parts, functools.partial(build, entries=self.entries))
 
     def _watch(self, *callbacks: Any) -> FakeWatch:
         self.watches.append(FakeWatch(self.kube, *callbacks))
@@ -117,7 +128,7 @@ async def test_an_object_that_exists_already_becomes_a_cluster() -> None:
 
 @in_virtual_time
 async def test_an_object_made_later_becomes_a_cluster_and_goes_away_again() -> None:
-    """News comes through the watch."""
+    """Through the watch."""
     bench = Bench()
     async with running(bench.manager()):
         bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
@@ -132,9 +143,9 @@ async def test_an_object_made_later_becomes_a_cluster_and_goes_away_again() -> N
 
 @in_virtual_time
 async def test_a_control_plane_mirrors_its_cluster_and_passes_a_version_on() -> None:
-    """From the first list, by news of either object; an object of each kind brings the other one."""
+    """From the first list, and by events of either object: each requeues the other one."""
     bench = Bench()
-    bench.kube.groups |= {contract.CAPI_GROUP, names.CONTROL_PLANE_GROUP}
+    bench.kube.groups.add(contract.CAPI_GROUP)
     owner = _topology(bench, version="v1.34.3")
     bench.kube.put(KINDCLUSTERS, kindcluster(KEY, updatePolicy="Recreate") | {"metadata": _owned_by(owner)})
     async with running(bench.manager()):
@@ -169,8 +180,68 @@ def _mirrored(bench: Bench) -> JsonObject:
     return status
 
 
+GADGETS = Resource("gadgets.example.com", "v1", "gadgets", "Gadget")
+
+
+@dataclass
+class Gadgets:
+    """A reconciler of an invented kind: a gadget follows the KINDCluster of its name, and fails while that has no status."""
+
+    kube: FakeKube
+    passes: list[tuple[float, ObjectKey]] = field(default_factory=list)
+
+    def wire(self, env: object) -> Wiring:
+        return Wiring(self.reconcile, [Watch(KINDCLUSTERS, lambda obj: [key_of(obj)])])
+
+    async def reconcile(self, key: ObjectKey) -> Result:
+        self.passes.append((now(), key))
+        if "status" not in (self.kube.read(KINDCLUSTERS, key) or {}):
+            raise Transient(Reason.NOT_CREATED, "no KINDCluster yet")
+        return Result(resync=True)
+
+    def times(self) -> list[float]:
+        return [when for when, _ in self.passes]
+
+
 @in_virtual_time
-async def test_news_of_the_runtime_are_looked_at_within_a_second() -> None:
+async def test_a_third_controller_is_one_entry_of_the_list() -> None:
+    """Listed, watched, retried with backoff, resynced, and counted under its own name; the other controllers do not notice."""
+    bench = Bench()
+    gadgets = Gadgets(bench.kube)
+    bench.entries = (*CONTROLLERS, Entry(GADGETS, (), gadgets.wire))
+    bench.kube.groups.add(GADGETS.group)
+    bench.kube.put(GADGETS, {"metadata": {"name": KEY.name, "namespace": KEY.namespace}})
+    manager = bench.manager(resync=timedelta(seconds=100))
+    async with running(manager):
+        await asyncio.sleep(3)
+        waits = [later - earlier for earlier, later in itertools.pairwise(gadgets.times())]
+        assert waits[:3] == [pytest.approx(0.2 * 2**failures, rel=0.25) for failures in range(3)], "listed, and failing"
+
+        bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
+        await asyncio.sleep(30)
+        assert bench.phase() == "Ready"
+
+        began, before = now(), len(gadgets.passes)
+        bench.kube.edit(GADGETS, KEY, {"spec": {"colour": "red"}})
+        await asyncio.sleep(0.01)
+        assert gadgets.times()[before:] == pytest.approx([began]), "an event of its own resource"
+
+        bench.kube.edit(KINDCLUSTERS, KEY, {"metadata": {"labels": {"a": "b"}}})
+        await asyncio.sleep(0.01)
+        assert len(gadgets.passes) == before + 2, "an event of a resource it watches"
+
+        await asyncio.sleep(130)
+        assert len(gadgets.passes) > before + 2, "the sync period"
+
+    assert {one.resource for one in bench.watches[0].watched} >= {GADGETS, KINDCLUSTERS, KINDCONTROLPLANES}
+    page = manager.metrics.exposition()[0].decode()
+    assert 'capkind_reconciles_total{controller="gadget",result="transient"}' in page
+    assert 'capkind_queue_depth{controller="gadget"} 0.0' in page
+    assert 'capkind_clusters{phase="Ready"} 1.0' in page
+
+
+@in_virtual_time
+async def test_events_of_the_runtime_requeue_their_cluster_within_a_second() -> None:
     """A stopped node is started again without waiting for the resync."""
     bench = Bench()
     bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
@@ -205,7 +276,7 @@ async def test_an_api_server_that_is_away_at_the_start_is_waited_for() -> None:
     """Not ready meanwhile, never ended."""
     bench = Bench()
     bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
-    bench.kube.fail("serves", Transient(Reason.API_ERROR, "down"), times=6)
+    bench.kube.fail("serves", Transient(Reason.API_ERROR, "down"), times=12)
     manager = bench.manager()
     async with running(manager):
         assert "not listed" in manager._check_synced()
@@ -268,7 +339,7 @@ async def test_the_loss_of_the_lease_ends_all_work_with_an_error() -> None:
 
 @in_virtual_time
 async def test_a_manager_can_be_told_to_end_while_it_stands_by() -> None:
-    """It need not lead to obey."""
+    """It does not need the Lease for that."""
     bench = Bench()
     await Elector(bench.kube, LoopClock(), "default", "other").acquire()
     manager = bench.manager(identity="one", leader_elect=True)
@@ -300,7 +371,7 @@ async def test_ending_cancels_running_operations_and_takes_a_bounded_time() -> N
     manager.end()
 
     assert await task == 0
-    assert JOBS_DEADLINE <= now() - began < 10
+    assert TASKS_DEADLINE <= now() - began < 10
     assert bench.watches[0].stopped
 
 
@@ -313,7 +384,7 @@ async def test_nothing_is_taken_up_once_ending_has_begun() -> None:
         await asyncio.sleep(1)
     before = len(bench.kube.calls)
     bench.kube.put(KINDCLUSTERS, kindcluster(KEY))
-    manager.queue.add(KEY)
+    manager.controllers[0].queue.add(KEY)
     await asyncio.sleep(10)
 
     assert len(bench.kube.calls) == before
@@ -322,7 +393,7 @@ async def test_nothing_is_taken_up_once_ending_has_begun() -> None:
 
 @in_virtual_time
 async def test_a_watch_that_gives_up_ends_the_manager_with_an_error() -> None:
-    """A process that sees nothing must not look alive."""
+    """A process that watches nothing must not count as healthy."""
     bench = Bench()
     task = asyncio.create_task(bench.manager().run())
     await asyncio.sleep(1)
@@ -333,7 +404,7 @@ async def test_a_watch_that_gives_up_ends_the_manager_with_an_error() -> None:
 
 @in_virtual_time
 async def test_a_defect_in_a_part_ends_the_manager_with_an_error() -> None:
-    """Half a manager is worse than none; Kubernetes starts a whole one."""
+    """Kubernetes restarts the process as a whole."""
     bench = Bench()
 
     async def broken(call: object) -> None:
@@ -345,7 +416,7 @@ async def test_a_defect_in_a_part_ends_the_manager_with_an_error() -> None:
 
 
 @in_virtual_time
-async def test_a_runtime_without_news_is_asked_again() -> None:
+async def test_a_runtime_whose_events_fail_is_asked_again() -> None:
     """Its event stream may break; the rest goes on."""
     bench = Bench()
     tries = 0
@@ -379,9 +450,9 @@ async def test_health_tells_a_dead_or_silent_watch_and_a_stuck_pass() -> None:
         watch.alive = False
         assert "ended" in manager._check_watch()
 
-        manager.queue._processing[KEY] = now() - 1000
+        manager.controllers[0].queue._processing[KEY] = now() - 1000
         assert "default/demo" in manager._check_passes()
-        del manager.queue._processing[KEY]
+        del manager.controllers[0].queue._processing[KEY]
 
 
 @in_virtual_time

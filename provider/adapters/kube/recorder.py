@@ -15,12 +15,14 @@ from datetime import UTC
 
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.names import EVENTS
+from provider.api.rbac import Permission
 from provider.errors import ProviderError
 from provider.ports.clock import Clock
 from provider.ports.kube import EventNote, Kube
 
 log = logging.getLogger(__name__)
 
+PERMISSIONS = (Permission(EVENTS, ("create", "patch"), "Events on the objects: written, and counted up when they repeat."),)
 COMPONENT = "cluster-api-provider-kind"
 DEADLINE = 5.0
 """Seconds: a pass must not wait longer for an Event."""

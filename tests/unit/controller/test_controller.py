@@ -1,53 +1,77 @@
-"""provider.controller.controller: from the outcome of a look to the time of the next."""
+"""provider.controller.controller: from events to keys, and from the outcome of a pass to the time of the next."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
 from provider.api.conditions import Reason
-from provider.api.meta import ObjectKey
-from provider.controller.controller import Workers
+from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.backoff import Backoff
+from provider.controller.controller import STREAM_DELAY, Controller
 from provider.controller.result import Result
-from provider.controller.workqueue import WorkQueue
+from provider.controller.sources import Stream, Watch
 from provider.errors import Conflict, NotOurs, Terminal, Transient
 from tests.fakes.clock import in_virtual_time
 
 A, B = ObjectKey("default", "a"), ObjectKey("default", "b")
 RESYNC, TIMEOUT = 300.0, 60.0
+WIDGETS = Resource("example.com", "v1", "widgets", "Widget")
+OWNERS = Resource("example.com", "v1", "owners", "Owner")
 
 
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class Bench:
-    """A queue, one worker, and a reconciler that does what the test says; notes when each look began."""
+def obj(key: ObjectKey) -> JsonObject:
+    return {"metadata": {"namespace": key.namespace, "name": key.name}}
 
-    def __init__(self, look: Callable[[ObjectKey], Awaitable[Result]]) -> None:
-        self.looks: list[tuple[float, ObjectKey]] = []
+
+class Bench:
+    """A controller with a reconciler that does what the test says; records when each pass began and how it ended."""
+
+    def __init__(self, reconcile: Callable[[ObjectKey], Awaitable[Result]], **options: Any) -> None:
+        self.passes: list[tuple[float, ObjectKey]] = []
         self.outcomes: list[str] = []
-        self._look = look
-        self.queue = WorkQueue(chance=lambda: 0.5)
-        self.workers = Workers(self.queue, self._reconcile, timeout=TIMEOUT, resync=RESYNC, passed=self._passed)
+        self._inner = reconcile
+        self.controller = Controller(
+            WIDGETS,
+            self._reconcile,
+            timeout=TIMEOUT,
+            sync_period=RESYNC,
+            metrics=self,
+            chance=lambda: 0.5,
+            **options,
+        )
+        self.queue = self.controller.queue
 
     async def _reconcile(self, key: ObjectKey) -> Result:
-        self.looks.append((now(), key))
-        return await self._look(key)
+        self.passes.append((now(), key))
+        return await self._inner(key)
 
-    def _passed(self, key: ObjectKey, outcome: str, seconds: float, result: Result) -> None:
+    def add_controller(self, controller: str, queue_depth: Callable[[], int]) -> None:
+        assert controller == "widget"
+
+    def queue_waited(self, controller: str, seconds: float) -> None:
+        assert controller == "widget"
+
+    def reconciled(self, controller: str, key: ObjectKey, outcome: str, seconds: float, result: Result) -> None:
+        assert controller == "widget"
         self.outcomes.append(outcome)
 
-    async def run(self, seconds: float, workers: int = 1) -> list[float]:
-        """Have A looked at and return the times of all looks within so many seconds."""
-        self.queue.add(A)
-        tasks = [asyncio.create_task(self.workers.work()) for _ in range(workers)]
+    async def run(self, seconds: float, keys: Sequence[ObjectKey] = (A,)) -> list[float]:
+        """Have the keys reconciled and return the times of all passes of A within so many seconds."""
+        for key in keys:
+            self.queue.add(key)
+        running = asyncio.create_task(self.controller.run())
         await asyncio.sleep(seconds)
-        for task in tasks:
-            task.cancel()
-        return [when for when, key in self.looks if key == A]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return [when for when, key in self.passes if key == A]
 
 
 def raising(error: Exception) -> Callable[[ObjectKey], Awaitable[Result]]:
@@ -65,8 +89,8 @@ def answering(result: Result) -> Callable[[ObjectKey], Awaitable[Result]]:
 
 
 @in_virtual_time
-async def test_an_object_of_ours_is_looked_at_again_at_every_resync() -> None:
-    """Nothing happened, nothing is assumed."""
+async def test_an_object_of_ours_is_reconciled_again_after_every_sync_period() -> None:
+    """Even without any event."""
     bench = Bench(answering(Result(resync=True, phase="Ready")))
 
     assert await bench.run(1000) == pytest.approx([0, 300, 600, 900])
@@ -79,14 +103,14 @@ async def test_an_object_that_is_gone_or_not_ours_is_left_alone() -> None:
 
 
 @in_virtual_time
-async def test_a_result_says_when_to_look_again() -> None:
+async def test_a_result_says_when_to_requeue() -> None:
     """The sooner of its wish and the resync."""
     assert await Bench(answering(Result(requeue_after=100, resync=True))).run(350) == pytest.approx([0, 100, 200, 300])
 
 
 @in_virtual_time
 async def test_zero_means_at_once_and_lets_others_in_between() -> None:
-    """No look starves the rest of the queue."""
+    """No key starves the rest of the queue."""
     count = 0
 
     async def look(key: ObjectKey) -> Result:
@@ -98,11 +122,11 @@ async def test_zero_means_at_once_and_lets_others_in_between() -> None:
     bench.queue.add(B)
     await bench.run(1)
 
-    assert [key for _, key in bench.looks][:3] == [B, A, B]
+    assert [key for _, key in bench.passes][:3] == [B, A, B]
 
 
 @in_virtual_time
-async def test_a_conflict_is_looked_at_again_almost_at_once() -> None:
+async def test_a_conflict_is_requeued_almost_at_once() -> None:
     """And does not count as a failure."""
     bench = Bench(raising(Conflict(Reason.CONFLICT, "stale")))
     times = await bench.run(1)
@@ -131,8 +155,8 @@ def test_any_error_is_tried_again_with_growing_waits(error: Exception) -> None:
 
 
 @in_virtual_time
-async def test_the_servers_wish_to_be_left_alone_is_honoured() -> None:
-    """Retry-After beats our own shorter backoff."""
+async def test_the_servers_retry_after_is_honoured() -> None:
+    """It replaces our own backoff where that is shorter."""
     assert await Bench(raising(Transient(Reason.API_ERROR, "slow down", retry_after=7))).run(20) == pytest.approx([0, 7, 14])
 
 
@@ -155,7 +179,7 @@ async def test_success_resets_the_backoff() -> None:
 
 
 @in_virtual_time
-async def test_a_look_that_hangs_is_ended_and_tried_again() -> None:
+async def test_a_pass_that_hangs_is_cancelled_and_retried() -> None:
     """One stuck object holds one worker for a minute at most."""
 
     async def look(key: ObjectKey) -> Result:
@@ -181,11 +205,11 @@ async def test_a_broken_object_does_not_slow_the_others() -> None:
     bench.queue.add(B)
     await bench.run(100)
 
-    assert len([key for _, key in bench.looks if key == B]) >= 99
+    assert len([key for _, key in bench.passes if key == B]) >= 99
 
 
 @in_virtual_time
-async def test_several_workers_never_look_at_one_object_at_once() -> None:
+async def test_several_workers_never_reconcile_one_key_at_once() -> None:
     """However often it is added."""
     active: set[ObjectKey] = set()
 
@@ -197,15 +221,15 @@ async def test_several_workers_never_look_at_one_object_at_once() -> None:
         active.discard(key)
         return Result(requeue_after=0.0)
 
-    bench = Bench(look)
-    await bench.run(20, workers=4)
+    bench = Bench(look, concurrency=4)
+    await bench.run(20)
 
     assert set(bench.outcomes) == {"success"}
 
 
 @in_virtual_time
-async def test_every_look_is_counted_by_how_it_ended() -> None:
-    """What the metrics say."""
+async def test_every_pass_is_counted_by_its_outcome() -> None:
+    """One of provider.observability.metrics.OUTCOMES."""
     errors = iter(
         [
             Conflict(Reason.CONFLICT, "c"),
@@ -225,3 +249,82 @@ async def test_every_look_is_counted_by_how_it_ended() -> None:
     await bench.run(10)
 
     assert bench.outcomes == ["conflict", "transient", "terminal", "defect", "success"]
+
+
+# --- events to keys ----------------------------------------------------------------------------------------------------------------
+
+
+def keys_of_owner(owner: JsonObject) -> list[ObjectKey]:
+    return [ObjectKey(owner["metadata"]["namespace"], name) for name in owner["owns"]]
+
+
+@in_virtual_time
+async def test_events_requeue_the_object_itself_and_what_a_mapping_names() -> None:
+    """Other resources mean nothing to it."""
+    bench = Bench(answering(Result()), watches=[Watch(OWNERS, keys_of_owner)])
+    bench.controller.handle(WIDGETS, obj(A))
+    bench.controller.handle(OWNERS, obj(A) | {"owns": ["b", "c"]})
+    bench.controller.handle(Resource("", "v1", "secrets", "Secret"), obj(ObjectKey("default", "s")))
+    await bench.run(1, keys=())
+
+    assert [key for _, key in bench.passes] == [A, B, ObjectKey("default", "c")]
+
+
+@in_virtual_time
+async def test_a_controller_of_one_namespace_drops_keys_of_the_others() -> None:
+    """Whatever resource brought them."""
+    bench = Bench(answering(Result()), watches=[Watch(OWNERS, keys_of_owner)], namespace="default")
+    other = ObjectKey("other", "a")
+    bench.controller.handle(WIDGETS, obj(other))
+    bench.controller.handle(OWNERS, obj(other) | {"owns": ["b"]})
+    bench.controller.handle(WIDGETS, obj(A))
+    await bench.run(1, keys=())
+
+    assert [key for _, key in bench.passes] == [A]
+
+
+@in_virtual_time
+async def test_events_of_a_stream_requeue_keys_once_per_burst() -> None:
+    """An engine reports many for one change."""
+
+    async def events() -> AsyncIterator[str]:
+        for _ in range(5):
+            yield "a"
+        await asyncio.sleep(1000)
+
+    stream = Stream("engine", events, lambda name: [ObjectKey("default", name)], Backoff(1.0, 30.0))
+
+    assert await Bench(answering(Result()), streams=[stream]).run(10, keys=()) == pytest.approx([STREAM_DELAY])
+
+
+@in_virtual_time
+async def test_a_stream_that_fails_is_opened_again_with_growing_waits() -> None:
+    """Until it brings an event: then the waits begin small again."""
+    opened: list[float] = []
+
+    async def events() -> AsyncIterator[str]:
+        opened.append(now())
+        if len(opened) == 4:
+            yield "a"
+        raise Transient(Reason.ENGINE_UNREACHABLE, "no engine")
+
+    stream = Stream("engine", events, lambda name: [ObjectKey("default", name)], Backoff(1.0, 30.0))
+    times = await Bench(answering(Result()), streams=[stream]).run(9, keys=())
+
+    assert opened == pytest.approx([0, 1, 3, 7, 8])
+    assert times == pytest.approx([7 + STREAM_DELAY])
+
+
+@in_virtual_time
+async def test_a_defect_in_a_stream_ends_the_controller() -> None:
+    """A controller that misses events must not look alive."""
+
+    async def events() -> AsyncIterator[str]:
+        yield "a"
+
+    def keys(event: str) -> list[ObjectKey]:
+        raise RuntimeError("defect")
+
+    bench = Bench(answering(Result()), streams=[Stream("engine", events, keys, Backoff(1.0, 30.0))])
+    with pytest.raises(ExceptionGroup):
+        await bench.controller.run()

@@ -1,79 +1,35 @@
-"""provider.controller.watch, the parts that need no API server: which keys an event names, how kopf is set up, when restarts stop."""
+"""provider.controller.watch, the parts that need no API server: how kopf is set up, when restarts stop."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import kopf
-import pytest
+from kopf._cogs.structs import references
 
-from provider.api import names
-from provider.api.meta import ObjectKey
+from provider.api import contract, names
+from provider.backoff import WATCH_RESTART
+from provider.controller.sources import WatchedResource
 from provider.controller.watch import (
     MAX_RESTARTS,
-    RESTART_LONGEST,
     RESTART_WINDOW,
-    Backoffs,
     RestartGuard,
-    keys_of_cluster,
-    keys_of_secret,
     make_registry,
     make_settings,
 )
 
-OURS = {"apiGroup": names.GROUP, "kind": names.KIND, "name": "demo"}
-KEY = ObjectKey("team", "demo")
+WATCHED = [
+    WatchedResource(names.KINDCLUSTERS, "", reconciled=True),
+    WatchedResource(contract.CLUSTERS, "", reconciled=False),
+    WatchedResource(names.SECRETS, "a/b", reconciled=False),
+]
 
 
-def cluster(**spec: Any) -> dict[str, Any]:
-    return {"metadata": {"namespace": "team", "name": "c"}, "spec": spec}
-
-
-@pytest.mark.parametrize(
-    ("spec", "keys"),
-    [
-        ({"infrastructureRef": OURS}, {KEY}),
-        ({"controlPlaneRef": OURS}, {KEY}),
-        ({"infrastructureRef": OURS, "controlPlaneRef": OURS}, {KEY}),
-        ({"infrastructureRef": {"apiVersion": f"{names.GROUP}/v1alpha1", "kind": names.KIND, "name": "demo"}}, {KEY}),
-        ({"infrastructureRef": OURS | {"namespace": "other"}}, {KEY}),
-        ({"infrastructureRef": OURS | {"kind": "DockerCluster"}}, set()),
-        ({"infrastructureRef": OURS | {"apiGroup": "other.group"}}, set()),
-        ({"infrastructureRef": {"apiGroup": names.GROUP, "kind": names.KIND}}, set()),
-        ({}, set()),
-    ],
-)
-def test_a_cluster_names_the_kindclusters_it_refers_to(spec: dict[str, Any], keys: set[ObjectKey]) -> None:
-    """Both reference forms of Cluster API; always in the Cluster's own namespace."""
-    assert keys_of_cluster(cluster(**spec)) == {(names.KINDCLUSTERS, key) for key in keys}
-
-
-def test_a_cluster_names_its_control_plane_as_well() -> None:
-    """With a topology the two references name two objects of ours."""
-    control_plane = {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": names.CONTROL_PLANE_KIND, "name": "demo"}
-
-    found = keys_of_cluster(cluster(infrastructureRef=OURS, controlPlaneRef=control_plane))
-
-    assert found == {(names.KINDCLUSTERS, KEY), (names.KINDCONTROLPLANES, KEY)}
-
-
-def test_a_cluster_without_spec_names_nothing() -> None:
-    """Handlers never raise."""
-    assert keys_of_cluster({"metadata": {"namespace": "team", "name": "c"}}) == set()
-
-
-def test_a_secret_names_its_kindcluster_by_label() -> None:
-    """And one without the label names nobody."""
-    labelled = {"metadata": {"namespace": "team", "name": "s", "labels": {names.KINDCLUSTER_LABEL: "demo"}}}
-
-    assert keys_of_secret(labelled) == {KEY}
-    assert keys_of_secret({"metadata": {"namespace": "team", "name": "s"}}) == set()
-
-
-def test_backoffs_never_end_and_can_be_had_again() -> None:
-    """kopf gives up when its backoffs do, and asks for them anew for each request."""
-    backoffs = Backoffs()
+def test_backoffs_never_end_and_begin_anew_for_each_request() -> None:
+    """kopf gives up when its backoffs do."""
+    backoffs: Iterable[float] = make_settings(WATCHED).networking.error_backoffs  # type: ignore[assignment]
 
     first, second = (list(itertools.islice(backoffs, 1000)) for _ in range(2))
 
@@ -83,7 +39,7 @@ def test_backoffs_never_end_and_can_be_had_again() -> None:
 
 def test_kopf_is_told_to_write_nothing() -> None:
     """No peering, no events, no finalizer of its own, and never one with our name: kopf strips that as unneeded."""
-    settings = make_settings()
+    settings = make_settings(WATCHED)
 
     assert settings.peering.standalone
     assert not settings.posting.enabled
@@ -98,12 +54,24 @@ def test_kopf_has_no_handler_that_changes_objects() -> None:
     async def login() -> Any:
         raise AssertionError("nobody logs in here")
 
-    registry = make_registry(lambda resource, key: None, login)
+    registry = make_registry(WATCHED, lambda resource, obj: None, login)
 
-    assert len(registry._watching.get_all_handlers()) == 4
+    assert len(registry._watching.get_all_handlers()) == len(WATCHED)
     for others in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
         assert list(others.get_all_handlers()) == []
     assert registry is not kopf.get_default_registry()
+
+
+def test_the_api_server_is_asked_for_what_the_selector_matches_only() -> None:
+    """kopf ignores a selector under any other form of the resource's name, and would read every Secret."""
+    selectors = make_settings(WATCHED).watching.label_selectors
+    secrets = references.Resource(group="", version="v1", plural="secrets", kind="Secret", namespaced=True)
+    clusters = references.Resource(
+        group=contract.CAPI_GROUP, version="v1beta2", plural="clusters", kind="Cluster", namespaced=True
+    )
+
+    assert selectors.collect(secrets) == ["a/b"]
+    assert selectors.collect(clusters) == []
 
 
 def test_restarts_are_spaced_and_counted() -> None:
@@ -113,7 +81,7 @@ def test_restarts_are_spaced_and_counted() -> None:
     delays = [guard.next_delay(now=float(second)) for second in range(MAX_RESTARTS + 1)]
 
     assert delays[:3] == [1.0, 2.0, 4.0]
-    assert all(delay is not None and delay <= RESTART_LONGEST for delay in delays[:-1])
+    assert all(delay is not None and delay <= WATCH_RESTART.limit for delay in delays[:-1])
     assert delays[-1] is None
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from provider.api.meta import ObjectKey
-from provider.controller.workqueue import BACKOFF_LIMIT, WorkQueue
+from provider.backoff import RECONCILE
+from provider.controller.workqueue import WorkQueue
 from tests.fakes.clock import VirtualLoop, in_virtual_time
 
 A, B, C = (ObjectKey("default", name) for name in "abc")
@@ -137,7 +138,7 @@ async def test_backoff_doubles_to_five_minutes_and_starts_over_after_success() -
     delays = [queue.add_failed(A) for _ in range(14)]
 
     assert delays[:4] == pytest.approx([0.2, 0.4, 0.8, 1.6])
-    assert delays[-1] == BACKOFF_LIMIT
+    assert delays[-1] == RECONCILE.limit
     assert queue.add_failed(B) == pytest.approx(0.2)
 
     queue.forget(A)

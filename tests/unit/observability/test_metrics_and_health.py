@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
+from provider.controller.result import Result
 from provider.errors import Terminal, Transient
 from provider.observability.health import Server
 from provider.observability.metrics import Metrics
@@ -36,9 +37,15 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
 def test_looks_tasks_and_phases_are_counted() -> None:
     """What happened, how long it took, and how things stand."""
     metrics = Metrics()
-    metrics.watch_values(lambda: 3, lambda: {("create", "running"): 2})
-    metrics.passed("success", 0.02)
-    metrics.passed("conflict", 0.01)
+    metrics.add_controller("kindcluster", lambda: 3)
+    metrics.add_controller("other", lambda: 0)
+    metrics.watch_tasks(lambda: {("create", "running"): 2})
+    for name in ("b", "c"):
+        metrics.reconciled("kindcluster", ObjectKey("a", name), "success", 0.02, Result(phase="Ready"))
+        metrics.reconciled("other", ObjectKey("a", name), "success", 0.02, Result())
+    metrics.reconciled("kindcluster", ObjectKey("a", "b"), "conflict", 0.01, Result())
+    metrics.reconciled("kindcluster", ObjectKey("a", "c"), "success", 0.01, Result())
+    metrics.queue_waited("kindcluster", 0.5)
     metrics.watch_restarted()
     metrics.set_leading(True)
     ended = TaskStatus(Verb.CREATE, TaskState.SUCCEEDED, started_at=EPOCH, finished_at=EPOCH + timedelta(seconds=25))
@@ -48,19 +55,18 @@ def test_looks_tasks_and_phases_are_counted() -> None:
     metrics.task_ended(ended)
     metrics.task_ended(failed)
     metrics.task_ended(TaskStatus(Verb.CREATE, TaskState.FAILED, error=Transient(Reason.CANCELLED, "never began")))
-    metrics.set_phase(ObjectKey("a", "b"), "Ready")
-    metrics.set_phase(ObjectKey("a", "c"), "Ready")
-    metrics.set_phase(ObjectKey("a", "c"), "")
 
     found = samples(metrics)
-    assert found["capkind_reconciles_total", ("success",)] == 1
-    assert found["capkind_reconciles_total", ("conflict",)] == 1
-    assert found["capkind_reconciles_total", ("defect",)] == 0
-    assert found["capkind_reconcile_seconds_count", ()] == 2
+    assert found["capkind_reconciles_total", ("kindcluster", "success")] == 3
+    assert found["capkind_reconciles_total", ("kindcluster", "conflict")] == 1
+    assert found["capkind_reconciles_total", ("kindcluster", "defect")] == 0
+    assert found["capkind_reconciles_total", ("other", "success")] == 2
+    assert found["capkind_reconcile_seconds_count", ("kindcluster",)] == 4
+    assert found["capkind_queue_wait_seconds_sum", ("kindcluster",)] == 0.5
     assert found["capkind_task_seconds_sum", ("success", "create")] == 25
     assert found["capkind_task_seconds_count", ("CreateTimeout", "create")] == 1
     assert ("capkind_task_seconds_count", ("Cancelled", "create")) not in found
-    assert found["capkind_queue_depth", ()] == 3
+    assert found["capkind_queue_depth", ("kindcluster",)] == 3
     assert found["capkind_tasks", ("running", "create")] == 2
     assert found["capkind_clusters", ("Ready",)] == 1
     assert found["capkind_watch_restarts_total", ()] == 1

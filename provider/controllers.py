@@ -1,0 +1,137 @@
+"""The list of controllers. A new kind of object is one entry here; its reconciler is a file of provider/reconcile.
+
+Builds reconcilers from ports and settings; knows no adapter and decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from provider.api import names
+from provider.api.meta import ObjectKey, Resource
+from provider.api.rbac import Permission
+from provider.backoff import RUNTIME_EVENTS
+from provider.controller.controller import Controller, Reconcile
+from provider.controller.sources import Stream, Watch
+from provider.controller.tasks import TaskManager
+from provider.manager import Parts
+from provider.observability.metrics import Metrics
+from provider.ports.runtime import RuntimeEvent, Verb
+from provider.ports.tasks import Tasks
+from provider.reconcile import kindcluster, kindcontrolplane
+from provider.reconcile.options import ReconcileOptions
+from provider.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What a reconciler may be built from."""
+
+    parts: Parts
+    tasks: Tasks
+    options: ReconcileOptions
+    requeue: Callable[[Resource, ObjectKey], None]
+    """Gives an object of any controller's resource its next pass at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """A reconciler, and what brings it keys besides its own resource."""
+
+    reconcile: Reconcile
+    watches: Sequence[Watch] = ()
+    streams: Sequence[Stream] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    resource: Resource
+    permissions: Sequence[Permission]
+    wire: Callable[[Environment], Wiring]
+    concurrency: Callable[[Settings], int] = lambda _: 1
+    """Passes at the same time."""
+
+
+def _kindcluster(env: Environment) -> Wiring:
+    parts = env.parts
+    reconciler = kindcluster.Reconciler(
+        parts.kube,
+        parts.workload,
+        parts.runtimes,
+        env.tasks,
+        parts.clock,
+        parts.recorder,
+        env.options,
+        lambda key: env.requeue(names.KINDCLUSTERS, key),
+    )
+
+    def keys(event: RuntimeEvent) -> list[ObjectKey]:
+        """None: the runtime does not know which clusters changed."""
+        index, name = reconciler.cluster_names, event.cluster_name
+        return index.all() if name is None else index.keys(name)
+
+    streams = [Stream(runtime.name, runtime.events, keys, RUNTIME_EVENTS) for runtime in parts.runtimes.values()]
+    return Wiring(reconciler.reconcile, kindcluster.WATCHES, streams)
+
+
+def _kindcontrolplane(env: Environment) -> Wiring:
+    reconciler = kindcontrolplane.ControlPlaneReconciler(
+        env.parts.kube, env.parts.clock, env.options, lambda key: env.requeue(names.KINDCLUSTERS, key)
+    )
+    return Wiring(reconciler.reconcile, reconciler.watches())
+
+
+CONTROLLERS = (
+    Entry(names.KINDCLUSTERS, kindcluster.PERMISSIONS, _kindcluster, lambda settings: settings.concurrency),
+    Entry(names.KINDCONTROLPLANES, kindcontrolplane.PERMISSIONS, _kindcontrolplane),
+)
+
+
+def build(
+    settings: Settings, parts: Parts, metrics: Metrics, entries: Sequence[Entry] = CONTROLLERS
+) -> tuple[list[Controller], TaskManager]:
+    """The controllers of these entries, and the long operations of KINDClusters (the only kind that has any)."""
+    controllers: dict[Resource, Controller] = {}
+
+    def requeue(resource: Resource, key: ObjectKey) -> None:
+        controllers[resource].queue.add(key)
+
+    tasks = TaskManager(
+        {
+            **dict.fromkeys(Verb, settings.start_slots),
+            Verb.PREPARE: settings.create_slots,
+            Verb.CREATE: settings.create_slots,
+            Verb.DELETE: settings.delete_slots,
+        },
+        lambda key: requeue(names.KINDCLUSTERS, key),
+        parts.clock,
+        finished=metrics.task_ended,
+    )
+    env = Environment(parts, tasks, reconcile_options(settings), requeue)
+    for entry in entries:
+        wiring = entry.wire(env)
+        controllers[entry.resource] = Controller(
+            entry.resource,
+            wiring.reconcile,
+            watches=wiring.watches,
+            streams=wiring.streams,
+            concurrency=entry.concurrency(settings),
+            sync_period=settings.sync_period.total_seconds(),
+            timeout=settings.reconcile_timeout.total_seconds(),
+            metrics=metrics,
+            namespace=settings.namespace,
+        )
+    return list(controllers.values()), tasks
+
+
+def reconcile_options(settings: Settings) -> ReconcileOptions:
+    return ReconcileOptions(
+        default_runtime=settings.runtime,
+        default_image=settings.default_image,
+        default_create_timeout=settings.create_timeout,
+        create_attempts=settings.create_attempts,
+        namespace=settings.namespace,
+        watch_filter=settings.watch_filter,
+        inside_network=settings.inside_network,
+    )
