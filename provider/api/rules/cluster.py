@@ -62,9 +62,7 @@ OBJECT = (
 )
 
 NODE_AFFECTING = (
-    "version",
     "image",
-    "controlPlaneReplicas",
     "workerReplicas",
     "nodes",
     "networking",
@@ -75,6 +73,8 @@ NODE_AFFECTING = (
     "containerdConfigPatches",
     "containerdConfigPatchesJSON6902",
     "runtime",
+    "version",
+    "controlPlaneReplicas",
 )
 """Fields that kind reads only while it makes a cluster. Until the cluster is there they may be corrected."""
 
@@ -188,7 +188,7 @@ SPEC = (
         path=".nodes",
         reason=FORBIDDEN,
     ),
-    _once("identity"),
-    _once("controlPlaneEndpoint"),
     *(_settled(field) for field in NODE_AFFECTING),
+    _once("controlPlaneEndpoint"),
+    _once("identity"),
 )
