@@ -16,13 +16,14 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel
 
-from provider.api import rules
 from provider.api.definitions import RESOURCES, CustomResource
+from provider.api.model import Model
+from provider.api.rules.rule import Rule
 
 Schema = dict[str, Any]
 
@@ -103,12 +104,28 @@ def root_schema(model: type[BaseModel]) -> Schema:
 def structural(model: type[BaseModel]) -> Schema:
     """A model's schema as a structural schema, rules included. Raises Unrepresentable."""
     raw = model.model_json_schema(by_alias=True)
-    by_title = {found.__name__: found for found in rules.RULES}
-    return _convert(raw, raw.get("$defs", {}), by_title, model.__name__, frozenset())
+    rules = {found.__name__: found.cel_rules for found in models(model) if issubclass(found, Model)}
+    return _convert(raw, raw.get("$defs", {}), rules, model.__name__, frozenset())
+
+
+def models(root: type[BaseModel]) -> set[type[BaseModel]]:
+    """A model and all models in its fields. pydantic names them in its schema and gives no way back to the classes."""
+    found: set[type[BaseModel]] = set()
+
+    def visit(annotation: Any) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in found:
+            found.add(annotation)
+            for field in annotation.model_fields.values():
+                visit(field.annotation)
+        for part in get_args(annotation):
+            visit(part)
+
+    visit(root)
+    return found
 
 
 def _convert(
-    raw: Schema, defs: Mapping[str, Schema], ruled: Mapping[str, type[BaseModel]], path: str, inside: frozenset[str]
+    raw: Schema, defs: Mapping[str, Schema], rules: Mapping[str, Sequence[Rule]], path: str, inside: frozenset[str]
 ) -> Schema:
     """One node of pydantic's JSON schema → the same as structural schema; `inside`: models on the way here (no recursion)."""
     raw = _without_null(raw, path)
@@ -116,21 +133,20 @@ def _convert(
         name = raw.pop("$ref").rpartition("/")[2]
         if name in inside:
             raise Unrepresentable(f"{path}: {name} contains itself")
-        return _convert({**defs[name], **raw}, defs, ruled, path, inside | {name})
+        return _convert({**defs[name], **raw}, defs, rules, path, inside | {name})
     schema = {key: value for key, value in raw.items() if key not in {"title", "$defs", "const"}}
     if "const" in raw:
         schema["enum"] = [raw["const"]]
     _tidy(schema)
     if "properties" in schema:
         schema["properties"] = {
-            key: _convert(value, defs, ruled, f"{path}.{key}", inside) for key, value in schema["properties"].items()
+            key: _convert(value, defs, rules, f"{path}.{key}", inside) for key, value in schema["properties"].items()
         }
     for key, suffix in (("items", "[]"), ("additionalProperties", "{}")):
         if key in schema:
-            schema[key] = _convert(schema[key], defs, ruled, path + suffix, inside)
-    title = raw.get("title", "")
-    if schema.get("type") == "object" and title in ruled:
-        schema["x-kubernetes-validations"] = [rule.as_dict() for rule in rules.RULES[ruled[title]]]
+            schema[key] = _convert(schema[key], defs, rules, path + suffix, inside)
+    if schema.get("type") == "object" and (found := rules.get(raw.get("title", ""))):
+        schema["x-kubernetes-validations"] = [rule.as_dict() for rule in found]
     _checked(schema, path)
     if not schema.get("properties", True):
         del schema["properties"]  # an object without fields; the API server stores no empty map

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from provider.api.model import Model, validated_by
 from provider.api.patterns import VERSION_PATTERN
-from provider.api.v1alpha1.common import Model
+from provider.api.rules.cluster import VERSION
 from provider.api.v1alpha1.status import Condition, VersionStatus
 
-# --- control plane -----------------------------------------------------------------------------------------------------------------
 
-
+@validated_by(VERSION)
 class KINDControlPlaneSpec(Model):
     """What a topology says about the control plane."""
 

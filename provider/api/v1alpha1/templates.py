@@ -11,8 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from provider.api.markers import FREE, Marker
+from provider.api.model import Model, validated_by
 from provider.api.patterns import LABEL_KEY_PATTERN, LABEL_VALUE_PATTERN
-from provider.api.v1alpha1.common import ClusterSettings, Model
+from provider.api.rules.cluster import TEMPLATE
+from provider.api.v1alpha1.common import ClusterSettings
 
 MetaKey = Annotated[str, Field(max_length=317, pattern=LABEL_KEY_PATTERN)]
 MetaLabel = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
@@ -28,13 +31,11 @@ class TemplateMetadata(Model):
     )
 
 
-# --- infrastructure ----------------------------------------------------------------------------------------------------------------
-
-
+@validated_by(*TEMPLATE)
 class KINDClusterTemplateSpec(ClusterSettings):
     """A KINDCluster's spec without what belongs to one cluster: its name, version and control-plane replicas come from the topology."""
 
-    update_policy: Literal["Report", "Recreate"] = Field(
+    update_policy: Annotated[Literal["Report", "Recreate"], Marker(FREE)] = Field(
         description=(
             "updatePolicy says what an edit of the topology or its class does that needs other nodes: Report accepts it, changes "
             "nothing and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
