@@ -21,14 +21,16 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel
 
-from provider.api.definitions import RESOURCES, CustomResource
+from provider.api.customresource import CustomResource
 from provider.api.model import Model
 from provider.api.rules.rule import Rule
+from provider.api.v1alpha1 import RESOURCES
 
 Schema = dict[str, Any]
 
-DIRECTORY = Path(__file__).parents[1] / "config" / "crd" / "bases"
-HEADER = "# Made from provider/api by `make manifests`. Do not edit.\n---\n"
+FOLDER = Path(__file__).parents[1] / "config" / "crd"
+BASES = FOLDER / "bases"
+HEADER = "# Made from provider/api by `make manifests`. Do not edit.\n"
 WIDTH = 130
 
 INT32 = 2**31 - 1
@@ -208,34 +210,46 @@ class _Dumper(yaml.SafeDumper):
 
 def render(kind: CustomResource) -> str:
     """The file's content."""
-    return HEADER + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
+    return f"{HEADER}---\n" + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
 
 
-def stale(directory: Path = DIRECTORY) -> list[Path]:
+def kustomization(kinds: Sequence[CustomResource]) -> str:
+    """The list of the definitions, for `kubectl apply -k`."""
+    listed = "".join(f"  - bases/{kind.file_name}\n" for kind in kinds)
+    return f"{HEADER}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{listed}"
+
+
+def files(folder: Path = FOLDER) -> dict[Path, str]:
+    """Everything that is made, and its content."""
+    definitions = {folder / "bases" / kind.file_name: render(kind) for kind in RESOURCES}
+    return definitions | {folder / "kustomization.yaml": kustomization(RESOURCES)}
+
+
+def stale(folder: Path = FOLDER) -> list[Path]:
     """Files whose content is not what the models say now, or that no kind makes any more."""
-    wanted = {directory / kind.file_name: render(kind) for kind in RESOURCES}
+    wanted = files(folder)
     wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
-    return wrong + sorted(set(directory.glob("*.yaml")) - wanted.keys())
+    return wrong + sorted(set((folder / "bases").glob("*.yaml")) - wanted.keys())
 
 
-def write(directory: Path = DIRECTORY) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    for path in stale(directory):
+def write(folder: Path = FOLDER) -> None:
+    (folder / "bases").mkdir(parents=True, exist_ok=True)
+    for path in stale(folder):
         path.unlink(missing_ok=True)
-    for kind in RESOURCES:
-        (directory / kind.file_name).write_text(render(kind))
+    for path, text in files(folder).items():
+        path.write_text(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 1 when --check finds a stale file."""
-    parser = argparse.ArgumentParser(prog="python -m hack.crdgen", description="Write config/crd/bases from the models.")
+    parser = argparse.ArgumentParser(prog="python -m hack.crdgen", description="Write config/crd from the models.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
-    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the files are (default: config/crd/bases)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files are (default: config/crd)")
     options = parser.parse_args(argv)
     if not options.check:
-        write(options.directory)
+        write(options.folder)
         return 0
-    wrong = stale(options.directory)
+    wrong = stale(options.folder)
     for path in wrong:
         sys.stderr.write(f"{path.name} is stale: run `make manifests`\n")
     return 1 if wrong else 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.kindclustertemplate import KINDClusterTemplateSpec
 from provider.api.v1alpha1.kindcontrolplane import KINDControlPlaneSpec
-from provider.api.v1alpha1.templates import KINDClusterTemplateSpec
 from tests.envtest.crd import JsonObject, control_plane, template
 from tests.envtest.rule_cases import SPEC, Case, Change
 

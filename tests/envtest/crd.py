@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from devenv.controlplane import ManagementAPI
-from hack.crdgen import DIRECTORY
+from hack.crdgen import BASES
 from provider.api import names
-from provider.api.definitions import RESOURCES
+from provider.api.v1alpha1 import RESOURCES
 
 JsonObject = dict[str, Any]
 
@@ -55,8 +55,8 @@ class KindClusters:
         self.api = api
 
     def install(self) -> None:
-        self.api.kubectl("apply", "-f", str(DIRECTORY))
-        self.api.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(DIRECTORY))
+        self.api.kubectl("apply", "-f", str(BASES))
+        self.api.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(BASES))
 
     def definition(self) -> JsonObject:
         """The CRD as the server has it, with its conditions."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hack import crdgen
-from provider.api.definitions import RESOURCES
 from provider.api.model import Model
+from provider.api.v1alpha1 import RESOURCES
 from tests.envtest.class_cases import CLASS_CASES
 from tests.envtest.crd import JsonObject, KindClusters
 from tests.envtest.rule_cases import KINDCLUSTER_CASES, Case, Change

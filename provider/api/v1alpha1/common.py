@@ -1,4 +1,4 @@
-"""What KINDCluster and its template share: the settings a cluster is made of. Shapes only.
+"""What several kinds share: the settings a cluster is made of, and the metadata of what is made from a template.
 
 Everything a single field can promise (pattern, range, length) stands on the field; what several fields promise together stands in
 provider.api.rules as CEL. Field names of kind's own config are kind's (kind pkg/apis/config/v1alpha4/types.go). Models read leniently
@@ -35,6 +35,7 @@ FeatureGate = Annotated[str, Field(max_length=128, pattern=FEATURE_GATE_PATTERN)
 RuntimeConfigKey = Annotated[str, Field(max_length=317, pattern=RUNTIME_CONFIG_PATTERN)]
 RuntimeConfigValue = Annotated[str, Field(max_length=63, pattern=RUNTIME_CONFIG_VALUE_PATTERN)]
 SearchDomain = Annotated[str, Field(max_length=253, pattern=DNS_SEARCH_PATTERN)]
+AnnotationValue = Annotated[str, Field(max_length=4096)]
 
 
 @validated_by(*MOUNT)
@@ -228,4 +229,13 @@ class ClusterSettings(Model):
             "updatePolicy says what an edit does that needs other nodes: Refuse (default) refuses it, Report accepts it, changes nothing "
             "and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
         ),
+    )
+
+
+class TemplateMetadata(Model):
+    """What every object made from a template gets."""
+
+    labels: dict[LabelKey, LabelValue] | None = Field(None, max_length=32, description="labels of the objects made from it.")
+    annotations: dict[LabelKey, AnnotationValue] | None = Field(
+        None, max_length=32, description="annotations of the objects made from it."
     )

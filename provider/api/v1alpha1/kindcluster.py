@@ -1,4 +1,4 @@
-"""KINDCluster v1alpha1: the whole cluster. Shapes only; see provider.api.v1alpha1.common."""
+"""KINDCluster v1alpha1: the whole cluster. Its settings are in provider.api.v1alpha1.common, its status in .status."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from provider.api import names
+from provider.api.customresource import AGE, Column, CustomResource
 from provider.api.markers import FREE, IMMUTABLE, ONCE, RECREATE, Marker
 from provider.api.model import Model, validated_by
 from provider.api.patterns import LABEL_PATTERN, VERSION_PATTERN
@@ -67,3 +69,21 @@ class KINDCluster(Model):
 
     spec: KINDClusterSpec | None = Field(None, description="spec is what is wanted.")
     status: KINDClusterStatus | None = Field(None, description="status is what is there; written by the provider.")
+
+
+DEFINITION = CustomResource(
+    resource=names.KINDCLUSTERS,
+    model=KINDCluster,
+    short_names=("kc",),
+    columns=(
+        Column("Cluster", ".status.clusterName"),
+        Column("Phase", ".status.phase"),
+        Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        Column("Version", ".status.version"),
+        Column("Nodes", ".status.nodesReady"),
+        Column("Endpoint", ".status.endpoints.host"),
+        AGE,
+        Column("Runtime", ".status.runtime", priority=1),
+        Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
+    ),
+)

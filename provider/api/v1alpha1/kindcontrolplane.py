@@ -1,9 +1,11 @@
-"""KINDControlPlane v1alpha1: what a topology says about the control plane, and what became of it. Shapes only."""
+"""KINDControlPlane v1alpha1: what a topology says about the control plane, and what became of it."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
+from provider.api import names
+from provider.api.customresource import AGE, Column, CustomResource
 from provider.api.model import Model, validated_by
 from provider.api.patterns import VERSION_PATTERN
 from provider.api.rules.cluster import VERSION
@@ -61,3 +63,19 @@ class KINDControlPlane(Model):
 
     spec: KINDControlPlaneSpec = Field(description="spec is what is wanted.")
     status: KINDControlPlaneStatus | None = Field(None, description="status is what is there; written by the provider.")
+
+
+DEFINITION = CustomResource(
+    resource=names.KINDCONTROLPLANES,
+    model=KINDControlPlane,
+    scale=True,
+    columns=(
+        Column("Cluster", r".metadata.labels['cluster\.x-k8s\.io/cluster-name']"),
+        Column("Available", '.status.conditions[?(@.type=="Available")].status'),
+        Column("Up To Date", '.status.conditions[?(@.type=="UpToDate")].status'),
+        Column("Version", ".spec.version"),
+        Column("Replicas", ".status.replicas", "integer"),
+        AGE,
+        Column("Message", '.status.conditions[?(@.type=="UpToDate")].message', priority=1),
+    ),
+)

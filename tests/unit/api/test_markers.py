@@ -12,7 +12,7 @@ from hack import crdgen
 from provider.api.markers import FREE, IMMUTABLE, KEPT, ONCE, RECREATE, REFUSED, SAME, Local, Marker, below, marked_fields
 from provider.api.v1alpha1.common import ClusterSettings
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
-from provider.api.v1alpha1.templates import KINDClusterTemplateSpec
+from provider.api.v1alpha1.kindclustertemplate import KINDClusterTemplateSpec
 
 
 def model(name: str = "Made", **fields: Any) -> type[BaseModel]:
