@@ -1,9 +1,8 @@
 """Models → CustomResourceDefinition YAML: `python -m hack.crdgen [--check]`.
 
-What the API server would only complain about later is refused here: a keyword outside a structural schema, a string, list or map without
-an upper bound (CEL costs are computed from the bounds), a regular expression that RE2 does not know, a hidden default, a property that
-`kubectl explain` could not explain. Nothing here knows a field by name; shapes live in the models, rules over several fields in
-provider.api.rules.
+Refuses what the API server would refuse later: a keyword outside a structural schema, a string, list or map without an upper bound (CEL
+costs are computed from the bounds), a regular expression that RE2 does not know; and what readers of a CRD would miss: a hidden default,
+a property without description. Nothing here knows a field by name.
 
 Source of what is allowed: Kubernetes apiextensions-apiserver pkg/apiserver/schema (structural schemas) and
 apiextensions/v1 JSONSchemaProps.
@@ -156,7 +155,7 @@ def _convert(
 
 
 def _without_null(raw: Schema, path: str) -> Schema:
-    """Optional[T] is T that may be absent: JSON null is never stored. Only None may be a default, and it means absent."""
+    """`T | None` → T that may be absent: the API server never stores null. Only None may be a default, and it means absent."""
     if raw.get("default") is not None:
         raise Unrepresentable(f"{path}: a default of {raw['default']!r} would be hidden in the schema; make absent mean it")
     raw = {key: value for key, value in raw.items() if key != "default"}
@@ -167,7 +166,7 @@ def _without_null(raw: Schema, path: str) -> Schema:
 
 
 def _tidy(schema: Schema) -> None:
-    """Say as OpenAPI v3 does what JSON schema says otherwise. Keys of maps cannot be restricted there: a rule has to do it."""
+    """JSON schema → OpenAPI v3, which cannot restrict the keys of maps: a CEL rule has to do that."""
     schema.pop("propertyNames", None)
     if by_pattern := schema.pop("patternProperties", None):
         (schema["additionalProperties"],) = by_pattern.values()
@@ -180,7 +179,7 @@ def _tidy(schema: Schema) -> None:
 
 
 def _checked(schema: Schema, path: str) -> None:
-    """Refuse what the API server would refuse, or what it would accept and nobody could understand or bound."""
+    """Raises Unrepresentable for what the API server would refuse, and for an unbounded string, list or map."""
     if unknown := schema.keys() - KEYWORDS:
         raise Unrepresentable(f"{path}: {', '.join(sorted(unknown))} is not allowed in a structural schema")
     if "type" not in schema:

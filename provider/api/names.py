@@ -1,4 +1,7 @@
-"""Names that users know us by (kinds, finalizer, labels, annotations, Secrets) and the core kinds we use. Only constants live here."""
+"""Names that this provider chose: API groups, finalizer, labels, annotations, Secrets; and the core kinds that it uses.
+
+What Cluster API fixes is in provider.api.contract, what kind fixes in provider.api.kind.
+"""
 
 from __future__ import annotations
 
@@ -29,5 +32,5 @@ KINDCLUSTER_LABEL = "infrastructure.cluster.x-k8s.io/kindcluster"
 
 
 def kubeconfig_secret_name(cluster_name: str) -> str:
-    """Secret for people on the host; the name the first users of this provider know."""
+    """Secret with the kubeconfig for people on the host."""
     return f"{cluster_name}-config"

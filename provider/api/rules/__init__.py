@@ -1,4 +1,4 @@
-"""What several fields of an object promise together, or one field better than a pattern can say it: CEL rules of the CRD.
+"""CEL rules of the CRDs: what must hold between several fields, and what one field must be where a pattern's refusal would be unreadable.
 
 Each rule is written for the person who reads its message: which field, which value, what to do. Models name their rules themselves
 (provider.api.model.validated_by); nothing here imports a model.
@@ -7,7 +7,7 @@ Rules are kept cheap: the API server multiplies the cost of a rule with the uppe
 too expensive (Kubernetes apiextensions-apiserver, StaticEstimatedCostLimit). Only CEL functions of Kubernetes 1.31 are used (isIP and
 isCIDR are the newest).
 
-Where a field has a pattern too, both speak: the pattern to editors and other tools, the rule to people.
+Where a field has a pattern too, the pattern is for editors and other tools, and the rule for its message.
 Sources of what is refused: kind pkg/internal/apis/config/validate.go, kubeadm cmd/kubeadm/app/apis/kubeadm/validation, kubelet
 cmd/kubelet/app/options (node labels), Cluster API contract "InfraCluster".
 """

@@ -72,11 +72,12 @@ POLICY_TAKES_EDITS = "(has(self.updatePolicy) && self.updatePolicy != 'Refuse')"
 
 
 def _unchanged(field: str) -> str:
+    # oldSelf makes it a transition rule, which the API server evaluates on updates alone. has() comes first: to read an absent field is an
+    # evaluation error, and a field that was added or removed shall be refused with the rule's own message.
     return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
 
 
 def _once(field: str) -> Rule:
-    """Written by the provider, once."""
     return Rule(
         rule=f"!has(oldSelf.{field}) || ({_unchanged(field)})",
         message=f"{field} is written by the provider, once, and cannot be changed or removed: leave it out of what you apply",
@@ -86,7 +87,7 @@ def _once(field: str) -> Rule:
 
 
 def _settled(field: str) -> Rule:
-    """Free until the cluster is there; from then on only with a policy that says what is to happen."""
+    """The endpoint is written when the API server has answered: from then on, updatePolicy decides."""
     return Rule(
         rule=f"{POLICY_TAKES_EDITS} || !has(oldSelf.controlPlaneEndpoint) || ({_unchanged(field)})",
         message=(

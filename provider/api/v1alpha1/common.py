@@ -1,9 +1,9 @@
 """What several kinds share: the settings a cluster is made of, and the metadata of what is made from a template.
 
-Everything a single field can promise (pattern, range, length) stands on the field; what several fields promise together stands in
-provider.api.rules as CEL. Field names of kind's own config are kind's (kind pkg/apis/config/v1alpha4/types.go). Models read leniently
-(unknown fields are ignored), so that an older provider survives objects written for a newer one; the API server refuses unknown
-fields where users write them.
+What a single field must be (pattern, range, length) stands on the field, with a marker of how it is treated (provider.api.markers); what
+must hold between fields stands in provider.api.rules as CEL. Fields of kind's own configuration have kind's names (kind
+pkg/apis/config/v1alpha4/types.go); an alias stands where camelCase would give another. Strings, lists and maps have upper bounds, because
+the cost of a CEL rule is computed from them.
 """
 
 from __future__ import annotations
@@ -127,13 +127,11 @@ class Networking(Model):
         None,
         ge=-1,
         le=65535,
-        alias="apiServerPort",
         description="apiServerPort on the host; 0 or absent picks a free one and keeps it, -1 lets the engine pick one at every start.",
     )
     api_server_address: Annotated[str | None, Marker(KEPT, kind=SAME)] = Field(
         None,
         max_length=45,
-        alias="apiServerAddress",
         description="apiServerAddress is the host's IP address the API server listens on; kind's default is the loopback address.",
     )
     pod_subnet: Annotated[str | None, Marker(RECREATE, kind=SAME)] = Field(
@@ -153,7 +151,6 @@ class Networking(Model):
     dns_search: Annotated[list[SearchDomain] | None, Marker(RECREATE, WITHOUT_EFFECT, kind=SAME)] = Field(
         None,
         max_length=32,
-        alias="dnsSearch",
         description="dnsSearch replaces the nodes' DNS search domains; an empty list removes them, absent inherits the host's.",
     )
 
