@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import Finding, JsonObject, ObjectKey, Truth, conditions_of, merge_conditions
+from provider.api.meta import Condition, ConditionStatus, JsonObject, ObjectKey, conditions_of, merge_conditions
 from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.ports.clock import Clock
@@ -74,7 +74,9 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
     metadata = read.obj["metadata"]
     old: JsonObject = read.obj.get("status") or {}
     reason = pause_reason(names.CONTROL_PLANE_KIND, read.obj, read.cluster)
-    paused = Finding(ConditionType.PAUSED, Truth.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason)
+    paused = Condition(
+        ConditionType.PAUSED, ConditionStatus.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason
+    )
     found = {ConditionType.PAUSED: paused} | ({} if reason else _conditions(read))
     merged = merge_conditions(old, found, generation=metadata["generation"], now=clock.now())
     if reason:
@@ -93,10 +95,10 @@ def _said(read: Mirrored) -> JsonObject:
     return status
 
 
-def _conditions(read: Mirrored) -> dict[ConditionType, Finding]:
+def _conditions(read: Mirrored) -> dict[ConditionType, Condition]:
     if read.kindcluster is None:
         missing = (ConditionType.READY, ConditionType.AVAILABLE)
-        return {kind: Finding(kind, Truth.FALSE, *_why_nothing(read)) for kind in missing}
+        return {kind: Condition(kind, ConditionStatus.FALSE, *_why_nothing(read)) for kind in missing}
     said = conditions_of(_said(read))
     return {kind: said[kind] for kind in MIRRORED if kind in said}
 
