@@ -15,6 +15,8 @@ from typing import Protocol
 from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey, Resource
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.controller import Workers
 from provider.controller.leaderelection import Elector
 from provider.controller.result import Result
@@ -226,7 +228,7 @@ class Manager:
     def _add(self, resource: Resource, key: ObjectKey) -> None:
         if self.settings.namespace not in (None, key.namespace):
             return
-        if resource == names.KINDCONTROLPLANES:
+        if resource == KINDCONTROLPLANES:
             self.control_planes.add(key)
             return
         self.queue.add(key)
@@ -245,7 +247,7 @@ class Manager:
                     raise Transient(
                         Reason.NOT_INSTALLED, f"The API server does not serve {names.GROUP}: install the CRDs (make install)."
                     )
-                for resource in (names.KINDCLUSTERS, names.KINDCONTROLPLANES):
+                for resource in (KINDCLUSTERS, KINDCONTROLPLANES):
                     for obj in await self.parts.kube.list(resource, namespace=self.settings.namespace):
                         self._add(resource, ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]))
                 self._listed = True

@@ -8,16 +8,9 @@ from __future__ import annotations
 from provider.api.meta import Resource
 
 GROUP = "infrastructure.cluster.x-k8s.io"
-VERSION = "v1alpha1"
-KIND = "KINDCluster"
-
-KINDCLUSTERS = Resource(GROUP, VERSION, "kindclusters", KIND)
-KINDCLUSTER_TEMPLATES = Resource(GROUP, VERSION, "kindclustertemplates", f"{KIND}Template")
-
 CONTROL_PLANE_GROUP = "controlplane.cluster.x-k8s.io"
-CONTROL_PLANE_KIND = "KINDControlPlane"
-KINDCONTROLPLANES = Resource(CONTROL_PLANE_GROUP, VERSION, "kindcontrolplanes", CONTROL_PLANE_KIND)
-KINDCONTROLPLANE_TEMPLATES = Resource(CONTROL_PLANE_GROUP, VERSION, "kindcontrolplanetemplates", f"{CONTROL_PLANE_KIND}Template")
+VERSION = "v1alpha1"
+
 SECRETS = Resource("", "v1", "secrets", "Secret")
 EVENTS = Resource("", "v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")

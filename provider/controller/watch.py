@@ -23,6 +23,8 @@ import kopf
 
 from provider.api import contract, names
 from provider.api.meta import ObjectKey, Resource
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ ENDING_ROUND, ENDING_ROUNDS = 0.5, 20
 BEAT = 1.0
 CLOSING_ROUNDS = 5
 """Rounds of the loop that a transport needs to close its socket."""
-SERVED = (names.KINDCLUSTERS, names.KINDCONTROLPLANES)
+SERVED = (KINDCLUSTERS, KINDCONTROLPLANES)
 
 Add = Callable[[Resource, ObjectKey], None]
 """Told which object to look at, by its type and key."""
@@ -112,13 +114,13 @@ def make_registry(add: Add, enter: Callable[[], Awaitable[kopf.AiohttpSession]])
     async def log_in(**_: Any) -> kopf.AiohttpSession:
         return await enter()
 
-    @kopf.on.event(names.GROUP, names.VERSION, names.KINDCLUSTERS.plural, registry=registry)
+    @kopf.on.event(names.GROUP, names.VERSION, KINDCLUSTERS.plural, registry=registry)
     async def kindcluster(body: kopf.Body, **_: Any) -> None:
-        add(names.KINDCLUSTERS, key_of(body))
+        add(KINDCLUSTERS, key_of(body))
 
-    @kopf.on.event(names.CONTROL_PLANE_GROUP, names.VERSION, names.KINDCONTROLPLANES.plural, registry=registry)
+    @kopf.on.event(names.CONTROL_PLANE_GROUP, names.VERSION, KINDCONTROLPLANES.plural, registry=registry)
     async def kindcontrolplane(body: kopf.Body, **_: Any) -> None:
-        add(names.KINDCONTROLPLANES, key_of(body))
+        add(KINDCONTROLPLANES, key_of(body))
 
     @kopf.on.event(contract.CAPI_GROUP, contract.CLUSTERS.plural, registry=registry)
     async def cluster(body: kopf.Body, **_: Any) -> None:
@@ -128,7 +130,7 @@ def make_registry(add: Add, enter: Callable[[], Awaitable[kopf.AiohttpSession]])
     @kopf.on.event("", "v1", "secrets", labels={names.KINDCLUSTER_LABEL: kopf.PRESENT}, registry=registry)
     async def secret(body: kopf.Body, **_: Any) -> None:
         for key in keys_of_secret(body):
-            add(names.KINDCLUSTERS, key)
+            add(KINDCLUSTERS, key)
 
     return registry
 
@@ -161,7 +163,7 @@ def open_session(credentials: Credentials, opened: Callable[[], None]) -> kopf.A
         if end.response.status == FORBIDDEN and end.url.path not in refused:
             refused.add(end.url.path)  # kopf tries for ever; once per path and login is enough to say
             log.error("Listening is forbidden: grant list and watch (config/rbac)", extra={"path": end.url.path})
-        watches = end.url.query.get("watch") == "true" and end.url.path.endswith(f"/{names.KINDCLUSTERS.plural}")
+        watches = end.url.query.get("watch") == "true" and end.url.path.endswith(f"/{KINDCLUSTERS.plural}")
         if watches and end.response.ok:
             opened()
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from provider.api import names
 from provider.api.meta import ObjectKey
-from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS, KINDClusterSpec
 from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.ports.clock import Clock
@@ -62,7 +62,7 @@ class Reconciler:
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
-        obj = await self._kube.get(names.KINDCLUSTERS, key)
+        obj = await self._kube.get(KINDCLUSTERS, key)
         if obj is None:
             return await self._forget(key)
         if is_excluded(obj, self._options):
@@ -72,7 +72,7 @@ class Reconciler:
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
         if scope.deleting:
             return await self._delete(scope)
-        if message := pause_reason(names.KIND, scope.obj, scope.owner.cluster):
+        if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, message)
         claimed = scope.identity is not None
         if blocked := scope.invalid or await blocked_by_owner(self._kube, key, scope.owner, claimed=claimed):
@@ -152,7 +152,7 @@ class Reconciler:
     async def _delete(self, scope: Scope) -> Result:
         if names.FINALIZER not in (scope.metadata.get("finalizers") or []) or is_moved(scope.obj):
             return Result()
-        if message := pause_reason(names.KIND, scope.obj, scope.owner.cluster):
+        if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, f"{message}; deletion waits until it is not")
         deletion = await reconcile_delete(scope, self._kube, self._tasks)
         if deletion.blocked is None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from provider.api import contract, names
+from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import Condition, ConditionStatus, JsonObject, ObjectKey, conditions_of, merge_conditions
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.ports.clock import Clock
@@ -48,7 +50,7 @@ class ControlPlaneReconciler:
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
-        obj = await self._kube.get(names.KINDCONTROLPLANES, key)
+        obj = await self._kube.get(KINDCONTROLPLANES, key)
         if obj is None or is_excluded(obj, self._options):
             self.mirrored.remove(key)
             return Result()
@@ -57,13 +59,13 @@ class ControlPlaneReconciler:
             self.mirrored.set(key, read.named)
             if obj["metadata"]["generation"] != (obj.get("status") or {}).get("observedGeneration"):
                 self._requeue(read.named)
-        await patch_status(self._kube, names.KINDCONTROLPLANES, obj, mirror(read, self._clock))
+        await patch_status(self._kube, KINDCONTROLPLANES, obj, mirror(read, self._clock))
         return Result(resync=True)
 
     async def _read(self, obj: JsonObject) -> Mirrored:
         cluster = (await read_cluster(self._kube, obj)).cluster
-        named = None if cluster is None else referred(cluster, "infrastructureRef", names.KINDCLUSTERS)
-        return Mirrored(obj, cluster, named, None if named is None else await self._kube.get(names.KINDCLUSTERS, named))
+        named = None if cluster is None else referred(cluster, "infrastructureRef", KINDCLUSTERS)
+        return Mirrored(obj, cluster, named, None if named is None else await self._kube.get(KINDCLUSTERS, named))
 
 
 # --- what the status should say, pure ----------------------------------------------------------------------------------------------
@@ -73,7 +75,7 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
     """The whole desired status. While paused, only the condition Paused changes."""
     metadata = read.obj["metadata"]
     old: JsonObject = read.obj.get("status") or {}
-    reason = pause_reason(names.CONTROL_PLANE_KIND, read.obj, read.cluster)
+    reason = pause_reason(KINDCONTROLPLANES.kind, read.obj, read.cluster)
     paused = Condition(
         ConditionType.PAUSED, ConditionStatus.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason
     )

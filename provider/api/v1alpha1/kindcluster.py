@@ -9,11 +9,14 @@ from pydantic import Field
 from provider.api import names
 from provider.api.customresource import AGE, Column, CustomResource
 from provider.api.markers import FREE, IMMUTABLE, ONCE, RECREATE, Marker
+from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
 from provider.api.patterns import LABEL_PATTERN, VERSION_PATTERN
 from provider.api.rules.cluster import OBJECT, SPEC
 from provider.api.v1alpha1.common import ClusterSettings
 from provider.api.v1alpha1.status import KINDClusterStatus
+
+KINDCLUSTERS = Resource(names.GROUP, names.VERSION, "kindclusters", "KINDCluster")
 
 
 class ControlPlaneEndpoint(Model):
@@ -72,7 +75,7 @@ class KINDCluster(Model):
 
 
 DEFINITION = CustomResource(
-    resource=names.KINDCLUSTERS,
+    resource=KINDCLUSTERS,
     model=KINDCluster,
     short_names=("kc",),
     columns=(

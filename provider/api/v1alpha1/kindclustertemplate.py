@@ -13,9 +13,12 @@ from pydantic import Field
 from provider.api import names
 from provider.api.customresource import CustomResource
 from provider.api.markers import FREE, Marker
+from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
 from provider.api.rules.cluster import TEMPLATE
 from provider.api.v1alpha1.common import ClusterSettings, TemplateMetadata
+
+KINDCLUSTER_TEMPLATES = Resource(names.GROUP, names.VERSION, "kindclustertemplates", "KINDClusterTemplate")
 
 
 @validated_by(*TEMPLATE)
@@ -49,4 +52,4 @@ class KINDClusterTemplate(Model):
     spec: KINDClusterTemplateBody = Field(description="spec holds the template.")
 
 
-DEFINITION = CustomResource(resource=names.KINDCLUSTER_TEMPLATES, model=KINDClusterTemplate)
+DEFINITION = CustomResource(resource=KINDCLUSTER_TEMPLATES, model=KINDClusterTemplate)

@@ -6,10 +6,13 @@ from pydantic import Field
 
 from provider.api import names
 from provider.api.customresource import AGE, Column, CustomResource
+from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
 from provider.api.patterns import VERSION_PATTERN
 from provider.api.rules.cluster import VERSION
 from provider.api.v1alpha1.status import Condition, VersionStatus
+
+KINDCONTROLPLANES = Resource(names.CONTROL_PLANE_GROUP, names.VERSION, "kindcontrolplanes", "KINDControlPlane")
 
 
 @validated_by(VERSION)
@@ -66,7 +69,7 @@ class KINDControlPlane(Model):
 
 
 DEFINITION = CustomResource(
-    resource=names.KINDCONTROLPLANES,
+    resource=KINDCONTROLPLANES,
     model=KINDControlPlane,
     scale=True,
     columns=(

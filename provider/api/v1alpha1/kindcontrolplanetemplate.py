@@ -6,8 +6,13 @@ from pydantic import Field
 
 from provider.api import names
 from provider.api.customresource import CustomResource
+from provider.api.meta import Resource
 from provider.api.model import Model
 from provider.api.v1alpha1.common import TemplateMetadata
+
+KINDCONTROLPLANE_TEMPLATES = Resource(
+    names.CONTROL_PLANE_GROUP, names.VERSION, "kindcontrolplanetemplates", "KINDControlPlaneTemplate"
+)
 
 
 class KINDControlPlaneTemplateSpec(Model):
@@ -33,4 +38,4 @@ class KINDControlPlaneTemplate(Model):
     spec: KINDControlPlaneTemplateBody = Field(description="spec holds the template.")
 
 
-DEFINITION = CustomResource(resource=names.KINDCONTROLPLANE_TEMPLATES, model=KINDControlPlaneTemplate)
+DEFINITION = CustomResource(resource=KINDCONTROLPLANE_TEMPLATES, model=KINDControlPlaneTemplate)

@@ -10,6 +10,8 @@ import pytest
 
 from provider.api import names
 from provider.api.meta import ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.watch import (
     MAX_RESTARTS,
     RESTART_LONGEST,
@@ -22,7 +24,7 @@ from provider.controller.watch import (
     make_settings,
 )
 
-OURS = {"apiGroup": names.GROUP, "kind": names.KIND, "name": "demo"}
+OURS = {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind, "name": "demo"}
 KEY = ObjectKey("team", "demo")
 
 
@@ -36,26 +38,26 @@ def cluster(**spec: Any) -> dict[str, Any]:
         ({"infrastructureRef": OURS}, {KEY}),
         ({"controlPlaneRef": OURS}, {KEY}),
         ({"infrastructureRef": OURS, "controlPlaneRef": OURS}, {KEY}),
-        ({"infrastructureRef": {"apiVersion": f"{names.GROUP}/v1alpha1", "kind": names.KIND, "name": "demo"}}, {KEY}),
+        ({"infrastructureRef": {"apiVersion": f"{names.GROUP}/v1alpha1", "kind": KINDCLUSTERS.kind, "name": "demo"}}, {KEY}),
         ({"infrastructureRef": OURS | {"namespace": "other"}}, {KEY}),
         ({"infrastructureRef": OURS | {"kind": "DockerCluster"}}, set()),
         ({"infrastructureRef": OURS | {"apiGroup": "other.group"}}, set()),
-        ({"infrastructureRef": {"apiGroup": names.GROUP, "kind": names.KIND}}, set()),
+        ({"infrastructureRef": {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind}}, set()),
         ({}, set()),
     ],
 )
 def test_a_cluster_names_the_kindclusters_it_refers_to(spec: dict[str, Any], keys: set[ObjectKey]) -> None:
     """Both reference forms of Cluster API; always in the Cluster's own namespace."""
-    assert keys_of_cluster(cluster(**spec)) == {(names.KINDCLUSTERS, key) for key in keys}
+    assert keys_of_cluster(cluster(**spec)) == {(KINDCLUSTERS, key) for key in keys}
 
 
 def test_a_cluster_names_its_control_plane_as_well() -> None:
     """With a topology the two references name two objects of ours."""
-    control_plane = {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": names.CONTROL_PLANE_KIND, "name": "demo"}
+    control_plane = {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": KINDCONTROLPLANES.kind, "name": "demo"}
 
     found = keys_of_cluster(cluster(infrastructureRef=OURS, controlPlaneRef=control_plane))
 
-    assert found == {(names.KINDCLUSTERS, KEY), (names.KINDCONTROLPLANES, KEY)}
+    assert found == {(KINDCLUSTERS, KEY), (KINDCONTROLPLANES, KEY)}
 
 
 def test_a_cluster_without_spec_names_nothing() -> None:
