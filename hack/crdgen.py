@@ -1,9 +1,8 @@
 """Models → CustomResourceDefinition YAML: `python -m hack.crdgen [--check]`.
 
-What the API server would only complain about later is refused here: a keyword outside a structural schema, a string, list or map without
-an upper bound (CEL costs are computed from the bounds), a regular expression that RE2 does not know, a hidden default, a property that
-`kubectl explain` could not explain. Nothing here knows a field by name; shapes live in the models, rules over several fields in
-provider.api.rules.
+Refuses what the API server would refuse later: a keyword outside a structural schema, a string, list or map without an upper bound (CEL
+costs are computed from the bounds), a regular expression that RE2 does not know; and what readers of a CRD would miss: a hidden default,
+a property without description. Nothing here knows a field by name.
 
 Source of what is allowed: Kubernetes apiextensions-apiserver pkg/apiserver/schema (structural schemas) and
 apiextensions/v1 JSONSchemaProps.
@@ -16,18 +15,21 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel
 
-from provider.api import rules
-from provider.api.definitions import RESOURCES, CustomResource
+from provider.api.customresource import CustomResource
+from provider.api.model import Model
+from provider.api.rules.rule import Rule
+from provider.api.v1alpha1 import RESOURCES
 
 Schema = dict[str, Any]
 
-DIRECTORY = Path(__file__).parents[1] / "config" / "crd" / "bases"
-HEADER = "# Made from provider/api by `make manifests`. Do not edit.\n---\n"
+FOLDER = Path(__file__).parents[1] / "config" / "crd"
+BASES = FOLDER / "bases"
+HEADER = "# Made from provider/api by `make manifests`. Do not edit.\n"
 WIDTH = 130
 
 INT32 = 2**31 - 1
@@ -103,12 +105,28 @@ def root_schema(model: type[BaseModel]) -> Schema:
 def structural(model: type[BaseModel]) -> Schema:
     """A model's schema as a structural schema, rules included. Raises Unrepresentable."""
     raw = model.model_json_schema(by_alias=True)
-    by_title = {found.__name__: found for found in rules.RULES}
-    return _convert(raw, raw.get("$defs", {}), by_title, model.__name__, frozenset())
+    rules = {found.__name__: found.cel_rules for found in models(model) if issubclass(found, Model)}
+    return _convert(raw, raw.get("$defs", {}), rules, model.__name__, frozenset())
+
+
+def models(root: type[BaseModel]) -> set[type[BaseModel]]:
+    """A model and all models in its fields. pydantic names them in its schema and gives no way back to the classes."""
+    found: set[type[BaseModel]] = set()
+
+    def visit(annotation: Any) -> None:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in found:
+            found.add(annotation)
+            for field in annotation.model_fields.values():
+                visit(field.annotation)
+        for part in get_args(annotation):
+            visit(part)
+
+    visit(root)
+    return found
 
 
 def _convert(
-    raw: Schema, defs: Mapping[str, Schema], ruled: Mapping[str, type[BaseModel]], path: str, inside: frozenset[str]
+    raw: Schema, defs: Mapping[str, Schema], rules: Mapping[str, Sequence[Rule]], path: str, inside: frozenset[str]
 ) -> Schema:
     """One node of pydantic's JSON schema → the same as structural schema; `inside`: models on the way here (no recursion)."""
     raw = _without_null(raw, path)
@@ -116,21 +134,20 @@ def _convert(
         name = raw.pop("$ref").rpartition("/")[2]
         if name in inside:
             raise Unrepresentable(f"{path}: {name} contains itself")
-        return _convert({**defs[name], **raw}, defs, ruled, path, inside | {name})
+        return _convert({**defs[name], **raw}, defs, rules, path, inside | {name})
     schema = {key: value for key, value in raw.items() if key not in {"title", "$defs", "const"}}
     if "const" in raw:
         schema["enum"] = [raw["const"]]
     _tidy(schema)
     if "properties" in schema:
         schema["properties"] = {
-            key: _convert(value, defs, ruled, f"{path}.{key}", inside) for key, value in schema["properties"].items()
+            key: _convert(value, defs, rules, f"{path}.{key}", inside) for key, value in schema["properties"].items()
         }
     for key, suffix in (("items", "[]"), ("additionalProperties", "{}")):
         if key in schema:
-            schema[key] = _convert(schema[key], defs, ruled, path + suffix, inside)
-    title = raw.get("title", "")
-    if schema.get("type") == "object" and title in ruled:
-        schema["x-kubernetes-validations"] = [rule.as_dict() for rule in rules.RULES[ruled[title]]]
+            schema[key] = _convert(schema[key], defs, rules, path + suffix, inside)
+    if schema.get("type") == "object" and (found := rules.get(raw.get("title", ""))):
+        schema["x-kubernetes-validations"] = [rule.as_dict() for rule in found]
     _checked(schema, path)
     if not schema.get("properties", True):
         del schema["properties"]  # an object without fields; the API server stores no empty map
@@ -138,7 +155,7 @@ def _convert(
 
 
 def _without_null(raw: Schema, path: str) -> Schema:
-    """Optional[T] is T that may be absent: JSON null is never stored. Only None may be a default, and it means absent."""
+    """`T | None` → T that may be absent: the API server never stores null. Only None may be a default, and it means absent."""
     if raw.get("default") is not None:
         raise Unrepresentable(f"{path}: a default of {raw['default']!r} would be hidden in the schema; make absent mean it")
     raw = {key: value for key, value in raw.items() if key != "default"}
@@ -149,7 +166,7 @@ def _without_null(raw: Schema, path: str) -> Schema:
 
 
 def _tidy(schema: Schema) -> None:
-    """Say as OpenAPI v3 does what JSON schema says otherwise. Keys of maps cannot be restricted there: a rule has to do it."""
+    """JSON schema → OpenAPI v3, which cannot restrict the keys of maps: a CEL rule has to do that."""
     schema.pop("propertyNames", None)
     if by_pattern := schema.pop("patternProperties", None):
         (schema["additionalProperties"],) = by_pattern.values()
@@ -162,7 +179,7 @@ def _tidy(schema: Schema) -> None:
 
 
 def _checked(schema: Schema, path: str) -> None:
-    """Refuse what the API server would refuse, or what it would accept and nobody could understand or bound."""
+    """Raises Unrepresentable for what the API server would refuse, and for an unbounded string, list or map."""
     if unknown := schema.keys() - KEYWORDS:
         raise Unrepresentable(f"{path}: {', '.join(sorted(unknown))} is not allowed in a structural schema")
     if "type" not in schema:
@@ -192,34 +209,46 @@ class _Dumper(yaml.SafeDumper):
 
 def render(kind: CustomResource) -> str:
     """The file's content."""
-    return HEADER + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
+    return f"{HEADER}---\n" + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
 
 
-def stale(directory: Path = DIRECTORY) -> list[Path]:
+def kustomization(kinds: Sequence[CustomResource]) -> str:
+    """The list of the definitions, for `kubectl apply -k`."""
+    listed = "".join(f"  - bases/{kind.file_name}\n" for kind in kinds)
+    return f"{HEADER}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{listed}"
+
+
+def files(folder: Path = FOLDER) -> dict[Path, str]:
+    """Everything that is made, and its content."""
+    definitions = {folder / "bases" / kind.file_name: render(kind) for kind in RESOURCES}
+    return definitions | {folder / "kustomization.yaml": kustomization(RESOURCES)}
+
+
+def stale(folder: Path = FOLDER) -> list[Path]:
     """Files whose content is not what the models say now, or that no kind makes any more."""
-    wanted = {directory / kind.file_name: render(kind) for kind in RESOURCES}
+    wanted = files(folder)
     wrong = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
-    return wrong + sorted(set(directory.glob("*.yaml")) - wanted.keys())
+    return wrong + sorted(set((folder / "bases").glob("*.yaml")) - wanted.keys())
 
 
-def write(directory: Path = DIRECTORY) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    for path in stale(directory):
+def write(folder: Path = FOLDER) -> None:
+    (folder / "bases").mkdir(parents=True, exist_ok=True)
+    for path in stale(folder):
         path.unlink(missing_ok=True)
-    for kind in RESOURCES:
-        (directory / kind.file_name).write_text(render(kind))
+    for path, text in files(folder).items():
+        path.write_text(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0, or 1 when --check finds a stale file."""
-    parser = argparse.ArgumentParser(prog="python -m hack.crdgen", description="Write config/crd/bases from the models.")
+    parser = argparse.ArgumentParser(prog="python -m hack.crdgen", description="Write config/crd from the models.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
-    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the files are (default: config/crd/bases)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the files are (default: config/crd)")
     options = parser.parse_args(argv)
     if not options.check:
-        write(options.directory)
+        write(options.folder)
         return 0
-    wrong = stale(options.directory)
+    wrong = stale(options.folder)
     for path in wrong:
         sys.stderr.write(f"{path.name} is stale: run `make manifests`\n")
     return 1 if wrong else 0

@@ -1,4 +1,5 @@
-"""Writes docs/reference/*.md from the code: condition types, reasons and phases with their docstrings, settings with their help.
+"""Writes docs/reference/*.md from the code: condition types, reasons and phases with their docstrings, settings with their help,
+fields with their markers.
 
     python -m hack.reference [--check]
 
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import jinja2
 
+from hack import fieldtables
 from provider import settings
 from provider.api import conditions
 
@@ -97,6 +99,7 @@ def pages() -> dict[str, str]:
             faults=members(conditions.Fault),
             reasons=members(conditions.Reason),
         ),
+        "kindcluster.md": render(fieldtables.PAGE).render(tables=fieldtables.tables()),
         "settings.md": render(SETTINGS).render(rows=setting_rows()),
     }
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from provider.api import names
 from provider.api.meta import ObjectKey, Resource
 from provider.api.rbac import Permission
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.backoff import RUNTIME_EVENTS
 from provider.controller.controller import Controller, Reconcile
 from provider.controller.sources import Stream, Watch
@@ -63,7 +64,7 @@ def _kindcluster(env: Environment) -> Wiring:
         parts.clock,
         parts.recorder,
         env.options,
-        lambda key: env.requeue(names.KINDCLUSTERS, key),
+        lambda key: env.requeue(KINDCLUSTERS, key),
     )
 
     def keys(event: RuntimeEvent) -> list[ObjectKey]:
@@ -77,14 +78,14 @@ def _kindcluster(env: Environment) -> Wiring:
 
 def _kindcontrolplane(env: Environment) -> Wiring:
     reconciler = kindcontrolplane.ControlPlaneReconciler(
-        env.parts.kube, env.parts.clock, env.options, lambda key: env.requeue(names.KINDCLUSTERS, key)
+        env.parts.kube, env.parts.clock, env.options, lambda key: env.requeue(KINDCLUSTERS, key)
     )
     return Wiring(reconciler.reconcile, reconciler.watches())
 
 
 CONTROLLERS = (
-    Entry(names.KINDCLUSTERS, kindcluster.PERMISSIONS, _kindcluster, lambda settings: settings.concurrency),
-    Entry(names.KINDCONTROLPLANES, kindcontrolplane.PERMISSIONS, _kindcontrolplane),
+    Entry(KINDCLUSTERS, kindcluster.PERMISSIONS, _kindcluster, lambda settings: settings.concurrency),
+    Entry(KINDCONTROLPLANES, kindcontrolplane.PERMISSIONS, _kindcontrolplane),
 )
 
 
@@ -104,7 +105,7 @@ def build(
             Verb.CREATE: settings.create_slots,
             Verb.DELETE: settings.delete_slots,
         },
-        lambda key: requeue(names.KINDCLUSTERS, key),
+        lambda key: requeue(KINDCLUSTERS, key),
         parts.clock,
         finished=metrics.task_ended,
     )

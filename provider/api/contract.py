@@ -1,4 +1,4 @@
-"""Names fixed by Cluster API's contract: its types, annotations, labels and the kubeconfig Secret's shape.
+"""Names that Cluster API's contract fixes: its types, annotations, labels and the kubeconfig Secret's shape. Never names of our own.
 
 Sources: Cluster API book "Contract rules for InfraCluster" (v1beta2), api/core/v1beta2/common_types.go, util/secret/consts.go.
 """

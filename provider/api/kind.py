@@ -1,4 +1,4 @@
-"""Names fixed by kind: labels of its containers, roles and names of its nodes, and the mount that carries our mark.
+"""Names that kind fixes: labels of its containers, roles and names of its nodes; and where a node carries our marker.
 
 Sources: kind pkg/cluster/constants, pkg/cluster/internal/providers/common. Pure.
 """
@@ -22,7 +22,7 @@ class NodeRole(StrEnum):
 KIND_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 KIND_ROLE_LABEL = "io.x-k8s.kind.role"
 OWNER_MOUNT = "/kind/owner/"
-"""Prefix of the container path of the ownership mount; the marker follows."""
+"""Prefix of the container path of the ownership mount; the marker follows it."""
 
 NodeNames = tuple[tuple[str, NodeRole], ...]
 """Names and roles of containers that a cluster has or must have."""

@@ -46,33 +46,35 @@ JsonObject = dict[str, Any]
 MAX_MESSAGE = 2000
 
 
-class Truth(StrEnum):
+class ConditionStatus(StrEnum):
+    """metav1.ConditionStatus."""
+
     TRUE = "True"
     FALSE = "False"
     UNKNOWN = "Unknown"
 
     @classmethod
-    def of(cls, value: bool | None) -> Truth:
+    def of(cls, value: bool | None) -> ConditionStatus:
         if value is None:
             return cls.UNKNOWN
         return cls.TRUE if value else cls.FALSE
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One condition: as a pass sees it, or as a status has it."""
+class Condition:
+    """A metav1.Condition of ours without its times: as a pass sees it, or as a status has it."""
 
     type: ConditionType
-    status: Truth
+    status: ConditionStatus
     reason: Reason
     message: str = ""
 
     @property
     def true(self) -> bool:
-        return self.status is Truth.TRUE
+        return self.status is ConditionStatus.TRUE
 
 
-Conditions = Mapping[ConditionType, Finding]
+Conditions = Mapping[ConditionType, Condition]
 
 
 def timestamp(moment: datetime) -> str:
@@ -81,21 +83,24 @@ def timestamp(moment: datetime) -> str:
 
 
 def shorten(message: str, limit: int = MAX_MESSAGE) -> str:
+    """Cut to `limit` characters; far below what the CRD allows, because people read them in `kubectl describe`."""
     return message if len(message) <= limit else message[: limit - 1] + "…"
 
 
-def conditions_of(status: JsonObject) -> dict[ConditionType, Finding]:
+def conditions_of(status: JsonObject) -> dict[ConditionType, Condition]:
     """The conditions of a status that are ours, by type. A reason of another version of this provider reads as Unknown."""
     found = {}
     for entry in status.get("conditions") or []:
         if (kind := entry.get("type")) in ConditionType.__members__.values():
             reason = Reason(entry["reason"]) if entry["reason"] in Reason.__members__.values() else Reason.UNKNOWN
-            found[ConditionType(kind)] = Finding(ConditionType(kind), Truth(entry["status"]), reason, entry.get("message", ""))
+            found[ConditionType(kind)] = Condition(
+                ConditionType(kind), ConditionStatus(entry["status"]), reason, entry.get("message", "")
+            )
     return found
 
 
 def merge_conditions(status: JsonObject, found: Conditions, *, generation: int, now: datetime) -> list[JsonObject]:
-    """The new list of a status: findings in the order of ConditionType; types without a finding keep what they had."""
+    """The new list of a status: conditions in the order of ConditionType; types without a condition keep what they had."""
     previous = {entry["type"]: entry for entry in status.get("conditions") or [] if "type" in entry}
     result: list[JsonObject] = []
     for kind in ConditionType:
@@ -103,17 +108,19 @@ def merge_conditions(status: JsonObject, found: Conditions, *, generation: int, 
             result.append(_entry(found[kind], previous.get(kind), generation, now))
         elif kind in previous:
             result.append(dict(previous[kind]))
+    # Types that others have set on our object are theirs: they stay, at the end.
     result.extend(dict(entry) for name, entry in previous.items() if name not in ConditionType.__members__.values())
     return result
 
 
-def _entry(finding: Finding, old: Mapping[str, object] | None, generation: int, now: datetime) -> JsonObject:
-    unchanged = old is not None and old.get("status") == finding.status
+def _entry(condition: Condition, old: Mapping[str, object] | None, generation: int, now: datetime) -> JsonObject:
+    # lastTransitionTime is the time of the last change of status; another reason or message leaves it.
+    unchanged = old is not None and old.get("status") == condition.status
     return {
-        "type": str(finding.type),
-        "status": str(finding.status),
-        "reason": str(finding.reason),
-        "message": shorten(finding.message),
+        "type": str(condition.type),
+        "status": str(condition.status),
+        "reason": str(condition.reason),
+        "message": shorten(condition.message),
         "observedGeneration": generation,
         "lastTransitionTime": old["lastTransitionTime"] if old is not None and unchanged else timestamp(now),
     }

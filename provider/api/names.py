@@ -1,20 +1,16 @@
-"""Names that users know us by (kinds, finalizer, labels, annotations, Secrets) and the core kinds we use. Only constants live here."""
+"""Names that this provider chose: API groups, finalizer, labels, annotations, Secrets; and the core kinds that it uses.
+
+What Cluster API fixes is in provider.api.contract, what kind fixes in provider.api.kind.
+"""
 
 from __future__ import annotations
 
 from provider.api.meta import Resource
 
 GROUP = "infrastructure.cluster.x-k8s.io"
-VERSION = "v1alpha1"
-KIND = "KINDCluster"
-
-KINDCLUSTERS = Resource(GROUP, VERSION, "kindclusters", KIND)
-KINDCLUSTER_TEMPLATES = Resource(GROUP, VERSION, "kindclustertemplates", f"{KIND}Template")
-
 CONTROL_PLANE_GROUP = "controlplane.cluster.x-k8s.io"
-CONTROL_PLANE_KIND = "KINDControlPlane"
-KINDCONTROLPLANES = Resource(CONTROL_PLANE_GROUP, VERSION, "kindcontrolplanes", CONTROL_PLANE_KIND)
-KINDCONTROLPLANE_TEMPLATES = Resource(CONTROL_PLANE_GROUP, VERSION, "kindcontrolplanetemplates", f"{CONTROL_PLANE_KIND}Template")
+VERSION = "v1alpha1"
+
 SECRETS = Resource("", "v1", "secrets", "Secret")
 EVENTS = Resource("", "v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
@@ -30,5 +26,5 @@ KINDCLUSTER_LABEL = "infrastructure.cluster.x-k8s.io/kindcluster"
 
 
 def kubeconfig_secret_name(cluster_name: str) -> str:
-    """Secret for people on the host; the name the first users of this provider know."""
+    """Secret with the kubeconfig for people on the host."""
     return f"{cluster_name}-config"

@@ -1,4 +1,5 @@
-"""Regular expressions of the API's strings. RE2, Rust and Python read them alike: no look-around, no back references.
+"""Regular expressions of the API's strings. RE2 (API server), Rust (pydantic) and Python (tests) read them alike, so they have no
+look-around and no back references.
 
 Sources: Kubernetes apimachinery pkg/util/validation (labels), metav1.Condition, kind pkg/internal/apis/config (what it passes on
 unescaped decides what is refused here).
@@ -11,7 +12,7 @@ IMAGE_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$"
 VERSION_PATTERN = r"^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
 DURATION_PATTERN = r"^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$"
 PATH_PATTERN = r"^/$|^(/(\.{0,2}[^./:\x00-\x1f][^/:\x00-\x1f]*|\.{3}[^/:\x00-\x1f]*))+/?$"
-"""Absolute, without empty parts, "." and "..", and without ":", at which engines split."""
+"""Absolute, without empty parts, "." and ".."; without ":", at which engines split. Long, because RE2 has no "not this word"."""
 LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 FEATURE_GATE_PATTERN = r"^[A-Za-z][A-Za-z0-9]*$"

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from provider.api import contract, names
+from provider.api import contract
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.ports.kube import Kube
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Blocked
@@ -101,9 +103,9 @@ async def read_owner(kube: Kube, obj: JsonObject) -> Owner:
     if owner.state is OwnerState.NONE:
         asked = bool((obj.get("spec") or {}).get("standalone"))
         return replace(owner, standalone=asked or not await kube.serves(contract.CAPI_GROUP))
-    if owner.cluster is None or (named := referred(owner.cluster, "controlPlaneRef", names.KINDCONTROLPLANES)) is None:
+    if owner.cluster is None or (named := referred(owner.cluster, "controlPlaneRef", KINDCONTROLPLANES)) is None:
         return owner
-    control_plane = await kube.get(names.KINDCONTROLPLANES, named)
+    control_plane = await kube.get(KINDCONTROLPLANES, named)
     return replace(owner, control_plane=control_plane, control_plane_missing=control_plane is None)
 
 
@@ -145,7 +147,7 @@ def _is_paused(cluster: JsonObject) -> bool:
 
 
 def _names_as_infrastructure(cluster: JsonObject, key: ObjectKey) -> bool:
-    return referred(cluster, "infrastructureRef", names.KINDCLUSTERS) == key
+    return referred(cluster, "infrastructureRef", KINDCLUSTERS) == key
 
 
 def _owner_reference(obj: JsonObject) -> Mapping[str, Any] | None:

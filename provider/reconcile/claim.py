@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from provider.api import names
 from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.ports.kube import Kube
 from provider.ports.runtime import Presence, RuntimeObservation
 from provider.reconcile.identity import with_finalizer
@@ -23,7 +23,7 @@ async def ensure_finalizer_and_identity(scope: Scope, kube: Kube, *, token: str 
         patch["spec"] = {"identity": {"token": token, "runtime": runtime}}
     if not patch:
         return False
-    await patch_guarded(kube, names.KINDCLUSTERS, scope.obj, patch)
+    await patch_guarded(kube, KINDCLUSTERS, scope.obj, patch)
     return True
 
 
@@ -36,7 +36,7 @@ async def find_rival(obj: JsonObject, kube: Kube, same_name: Iterable[ObjectKey]
     if seen is None or seen.presence is not Presence.ABSENT:
         return ""
     for key in same_name:
-        other = await kube.get(names.KINDCLUSTERS, key)
+        other = await kube.get(KINDCLUSTERS, key)
         if other is not None and (other.get("spec") or {}).get("identity") and _claim(other) < _claim(obj):
             return str(key)
     return ""

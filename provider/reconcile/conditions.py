@@ -1,4 +1,4 @@
-"""The conditions of one pass, from its outcome. Pure. What was not seen yields no finding, and so the condition keeps its value."""
+"""The conditions of one pass, from its outcome. Pure. What was not seen yields no condition, and the status keeps the one that it has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.kind import NodeNames, NodeRole
-from provider.api.meta import Conditions, Finding, Truth, timestamp
+from provider.api.meta import Condition, Conditions, ConditionStatus, timestamp
 from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Step, StepState, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
@@ -22,18 +22,18 @@ SIMULATED = (
 )
 
 
-def conditions(outcome: Outcome) -> dict[ConditionType, Finding]:
-    found = {finding.type: finding for finding in _seen(outcome)}
+def conditions(outcome: Outcome) -> dict[ConditionType, Condition]:
+    found = {condition.type: condition for condition in _seen(outcome)}
     found[ConditionType.AVAILABLE] = _available(outcome.scope.conditions, found)
     if (ready := _ready(outcome, {**outcome.scope.conditions, **found})) is not None:
         found[ConditionType.READY] = ready
     return found
 
 
-def _seen(outcome: Outcome) -> Iterator[Finding]:
-    yield Finding(ConditionType.PAUSED, Truth.FALSE, Reason.NOT_PAUSED)
+def _seen(outcome: Outcome) -> Iterator[Condition]:
+    yield Condition(ConditionType.PAUSED, ConditionStatus.FALSE, Reason.NOT_PAUSED)
     if outcome.scope.runtime is not None and outcome.scope.runtime.simulated:
-        yield Finding(ConditionType.NODES_SIMULATED, Truth.TRUE, Reason.NODES_SIMULATED, SIMULATED)
+        yield Condition(ConditionType.NODES_SIMULATED, ConditionStatus.TRUE, Reason.NODES_SIMULATED, SIMULATED)
     yield from _runtime(outcome)
     yield from _replaced() if _is_being_replaced(outcome) else _workload(outcome)
     yield from _kubeconfig(outcome)
@@ -43,45 +43,47 @@ def _seen(outcome: Outcome) -> Iterator[Finding]:
 # --- the runtime -----------------------------------------------------------------------------------------------------------------
 
 
-def _runtime(outcome: Outcome) -> Iterator[Finding]:
+def _runtime(outcome: Outcome) -> Iterator[Condition]:
     seen = outcome.observed.cluster
     if seen is None:
         return
     if seen.presence is Presence.UNKNOWN and seen.reason is Reason.NAME_LOCKED:
-        yield Finding(ConditionType.ENGINE_REACHABLE, Truth.TRUE, Reason.REACHABLE)
-        yield Finding(ConditionType.OWNERSHIP_VERIFIED, Truth.UNKNOWN, Reason.NAME_LOCKED, seen.detail)
+        yield Condition(ConditionType.ENGINE_REACHABLE, ConditionStatus.TRUE, Reason.REACHABLE)
+        yield Condition(ConditionType.OWNERSHIP_VERIFIED, ConditionStatus.UNKNOWN, Reason.NAME_LOCKED, seen.detail)
         return
     if seen.presence is Presence.UNKNOWN:
-        yield Finding(ConditionType.ENGINE_REACHABLE, Truth.FALSE, seen.reason or Reason.ENGINE_UNREACHABLE, seen.detail)
+        yield Condition(
+            ConditionType.ENGINE_REACHABLE, ConditionStatus.FALSE, seen.reason or Reason.ENGINE_UNREACHABLE, seen.detail
+        )
         return
-    yield Finding(ConditionType.ENGINE_REACHABLE, Truth.TRUE, Reason.REACHABLE)
+    yield Condition(ConditionType.ENGINE_REACHABLE, ConditionStatus.TRUE, Reason.REACHABLE)
     yield _ownership(seen, outcome.decision)
     if seen.ownership is not Ownership.FOREIGN:
         yield _containers(seen, outcome.nodes, provisioned=outcome.scope.provisioned)
 
 
-def _ownership(seen: RuntimeObservation, decision: Decision) -> Finding:
+def _ownership(seen: RuntimeObservation, decision: Decision) -> Condition:
     kind = ConditionType.OWNERSHIP_VERIFIED
     if seen.ownership is Ownership.FOREIGN:
-        return Finding(kind, Truth.FALSE, Reason.NAME_CONFLICT, seen.detail)
+        return Condition(kind, ConditionStatus.FALSE, Reason.NAME_CONFLICT, seen.detail)
     if decision.reason is Reason.NAME_CONFLICT:
-        return Finding(kind, Truth.FALSE, Reason.NAME_CONFLICT, decision.message)
+        return Condition(kind, ConditionStatus.FALSE, Reason.NAME_CONFLICT, decision.message)
     if seen.presence is Presence.ABSENT:
-        return Finding(kind, Truth.UNKNOWN, Reason.NOT_CREATED, "Nothing runs under this cluster name.")
-    return Finding(kind, Truth.TRUE, Reason.VERIFIED)
+        return Condition(kind, ConditionStatus.UNKNOWN, Reason.NOT_CREATED, "Nothing runs under this cluster name.")
+    return Condition(kind, ConditionStatus.TRUE, Reason.VERIFIED)
 
 
-def _containers(seen: RuntimeObservation, expected: NodeNames, *, provisioned: bool) -> Finding:
+def _containers(seen: RuntimeObservation, expected: NodeNames, *, provisioned: bool) -> Condition:
     kind = ConditionType.CONTAINERS_RUNNING
     missing = seen.missing(expected)
     if seen.presence is Presence.ABSENT and not provisioned:
-        return Finding(kind, Truth.FALSE, Reason.NOT_CREATED, "Nothing has been made yet.")
+        return Condition(kind, ConditionStatus.FALSE, Reason.NOT_CREATED, "Nothing has been made yet.")
     if missing:
-        return Finding(kind, Truth.FALSE, Reason.CONTAINERS_MISSING, f"Missing: {', '.join(missing)}.")
+        return Condition(kind, ConditionStatus.FALSE, Reason.CONTAINERS_MISSING, f"Missing: {', '.join(missing)}.")
     not_running = [f"{node.name} ({node.state})" for node in seen.nodes if not node.state.running]
     if not_running:
-        return Finding(kind, Truth.FALSE, Reason.CONTAINERS_STOPPED, f"Not running: {', '.join(not_running)}.")
-    return Finding(kind, Truth.TRUE, Reason.RUNNING)
+        return Condition(kind, ConditionStatus.FALSE, Reason.CONTAINERS_STOPPED, f"Not running: {', '.join(not_running)}.")
+    return Condition(kind, ConditionStatus.TRUE, Reason.RUNNING)
 
 
 # --- the cluster's own API -------------------------------------------------------------------------------------------------------
@@ -94,14 +96,14 @@ def _is_being_replaced(outcome: Outcome) -> bool:
     return outcome.scope.provisioned and (begins or goes_on)
 
 
-def _replaced() -> Iterator[Finding]:
+def _replaced() -> Iterator[Condition]:
     message = "The cluster is being replaced."
-    yield Finding(ConditionType.CONTAINERS_RUNNING, Truth.FALSE, Reason.RECREATING, message)
-    yield Finding(ConditionType.CONTROL_PLANE_READY, Truth.FALSE, Reason.RECREATING, message)
-    yield Finding(ConditionType.NODES_READY, Truth.UNKNOWN, Reason.RECREATING, message)
+    yield Condition(ConditionType.CONTAINERS_RUNNING, ConditionStatus.FALSE, Reason.RECREATING, message)
+    yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.FALSE, Reason.RECREATING, message)
+    yield Condition(ConditionType.NODES_READY, ConditionStatus.UNKNOWN, Reason.RECREATING, message)
 
 
-def _workload(outcome: Outcome) -> Iterator[Finding]:
+def _workload(outcome: Outcome) -> Iterator[Condition]:
     seen, workload, provisioned = outcome.observed.cluster, outcome.observed.workload, outcome.scope.provisioned
     if seen is None or seen.presence is Presence.UNKNOWN or seen.ownership is Ownership.FOREIGN:
         return
@@ -113,10 +115,10 @@ def _workload(outcome: Outcome) -> Iterator[Finding]:
         return
     if not workload.reachable:
         reason = Reason.API_UNREACHABLE if provisioned else Reason.WAITING_FOR_API
-        yield Finding(ConditionType.CONTROL_PLANE_READY, Truth.FALSE, reason, workload.detail)
-        yield Finding(ConditionType.NODES_READY, Truth.UNKNOWN, reason, "The cluster's API server does not answer.")
+        yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.FALSE, reason, workload.detail)
+        yield Condition(ConditionType.NODES_READY, ConditionStatus.UNKNOWN, reason, "The cluster's API server does not answer.")
         return
-    yield Finding(ConditionType.CONTROL_PLANE_READY, Truth.TRUE, Reason.AVAILABLE)
+    yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.TRUE, Reason.AVAILABLE)
     yield _nodes(outcome, workload)
 
 
@@ -124,47 +126,47 @@ def _control_plane_down(seen: RuntimeObservation) -> bool:
     return not any(node.state.running for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE)
 
 
-def _nothing_answers(*, provisioned: bool) -> Iterator[Finding]:
+def _nothing_answers(*, provisioned: bool) -> Iterator[Condition]:
     reason = Reason.API_UNREACHABLE if provisioned else Reason.NOT_CREATED
     message = "No control-plane node is running." if provisioned else "Nothing has been made yet."
-    yield Finding(ConditionType.CONTROL_PLANE_READY, Truth.FALSE, reason, message)
-    yield Finding(ConditionType.NODES_READY, Truth.UNKNOWN, reason, "The cluster's API server does not answer.")
+    yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.FALSE, reason, message)
+    yield Condition(ConditionType.NODES_READY, ConditionStatus.UNKNOWN, reason, "The cluster's API server does not answer.")
 
 
-def _nodes(outcome: Outcome, workload: WorkloadObservation) -> Finding:
+def _nodes(outcome: Outcome, workload: WorkloadObservation) -> Condition:
     kind = ConditionType.NODES_READY
     expected = [name for name, role in outcome.nodes if role is not NodeRole.LOAD_BALANCER]
     registered = {node.name: node for node in workload.nodes}
     absent = [name for name in expected if name not in registered]
     if absent:
-        return Finding(kind, Truth.FALSE, Reason.WAITING_FOR_NODES, f"Not registered yet: {', '.join(absent)}.")
+        return Condition(kind, ConditionStatus.FALSE, Reason.WAITING_FOR_NODES, f"Not registered yet: {', '.join(absent)}.")
     not_ready = [f"{name} ({registered[name].message or 'NotReady'})" for name in expected if not registered[name].ready]
     networking = outcome.scope.spec.networking
     # With the default CNI disabled on purpose, nodes become Ready only when the user installs one.
     without_cni = networking is not None and bool(networking.disable_default_cni)
     if not_ready and not without_cni:
-        return Finding(kind, Truth.FALSE, Reason.WAITING_FOR_NODES, f"Not Ready: {', '.join(not_ready)}.")
+        return Condition(kind, ConditionStatus.FALSE, Reason.WAITING_FOR_NODES, f"Not Ready: {', '.join(not_ready)}.")
     if not workload.default_service_account:
         message = "The default ServiceAccount does not exist yet, so no pod can be created."
-        return Finding(kind, Truth.FALSE, Reason.WAITING_FOR_NODES, message)
-    return Finding(kind, Truth.TRUE, Reason.NODES_READY)
+        return Condition(kind, ConditionStatus.FALSE, Reason.WAITING_FOR_NODES, message)
+    return Condition(kind, ConditionStatus.TRUE, Reason.NODES_READY)
 
 
 # --- Secret and drift ------------------------------------------------------------------------------------------------------------
 
 
-def _kubeconfig(outcome: Outcome) -> Iterator[Finding]:
+def _kubeconfig(outcome: Outcome) -> Iterator[Condition]:
     kind = ConditionType.KUBECONFIG_PUBLISHED
     blocked = outcome.published.blocked or outcome.observed.blocked
     if outcome.published.done:
-        yield Finding(kind, Truth.TRUE, Reason.PUBLISHED)
+        yield Condition(kind, ConditionStatus.TRUE, Reason.PUBLISHED)
     elif blocked is not None:
-        yield Finding(kind, Truth.FALSE, blocked.reason, blocked.message)
+        yield Condition(kind, ConditionStatus.FALSE, blocked.reason, blocked.message)
     elif kind not in outcome.scope.conditions:
-        yield Finding(kind, Truth.FALSE, Reason.KUBECONFIG_PENDING, "Published as soon as the API server answers.")
+        yield Condition(kind, ConditionStatus.FALSE, Reason.KUBECONFIG_PENDING, "Published as soon as the API server answers.")
 
 
-def _up_to_date(outcome: Outcome) -> Iterator[Finding]:
+def _up_to_date(outcome: Outcome) -> Iterator[Condition]:
     """None while there is no cluster, or what is wanted is not known."""
     kind = ConditionType.UP_TO_DATE
     drift = outcome.drift
@@ -172,13 +174,13 @@ def _up_to_date(outcome: Outcome) -> Iterator[Finding]:
         return
     blocked = outcome.desired.blocked if outcome.desired is not None else None
     if blocked is not None:
-        yield Finding(kind, Truth.FALSE, blocked.reason, blocked.message)
+        yield Condition(kind, ConditionStatus.FALSE, blocked.reason, blocked.message)
     elif not drift.changes:
-        yield Finding(kind, Truth.TRUE, Reason.UP_TO_DATE)
+        yield Condition(kind, ConditionStatus.TRUE, Reason.UP_TO_DATE)
     elif drift.update:
-        yield Finding(kind, Truth.FALSE, *_update_on_the_way(outcome, drift.update))
+        yield Condition(kind, ConditionStatus.FALSE, *_update_on_the_way(outcome, drift.update))
     else:
-        yield Finding(kind, Truth.FALSE, *_update_refused(outcome, drift.changes))
+        yield Condition(kind, ConditionStatus.FALSE, *_update_refused(outcome, drift.changes))
 
 
 def _update_on_the_way(outcome: Outcome, what: str) -> tuple[Reason, str]:
@@ -211,13 +213,13 @@ def _update_refused(outcome: Outcome, changes: tuple[Change, ...]) -> tuple[Reas
 # --- the sum of them -------------------------------------------------------------------------------------------------------------
 
 
-def _available(old: Conditions, found: Conditions) -> Finding:
+def _available(old: Conditions, found: Conditions) -> Condition:
     kind, answers = ConditionType.AVAILABLE, found.get(ConditionType.CONTROL_PLANE_READY)
     if answers is not None and answers.true:
-        return Finding(kind, Truth.TRUE, Reason.AVAILABLE)
+        return Condition(kind, ConditionStatus.TRUE, Reason.AVAILABLE)
     if answers is not None:
         return replace(answers, type=kind)
-    return old.get(kind) or Finding(kind, Truth.FALSE, Reason.NOT_CREATED, "Nothing has been made yet.")
+    return old.get(kind) or Condition(kind, ConditionStatus.FALSE, Reason.NOT_CREATED, "Nothing has been made yet.")
 
 
 _PARTS = (
@@ -229,21 +231,21 @@ _PARTS = (
 )
 
 
-def _ready(outcome: Outcome, now: Conditions) -> Finding | None:
+def _ready(outcome: Outcome, now: Conditions) -> Condition | None:
     """Ready, or why not: what blocks first, then what is being done, then what is not there yet. None keeps the old one."""
     kind, scope, seen = ConditionType.READY, outcome.scope, outcome.observed.cluster
     was_ready = kind in scope.conditions and scope.conditions[kind].true
     if seen is not None and seen.presence is Presence.UNKNOWN and was_ready and not scope.deleting:
         return None
     if outcome.action not in (Action.NOTHING, Action.PREPARE):
-        return Finding(kind, Truth.FALSE, outcome.decision.reason, _decided(outcome))
+        return Condition(kind, ConditionStatus.FALSE, outcome.decision.reason, _decided(outcome))
     if outcome.working is not None:
-        return Finding(kind, Truth.FALSE, *_progress(outcome.working, recreating=scope.provisioned))
+        return Condition(kind, ConditionStatus.FALSE, *_progress(outcome.working, recreating=scope.provisioned))
     for part in _PARTS:
-        finding = now.get(part) or Finding(part, Truth.UNKNOWN, Reason.UNKNOWN, f"{part} is not known yet.")
-        if not finding.true:
-            return Finding(kind, Truth.FALSE, finding.reason, finding.message)
-    return Finding(kind, Truth.TRUE, Reason.READY)
+        condition = now.get(part) or Condition(part, ConditionStatus.UNKNOWN, Reason.UNKNOWN, f"{part} is not known yet.")
+        if not condition.true:
+            return Condition(kind, ConditionStatus.FALSE, condition.reason, condition.message)
+    return Condition(kind, ConditionStatus.TRUE, Reason.READY)
 
 
 def _decided(outcome: Outcome) -> str:

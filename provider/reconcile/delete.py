@@ -7,9 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from provider.api import contract, names
+from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
 from provider.ports.kube import Kube
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation, Verb
@@ -61,7 +62,7 @@ async def release(obj: JsonObject, kube: Kube) -> None:
     """Remove the finalizer; an object that is gone already is released. Raises Conflict when it changed since it was read."""
     key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
     patch = {"metadata": {"finalizers": without_finalizer(obj)}}
-    await kube.patch(names.KINDCLUSTERS, key, patch, version=obj["metadata"]["resourceVersion"])
+    await kube.patch(KINDCLUSTERS, key, patch, version=obj["metadata"]["resourceVersion"])
 
 
 def _kept_for_owner(scope: Scope) -> str:

@@ -16,13 +16,18 @@ from typing import Any
 
 from provider.api import names
 from provider.api.kind import NodeNames, NodeRole, node_names
+from provider.api.markers import Mutability, below, marked_fields
 from provider.api.meta import JsonObject
-from provider.api.rules.cluster import NODE_AFFECTING
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 
 SHOWN = 64
 """Characters up to which a value is kept as it is; of a longer one, the record has a fingerprint."""
-SETTLED = frozenset({"runtime", "networking.apiServerPort", "networking.apiServerAddress", "networking.ipFamily"})
+SETTLED = frozenset(
+    f"{path}{field.name}"
+    for path, fields in below(marked_fields(KINDClusterSpec))
+    for field in fields
+    if field.marker.mutability is Mutability.KEPT
+)
 """What even a replaced cluster keeps: where it runs, and the endpoint that was published."""
 COUNTS: Mapping[str, NodeRole] = {"controlPlaneReplicas": NodeRole.CONTROL_PLANE, "workerReplicas": NodeRole.WORKER}
 """Always in a record, however the spec says them: which nodes a cluster must have is read from them."""
@@ -92,13 +97,19 @@ def wanted(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str]:
 
     `config`: kind's document rendered from the spec, for the number of nodes and for networking with what the Cluster supplies.
     """
-    fields = spec.model_dump(by_alias=True, exclude_none=True, include=_ATTRIBUTES)
-    fields.pop("networking", None)
+    dumped, fields = spec.model_dump(by_alias=True, exclude_none=True), dict[str, Any]()
+    for field in marked_fields(type(spec)):
+        if field.marker.mutability not in (Mutability.RECREATE, Mutability.KEPT):
+            continue
+        if field.fields and not field.is_list:
+            given = config.get(field.kind_name) if field.kind_name else dumped.get(field.name)
+            fields |= {f"{field.name}.{name}": value for name, value in (given or {}).items()}
+        elif field.name in dumped:
+            fields[field.name] = dumped[field.name]
     if all(set(node) <= {"role"} for node in fields.get("nodes", ())):
         fields.pop("nodes", None)
     fields["runtime"] = _runtime(spec)
     fields |= {field: sum(1 for node in config["nodes"] if node["role"] == role) for field, role in COUNTS.items()}
-    fields |= {f"networking.{name}": value for name, value in (config.get("networking") or {}).items()}
     return {field: _text(value) for field, value in sorted(fields.items())}
 
 
@@ -142,6 +153,3 @@ def _text(value: Any) -> str:
     if len(text) <= SHOWN and not text.startswith(("{", "[", "#")):
         return text
     return f"#{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-_ATTRIBUTES = {name for name, field in KINDClusterSpec.model_fields.items() if (field.alias or name) in NODE_AFFECTING}

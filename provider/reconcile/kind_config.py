@@ -1,5 +1,7 @@
 """KINDClusterSpec → kind's config document (kind pkg/apis/config/v1alpha4/types.go), as a dict to be dumped by yaml.safe_dump.
 
+Which fields belong to it, and under which names, stands on the fields (provider.api.markers).
+
 What the spec leaves out is left out here too, so that kind's own defaults hold; only the name, the list of nodes and each node's role
 are always spelled out, because the rest of this code base counts on them. Patches pass through untouched: unversioned map-form
 patches are what every kind from 0.30 on understands (kind >= 0.32 converts them for kubeadm v1beta4).
@@ -13,33 +15,43 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from provider.api.kind import NodeRole
+from provider.api.markers import MarkedField, marked_fields
 from provider.api.v1alpha1.common import Networking, Node
 from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint, KINDClusterSpec
 
 API_VERSION = "kind.x-k8s.io/v1alpha4"
 HASH_LENGTH = 32
-CONTROL_PLANE, WORKER = "control-plane", "worker"
-
-PASSED_ON = {
-    "feature_gates",
-    "runtime_config",
-    "kubeadm_config_patches",
-    "kubeadm_config_patches_json6902",
-    "containerd_config_patches",
-    "containerd_config_patches_json6902",
-}
-"""Fields of the spec that kind's document has under the same name."""
 
 
 def kind_config(
     spec: KINDClusterSpec, cluster_name: str, *, pod_subnet: str | None = None, service_subnet: str | None = None
 ) -> dict[str, Any]:
     """The whole document. The subnets (comma-separated CIDRs, as kind writes dual stack) fill in where the spec is silent."""
-    config: dict[str, Any] = {"kind": "Cluster", "apiVersion": API_VERSION, "name": cluster_name}
-    config["nodes"] = [_node(node) for node in _nodes(spec)]
-    if networking := _networking(spec.networking or Networking(), pod_subnet, service_subnet):
-        config["networking"] = networking
-    return config | spec.model_dump(by_alias=True, exclude_none=True, include=PASSED_ON)
+    explicit = spec.model_copy(
+        update={
+            "cluster_name": cluster_name,
+            "nodes": [node.model_copy(update={"role": node.role or NodeRole.CONTROL_PLANE.value}) for node in _nodes(spec)],
+            "networking": _networking(spec.networking or Networking(), pod_subnet, service_subnet),
+        }
+    )
+    rendered = _rendered(explicit.model_dump(by_alias=True, exclude_none=True), marked_fields(type(spec)))
+    if not rendered["networking"]:
+        del rendered["networking"]
+    return {"kind": "Cluster", "apiVersion": API_VERSION, "name": cluster_name} | rendered
+
+
+def _rendered(dumped: Mapping[str, Any], fields: Sequence[MarkedField]) -> dict[str, Any]:
+    """What of an object belongs to kind's document, under kind's names."""
+    result = {}
+    for field in fields:
+        if field.kind_name is None or field.name not in dumped:
+            continue
+        value = dumped[field.name]
+        if field.fields:
+            value = [_rendered(entry, field.fields) for entry in value] if field.is_list else _rendered(value, field.fields)
+        result[field.kind_name] = value
+    return result
 
 
 def fingerprint(config: Mapping[str, Any], *, image: str | None, version: str | None) -> str:
@@ -60,23 +72,18 @@ def at_published_endpoint(config: Mapping[str, Any], endpoint: ControlPlaneEndpo
 def _nodes(spec: KINDClusterSpec) -> Sequence[Node]:
     if spec.nodes is not None:
         return spec.nodes
-    control_planes = [Node(role=CONTROL_PLANE)] * (spec.control_plane_replicas or 1)
-    return [*control_planes, *[Node(role=WORKER)] * (spec.worker_replicas or 0)]
+    control_planes = [Node()] * (spec.control_plane_replicas or 1)
+    return [*control_planes, *[Node(role=NodeRole.WORKER.value)] * (spec.worker_replicas or 0)]
 
 
-def _node(node: Node) -> dict[str, Any]:
-    return {"role": node.role or CONTROL_PLANE} | node.model_dump(by_alias=True, exclude_none=True, exclude={"role"})
-
-
-def _networking(given: Networking, pods: str | None, services: str | None) -> dict[str, Any]:
-    result: dict[str, Any] = given.model_dump(by_alias=True, exclude_none=True)
+def _networking(given: Networking, pods: str | None, services: str | None) -> Networking:
     borrowed = {
-        name: subnet for name, subnet in (("podSubnet", pods), ("serviceSubnet", services)) if subnet and name not in result
+        name: subnet
+        for name, subnet in (("pod_subnet", pods), ("service_subnet", services))
+        if subnet and getattr(given, name) is None
     }
-    result |= borrowed
-    if "ipFamily" not in result and (family := _family(borrowed.values())):
-        result["ipFamily"] = family
-    return result
+    family = given.ip_family or _family(borrowed.values())
+    return given.model_copy(update={**borrowed, "ip_family": family})
 
 
 def _family(subnets: Iterable[str]) -> str | None:

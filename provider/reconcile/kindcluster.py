@@ -14,7 +14,8 @@ from dataclasses import replace
 from provider.api import contract, names
 from provider.api.meta import ObjectKey
 from provider.api.rbac import Permission
-from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS, KINDClusterSpec
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.controller.sources import Watch
@@ -42,17 +43,17 @@ from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.tasks import task_of
 
 WATCHES = (
-    Watch(contract.CLUSTERS, referred_by_cluster(names.KINDCLUSTERS)),
+    Watch(contract.CLUSTERS, referred_by_cluster(KINDCLUSTERS)),
     Watch(names.SECRETS, owner_of_secret, selector=names.KINDCLUSTER_LABEL),
 )
 PERMISSIONS = (
     Permission(
-        names.KINDCLUSTERS,
+        KINDCLUSTERS,
         ("get", "list", "watch", "patch"),
         "The objects it serves: spec is written twice (identity, controlPlaneEndpoint), the rest is status.",
     ),
-    Permission(names.KINDCLUSTERS, ("patch",), "The outcome of each pass.", subresource="status"),
-    Permission(names.KINDCONTROLPLANES, ("get",), "Version and replicas of a Cluster with a topology."),
+    Permission(KINDCLUSTERS, ("patch",), "The outcome of each pass.", subresource="status"),
+    Permission(KINDCONTROLPLANES, ("get",), "Version and replicas of a Cluster with a topology."),
     Permission(contract.CLUSTERS, ("get", "list", "watch"), "Owners: read only."),
     Permission(names.SECRETS, ("get", "list", "watch", "create", "patch", "delete"), "Kubeconfigs."),
 )
@@ -81,7 +82,7 @@ class Reconciler:
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
-        obj = await self._kube.get(names.KINDCLUSTERS, key)
+        obj = await self._kube.get(KINDCLUSTERS, key)
         if obj is None:
             return await self._forget(key)
         if is_excluded(obj, self._options):
@@ -91,7 +92,7 @@ class Reconciler:
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
         if scope.deleting:
             return await self._delete(scope)
-        if message := pause_reason(names.KIND, scope.obj, scope.owner.cluster):
+        if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, message)
         claimed = scope.identity is not None
         if blocked := scope.invalid or await blocked_by_owner(self._kube, key, scope.owner, claimed=claimed):
@@ -171,7 +172,7 @@ class Reconciler:
     async def _delete(self, scope: Scope) -> Result:
         if names.FINALIZER not in (scope.metadata.get("finalizers") or []) or is_moved(scope.obj):
             return Result()
-        if message := pause_reason(names.KIND, scope.obj, scope.owner.cluster):
+        if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, f"{message}; deletion waits until it is not")
         deletion = await reconcile_delete(scope, self._kube, self._tasks)
         if deletion.blocked is None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from provider.api import contract, names
+from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import Finding, JsonObject, ObjectKey, Truth, conditions_of, merge_conditions
+from provider.api.meta import Condition, ConditionStatus, JsonObject, ObjectKey, conditions_of, merge_conditions
 from provider.api.rbac import Permission
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.controller.sources import Watch, key_of
@@ -25,11 +27,9 @@ from provider.reconcile.patch import patch_status
 MIRRORED = (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.UP_TO_DATE)
 """Conditions of the KINDCluster that are a control plane's as well."""
 PERMISSIONS = (
-    Permission(
-        names.KINDCONTROLPLANES, ("get", "list", "watch"), "Control planes of Clusters with a topology: spec is only read."
-    ),
-    Permission(names.KINDCONTROLPLANES, ("patch",), "The mirror.", subresource="status"),
-    Permission(names.KINDCLUSTERS, ("get", "list", "watch"), "What KINDControlPlanes mirror."),
+    Permission(KINDCONTROLPLANES, ("get", "list", "watch"), "Control planes of Clusters with a topology: spec is only read."),
+    Permission(KINDCONTROLPLANES, ("patch",), "The mirror.", subresource="status"),
+    Permission(KINDCLUSTERS, ("get", "list", "watch"), "What KINDControlPlanes mirror."),
     Permission(contract.CLUSTERS, ("get", "list", "watch"), "Owners: read only."),
 )
 
@@ -59,13 +59,13 @@ class ControlPlaneReconciler:
     def watches(self) -> tuple[Watch, ...]:
         """A KINDCluster's events requeue its mirrors; a Cluster's the objects it names."""
         return (
-            Watch(names.KINDCLUSTERS, lambda kindcluster: self.mirrored.keys(key_of(kindcluster))),
-            Watch(contract.CLUSTERS, referred_by_cluster(names.KINDCONTROLPLANES)),
+            Watch(KINDCLUSTERS, lambda kindcluster: self.mirrored.keys(key_of(kindcluster))),
+            Watch(contract.CLUSTERS, referred_by_cluster(KINDCONTROLPLANES)),
         )
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
-        obj = await self._kube.get(names.KINDCONTROLPLANES, key)
+        obj = await self._kube.get(KINDCONTROLPLANES, key)
         if obj is None or is_excluded(obj, self._options):
             self.mirrored.remove(key)
             return Result()
@@ -74,13 +74,13 @@ class ControlPlaneReconciler:
             self.mirrored.set(key, read.named)
             if obj["metadata"]["generation"] != (obj.get("status") or {}).get("observedGeneration"):
                 self._requeue(read.named)
-        await patch_status(self._kube, names.KINDCONTROLPLANES, obj, mirror(read, self._clock))
+        await patch_status(self._kube, KINDCONTROLPLANES, obj, mirror(read, self._clock))
         return Result(resync=True)
 
     async def _read(self, obj: JsonObject) -> Mirrored:
         cluster = (await read_cluster(self._kube, obj)).cluster
-        named = None if cluster is None else referred(cluster, "infrastructureRef", names.KINDCLUSTERS)
-        return Mirrored(obj, cluster, named, None if named is None else await self._kube.get(names.KINDCLUSTERS, named))
+        named = None if cluster is None else referred(cluster, "infrastructureRef", KINDCLUSTERS)
+        return Mirrored(obj, cluster, named, None if named is None else await self._kube.get(KINDCLUSTERS, named))
 
 
 # --- what the status should say, pure ----------------------------------------------------------------------------------------------
@@ -90,8 +90,10 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
     """The whole desired status. While paused, only the condition Paused changes."""
     metadata = read.obj["metadata"]
     old: JsonObject = read.obj.get("status") or {}
-    reason = pause_reason(names.CONTROL_PLANE_KIND, read.obj, read.cluster)
-    paused = Finding(ConditionType.PAUSED, Truth.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason)
+    reason = pause_reason(KINDCONTROLPLANES.kind, read.obj, read.cluster)
+    paused = Condition(
+        ConditionType.PAUSED, ConditionStatus.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason
+    )
     found = {ConditionType.PAUSED: paused} | ({} if reason else _conditions(read))
     merged = merge_conditions(old, found, generation=metadata["generation"], now=clock.now())
     if reason:
@@ -110,10 +112,10 @@ def _said(read: Mirrored) -> JsonObject:
     return status
 
 
-def _conditions(read: Mirrored) -> dict[ConditionType, Finding]:
+def _conditions(read: Mirrored) -> dict[ConditionType, Condition]:
     if read.kindcluster is None:
         missing = (ConditionType.READY, ConditionType.AVAILABLE)
-        return {kind: Finding(kind, Truth.FALSE, *_why_nothing(read)) for kind in missing}
+        return {kind: Condition(kind, ConditionStatus.FALSE, *_why_nothing(read)) for kind in missing}
     said = conditions_of(_said(read))
     return {kind: said[kind] for kind in MIRRORED if kind in said}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from provider.api import contract, names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.backoff import SECRET_RETRY
 from provider.errors import Terminal
 from provider.ports.kube import Kube
@@ -67,7 +68,7 @@ def is_ours(present: JsonObject, name: str) -> bool:
     if (meta.get("labels") or {}).get(names.KINDCLUSTER_LABEL) == name:
         return True
     return any(
-        (contract.group_of(owner), owner.get("kind"), owner.get("name")) == (names.GROUP, names.KIND, name)
+        (contract.group_of(owner), owner.get("kind"), owner.get("name")) == (names.GROUP, KINDCLUSTERS.kind, name)
         for owner in meta.get("ownerReferences") or []
     )
 
@@ -117,8 +118,8 @@ def _secret(scope: Scope, key: ObjectKey, kind: str, content: dict[str, str]) ->
     if cluster := _cluster(scope):
         labels[contract.CLUSTER_NAME_LABEL] = cluster
     owner = {
-        "apiVersion": names.KINDCLUSTERS.api_version,
-        "kind": names.KIND,
+        "apiVersion": KINDCLUSTERS.api_version,
+        "kind": KINDCLUSTERS.kind,
         "name": scope.key.name,
         "uid": scope.metadata["uid"],
         "controller": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provider.api import names
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.ports.kube import Kube
 from provider.ports.runtime import Verb
 from provider.ports.tasks import TaskState, TaskStatus
@@ -36,5 +37,5 @@ async def ensure_made_from(
     )
     if outdated:
         patch = {"metadata": {"annotations": {names.MADE_FROM_ANNOTATION: drift.as_annotation(desired.made_from)}}}
-        scope = scope.after_patch(await patch_guarded(kube, names.KINDCLUSTERS, scope.obj, patch))
+        scope = scope.after_patch(await patch_guarded(kube, KINDCLUSTERS, scope.obj, patch))
     return scope, found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from provider.api import names
-from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS, ControlPlaneEndpoint
 from provider.errors import Conflict, ProviderError
 from provider.ports.kube import Kube
 from provider.reconcile.kubeconfig_secrets import Published, ensure_secrets
@@ -29,7 +28,7 @@ async def publish(scope: Scope, kube: Kube, observed: Observed) -> tuple[Scope, 
             # Written once (Cluster API contract, InfraCluster "control plane endpoint"): Cluster API never reads it again.
             endpoint = ControlPlaneEndpoint(host=cluster.endpoint.host, port=cluster.endpoint.port)
             patch = {"spec": {"controlPlaneEndpoint": endpoint.model_dump()}}
-            scope = scope.after_patch(await patch_guarded(kube, names.KINDCLUSTERS, scope.obj, patch))
+            scope = scope.after_patch(await patch_guarded(kube, KINDCLUSTERS, scope.obj, patch))
     except Conflict:
         raise
     except ProviderError as error:

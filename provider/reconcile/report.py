@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from provider.api import names
 from provider.api.conditions import ConditionType, Phase
 from provider.api.meta import Conditions, JsonObject, shorten
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.backoff import DEGRADED_RETRY, SETTLING_RETRY
 from provider.controller.result import Result
 from provider.ports.kube import EventNote, Kube, Recorder
@@ -24,14 +24,14 @@ async def report(outcome: Outcome, kube: Kube, recorder: Recorder) -> Result:
     new = status.compute(outcome, found)
     notes = transitions(outcome.scope.conditions, found)
     requeue_after = _requeue_after(outcome, new)
-    if (written := await patch_status(kube, names.KINDCLUSTERS, outcome.scope.obj, new)) is not None:
+    if (written := await patch_status(kube, KINDCLUSTERS, outcome.scope.obj, new)) is not None:
         for note in notes:
             await recorder.record(written, note)
     return Result(requeue_after, resync=True, phase=new["phase"])
 
 
 async def report_paused(scope: Scope, message: str, kube: Kube) -> Result:
-    await patch_status(kube, names.KINDCLUSTERS, scope.obj, status.paused(scope, message))
+    await patch_status(kube, KINDCLUSTERS, scope.obj, status.paused(scope, message))
     return Result(resync=True, phase=scope.status.get("phase", ""))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from provider.api.conditions import ConditionType, Phase, Reason
 from provider.api.kind import NodeRole
-from provider.api.meta import Conditions, Finding, JsonObject, Truth, merge_conditions, shorten, timestamp
+from provider.api.meta import Condition, Conditions, ConditionStatus, JsonObject, merge_conditions, shorten, timestamp
 from provider.ports.runtime import NodeObservation, Ownership, Presence, Verb
 from provider.ports.tasks import TaskState
 from provider.ports.workload import WorkloadObservation
@@ -44,7 +44,7 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
 
 def paused(scope: Scope, message: str) -> JsonObject:
     """Only the Paused condition may be written while paused."""
-    found = {ConditionType.PAUSED: Finding(ConditionType.PAUSED, Truth.TRUE, Reason.PAUSED, message)}
+    found = {ConditionType.PAUSED: Condition(ConditionType.PAUSED, ConditionStatus.TRUE, Reason.PAUSED, message)}
     return {**scope.status, "conditions": merge_conditions(scope.status, found, generation=scope.generation, now=scope.now)}
 
 
@@ -147,7 +147,7 @@ def _is_initialized(scope: Scope, now: Conditions) -> bool:
     return scope.provisioned and all(kind in now and now[kind].true for kind in needed)
 
 
-def _history(scope: Scope, ready: Finding, phase: str) -> list[JsonObject]:
+def _history(scope: Scope, ready: Condition, phase: str) -> list[JsonObject]:
     """One entry more when the phase or the reason of Ready is another one than before; newest last."""
     entries: list[JsonObject] = list(scope.status.get("history") or [])
     before = scope.conditions.get(ConditionType.READY)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from provider.api.rules.cluster import SETTINGS
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.kindclustertemplate import KINDClusterTemplateSpec
 from provider.api.v1alpha1.kindcontrolplane import KINDControlPlaneSpec
-from provider.api.v1alpha1.templates import KINDClusterTemplateSpec
 from tests.envtest.crd import JsonObject, control_plane, template
 from tests.envtest.rule_cases import SPEC, Case, Change
 
@@ -31,7 +31,8 @@ def one_level_deeper(case: Case) -> Case:
     )
 
 
-SHARED = [one_level_deeper(case) for case in SPEC if any(rule.message.startswith(case.rule) for rule in SETTINGS)]
+IN_BOTH = set(KINDClusterSpec.cel_rules) & set(KINDClusterTemplateSpec.cel_rules)
+SHARED = [one_level_deeper(case) for case in SPEC if any(rule.message.startswith(case.rule) for rule in IN_BOTH)]
 
 CLASS_CASES = [
     *SHARED,

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from devenv.controlplane import ManagementAPI
-from hack.crdgen import DIRECTORY
+from hack.crdgen import BASES
 from provider.api import names
-from provider.api.definitions import RESOURCES
+from provider.api.v1alpha1 import RESOURCES
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindclustertemplate import KINDCLUSTER_TEMPLATES
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 
 JsonObject = dict[str, Any]
 
@@ -23,8 +26,8 @@ SAMPLES = Path(__file__).parents[2] / "config" / "samples"
 def kindcluster(name: str = "example", **spec: Any) -> JsonObject:
     """A KINDCluster with these spec fields, named as in JSON."""
     return {
-        "apiVersion": names.KINDCLUSTERS.api_version,
-        "kind": names.KIND,
+        "apiVersion": KINDCLUSTERS.api_version,
+        "kind": KINDCLUSTERS.kind,
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": spec,
     }
@@ -39,12 +42,12 @@ def collection(kind: str) -> str:
 def template(**spec: Any) -> JsonObject:
     """A KINDClusterTemplate of these spec fields."""
     obj = kindcluster(updatePolicy="Report", **spec)
-    return {**obj, "kind": names.KINDCLUSTER_TEMPLATES.kind, "spec": {"template": {"spec": obj["spec"]}}}
+    return {**obj, "kind": KINDCLUSTER_TEMPLATES.kind, "spec": {"template": {"spec": obj["spec"]}}}
 
 
 def control_plane(**spec: Any) -> JsonObject:
     """A KINDControlPlane of these spec fields."""
-    resource = names.KINDCONTROLPLANES
+    resource = KINDCONTROLPLANES
     return {**kindcluster(), "apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
 
 
@@ -55,12 +58,12 @@ class KindClusters:
         self.api = api
 
     def install(self) -> None:
-        self.api.kubectl("apply", "-f", str(DIRECTORY))
-        self.api.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(DIRECTORY))
+        self.api.kubectl("apply", "-f", str(BASES))
+        self.api.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(BASES))
 
     def definition(self) -> JsonObject:
         """The CRD as the server has it, with its conditions."""
-        return self._expect("GET", f"{CRDS}/{names.KINDCLUSTERS.plural}.{names.GROUP}")
+        return self._expect("GET", f"{CRDS}/{KINDCLUSTERS.plural}.{names.GROUP}")
 
     def complaints(self, obj: JsonObject) -> list[str]:
         """Why the server refuses to create it: "field: message" each; empty when it would accept."""

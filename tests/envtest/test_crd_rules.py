@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from provider.api.rules import RULES
+from hack import crdgen
+from provider.api.model import Model
+from provider.api.v1alpha1 import RESOURCES
 from tests.envtest.class_cases import CLASS_CASES
 from tests.envtest.crd import JsonObject, KindClusters
 from tests.envtest.rule_cases import KINDCLUSTER_CASES, Case, Change
@@ -33,7 +35,8 @@ def test_a_rule_refuses_bad_objects_with_field_and_cure(kindclusters: KindCluste
 
 def test_every_rule_has_exactly_one_case() -> None:
     """A rule without an accept and a reject case is not there."""
-    rules = [(model, rule.message) for model, rules in RULES.items() for rule in rules]
+    models = {model for kind in RESOURCES for model in crdgen.models(kind.model) if issubclass(model, Model)}
+    rules = [(model, rule.message) for model in models for rule in model.cel_rules]
     matching = {
         (model, message): [c for c in CASES if c.model is model and message.startswith(c.rule)] for model, message in rules
     }

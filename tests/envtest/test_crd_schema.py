@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from hack import crdgen
-from provider.api import definitions
+from provider.api.v1alpha1.kindcluster import KINDCluster
 from tests.envtest.crd import JsonObject, KindClusters, kindcluster
 from tests.envtest.schema_constraints import Constraint, constraints, place
 
-ROOT = crdgen.root_schema(definitions.RESOURCES[0].model)
+ROOT = crdgen.root_schema(KINDCluster)
 SPEC = list(constraints(ROOT["properties"]["spec"], ("spec",)))
 STATUS = list(constraints(ROOT["properties"]["status"], ("status",)))
 

@@ -22,10 +22,11 @@ from devenv.controlplane import ManagementAPI
 from provider.adapters.kube.login import Login, login
 from provider.api import contract, names
 from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.controller.sources import WatchedResource, key_of
 from provider.controller.watch import KopfWatcher
 
-KINDCLUSTERS = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/default/kindclusters"
+COLLECTION = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/default/kindclusters"
 CLUSTERS = f"/apis/{contract.CAPI_GROUP}/v1beta2/namespaces/default/clusters"
 SECRETS = "/api/v1/namespaces/default/secrets"
 
@@ -48,7 +49,7 @@ def any_crd(group: str, version: str, plural: str, kind: str) -> dict[str, Any]:
 
 
 WATCHED = [
-    WatchedResource(names.KINDCLUSTERS, "", reconciled=True),
+    WatchedResource(KINDCLUSTERS, "", reconciled=True),
     WatchedResource(contract.CLUSTERS, "", reconciled=False),
     WatchedResource(names.SECRETS, names.KINDCLUSTER_LABEL, reconciled=False),
 ]
@@ -64,7 +65,7 @@ def management() -> Iterator[ManagementAPI]:
     if reason := find.missing(*REQUIRED):
         pytest.skip(f"tier api needs a real API server: {reason}")
     with ManagementAPI.temporary() as api:
-        install(api, any_crd(names.GROUP, names.VERSION, "kindclusters", names.KIND))
+        install(api, any_crd(names.GROUP, names.VERSION, "kindclusters", KINDCLUSTERS.kind))
         yield api
 
 
@@ -149,7 +150,7 @@ async def create(api: ManagementAPI, path: str, obj: dict[str, Any]) -> dict[str
 
 async def make_kindcluster(api: ManagementAPI, key: ObjectKey) -> None:
     meta = {"name": key.name, "namespace": key.namespace}
-    await create(api, KINDCLUSTERS, {"apiVersion": names.KINDCLUSTERS.api_version, "kind": names.KIND, "metadata": meta})
+    await create(api, COLLECTION, {"apiVersion": KINDCLUSTERS.api_version, "kind": KINDCLUSTERS.kind, "metadata": meta})
 
 
 async def test_changes_of_kindclusters_name_their_key_within_milliseconds(management: ManagementAPI, tmp_path: Path) -> None:
@@ -160,15 +161,15 @@ async def test_changes_of_kindclusters_name_their_key_within_milliseconds(manage
         await keys.has(key)
 
         for path, patch in (
-            (f"{KINDCLUSTERS}/{key.name}", {"spec": {"a": 1}}),
-            (f"{KINDCLUSTERS}/{key.name}/status", {"status": {"b": 1}}),
+            (f"{COLLECTION}/{key.name}", {"spec": {"a": 1}}),
+            (f"{COLLECTION}/{key.name}/status", {"status": {"b": 1}}),
         ):
             keys.clear()
             await asyncio.to_thread(management.request, "PATCH", path, patch, content_type="application/merge-patch+json")
             await keys.has(key)
 
         keys.clear()
-        await asyncio.to_thread(management.request, "DELETE", f"{KINDCLUSTERS}/{key.name}")
+        await asyncio.to_thread(management.request, "DELETE", f"{COLLECTION}/{key.name}")
         await keys.has(key)
 
         waits = []
@@ -216,7 +217,7 @@ async def test_cluster_api_may_be_installed_later(management: ManagementAPI, tmp
         for _ in range(2):
             await asyncio.to_thread(install, management, CLUSTER_CRD)
             key = fresh()
-            reference = {"apiGroup": names.GROUP, "kind": names.KIND, "name": key.name}
+            reference = {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind, "name": key.name}
             meta = {"name": key.name, "namespace": key.namespace}
             await create(
                 management,

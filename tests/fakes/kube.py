@@ -21,7 +21,8 @@ from typing import Any
 from provider.api.conditions import Reason
 from provider.api.contract import CLUSTERS
 from provider.api.meta import JsonObject, ObjectKey, Resource
-from provider.api.names import GROUP, KINDCLUSTERS
+from provider.api.names import GROUP
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Conflict, ProviderError, Terminal, Transient
 
 BUILT_IN_GROUPS = frozenset({"", "coordination.k8s.io", "apiextensions.k8s.io", "events.k8s.io"})

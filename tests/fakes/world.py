@@ -10,6 +10,7 @@ from typing import Any
 
 from provider.api import names
 from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Conflict, ProviderError
 from provider.ports.runtime import NodeRunState
 from provider.reconcile.kindcluster import Reconciler
@@ -26,8 +27,8 @@ MAX_PASSES = 200
 
 def kindcluster(key: ObjectKey = KEY, **spec: Any) -> JsonObject:
     return {
-        "apiVersion": names.KINDCLUSTERS.api_version,
-        "kind": names.KIND,
+        "apiVersion": KINDCLUSTERS.api_version,
+        "kind": KINDCLUSTERS.kind,
         "metadata": {"name": key.name, "namespace": key.namespace},
         "spec": spec,
     }
@@ -60,14 +61,14 @@ class World:
     def apply(self, obj: JsonObject) -> JsonObject:
         key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
         self._add(key)
-        return self.kube.put(names.KINDCLUSTERS, obj)
+        return self.kube.put(KINDCLUSTERS, obj)
 
     def edit(self, patch: JsonObject, key: ObjectKey = KEY) -> None:
-        self.kube.edit(names.KINDCLUSTERS, key, patch)
+        self.kube.edit(KINDCLUSTERS, key, patch)
         self._add(key)
 
     def delete(self, key: ObjectKey = KEY) -> None:
-        self.kube.remove(names.KINDCLUSTERS, key)
+        self.kube.remove(KINDCLUSTERS, key)
         self._add(key)
 
     def set_node(self, name: str, state: NodeRunState | None) -> None:
@@ -80,7 +81,7 @@ class World:
             self._add(key)
 
     def get(self, key: ObjectKey = KEY) -> JsonObject | None:
-        return self.kube.read(names.KINDCLUSTERS, key)
+        return self.kube.read(KINDCLUSTERS, key)
 
     def status(self, key: ObjectKey = KEY) -> JsonObject:
         obj = self.get(key)
@@ -136,4 +137,4 @@ class World:
         return self.clock.now().timestamp()
 
     def _keys(self) -> list[ObjectKey]:
-        return [ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in self.kube.find(names.KINDCLUSTERS)]
+        return [ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in self.kube.find(KINDCLUSTERS)]

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = sorted((ROOT / "provider").rglob("*.py"))
 CAMEL = re.compile(r"[A-Z][a-z]+(?:[A-Z][A-Za-z]*)*|[A-Z]{2,}[a-z]\w*")
 TAKES_A_REASON = re.compile(
-    r"Transient|Terminal|Conflict|NotOurs|ProviderError|Problem|Finding|Plan|EventNote|RuntimeHealth|RuntimeObservation|Listing"
+    r"Transient|Terminal|Conflict|NotOurs|ProviderError|Problem|Condition|Plan|EventNote|RuntimeHealth|RuntimeObservation|Listing"
     r"|Command(?:Missing|Failed|Timeout)|ComponentEnded|_rule|_again|_blocked"
 )
 """Classes and functions one of whose first arguments is a reason."""

@@ -16,7 +16,9 @@ import pytest
 from provider.api import contract, names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
-from provider.api.names import KINDCLUSTERS, KINDCONTROLPLANES, LEASES
+from provider.api.names import LEASES
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.leaderelection import LEASE_NAME, Elector
 from provider.controller.result import Result
 from provider.controller.sources import Watch, WatchedResource, key_of
@@ -162,8 +164,8 @@ async def test_a_control_plane_mirrors_its_cluster_and_passes_a_version_on() -> 
 def _topology(bench: Bench, version: str) -> JsonObject:
     """A Cluster that names a KINDCluster and a KINDControlPlane, and the latter."""
     references = {
-        "infrastructureRef": {"apiGroup": names.GROUP, "kind": names.KIND, "name": KEY.name},
-        "controlPlaneRef": {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": names.CONTROL_PLANE_KIND, "name": KEY.name},
+        "infrastructureRef": {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind, "name": KEY.name},
+        "controlPlaneRef": {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": KINDCONTROLPLANES.kind, "name": KEY.name},
     }
     owner = bench.kube.put(contract.CLUSTERS, {"metadata": {"name": "c", "namespace": KEY.namespace}, "spec": references})
     bench.kube.put(KINDCONTROLPLANES, {"metadata": _owned_by(owner), "spec": {"version": version}})

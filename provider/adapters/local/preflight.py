@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from provider.adapters.local.loopback import HOST
 from provider.api.conditions import Reason
+from provider.api.markers import Local, MarkedField, marked_fields
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import ClusterRequest, Problem
 
-NODE_FIELDS = ("extraMounts", "extraPortMappings", "kubeadmConfigPatches", "kubeadmConfigPatchesJSON6902", "image")
-CLUSTER_FIELDS = (
-    "kubeadmConfigPatches",
-    "kubeadmConfigPatchesJSON6902",
-    "containerdConfigPatches",
-    "containerdConfigPatchesJSON6902",
-)
+FIELDS = marked_fields(KINDClusterSpec)
 IPV4 = 4
 NODE_MASK = 24
 """kube-controller-manager's default --node-cidr-mask-size; with a smaller pod subnet it ends a second after its start."""
@@ -47,11 +43,23 @@ def wanted_port(request: ClusterRequest) -> int:
     return max(0, int((request.config.get("networking") or {}).get("apiServerPort") or 0))
 
 
+def unsupported(config: Mapping[str, Any], fields: Sequence[MarkedField] = FIELDS, path: str = "spec") -> Iterator[str]:
+    """Paths of what is set in kind's document and refused by this runtime. `fields`: of the object at `path`."""
+    for field in fields:
+        if field.kind_name is None or not (value := config.get(field.kind_name)):
+            continue
+        here = f"{path}.{field.name}"
+        if field.marker.local is Local.REFUSED:
+            yield here
+        elif field.is_list and field.fields:
+            for index, entry in enumerate(value):
+                yield from unsupported(entry, field.fields, f"{here}[{index}]")
+        elif field.fields:
+            yield from unsupported(value, field.fields, here)
+
+
 def _containers(config: Mapping[str, Any]) -> Iterator[Problem]:
-    named = [f"spec.{field}" for field in CLUSTER_FIELDS if config.get(field)]
-    for index, node in enumerate(config["nodes"]):
-        named += [f"spec.nodes[{index}].{field}" for field in NODE_FIELDS if node.get(field)]
-    for field in named:
+    for field in unsupported(config):
         message = f"{field} is not supported by the local runtime, which has no containers: remove it, {CURE}"
         yield Problem(Reason.NOT_SUPPORTED, message, terminal=True)
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel
+
+from provider.api.markers import Local, MarkedField, Mutability, marked_fields
 from provider.api.patterns import (
     DURATION_PATTERN,
     FEATURE_GATE_PATTERN,
@@ -61,49 +66,18 @@ OBJECT = (
     ),
 )
 
-NODE_AFFECTING = (
-    "version",
-    "image",
-    "controlPlaneReplicas",
-    "workerReplicas",
-    "nodes",
-    "networking",
-    "featureGates",
-    "runtimeConfig",
-    "kubeadmConfigPatches",
-    "kubeadmConfigPatchesJSON6902",
-    "containerdConfigPatches",
-    "containerdConfigPatchesJSON6902",
-    "runtime",
-)
-"""Fields that kind reads only while it makes a cluster. Until the cluster is there they may be corrected."""
-
-CONTAINERS_ONLY = (
-    "image",
-    "kubeadmConfigPatches",
-    "kubeadmConfigPatchesJSON6902",
-    "containerdConfigPatches",
-    "containerdConfigPatchesJSON6902",
-)
-CONTAINERS_ONLY_OF_NODES = (
-    "image",
-    "extraMounts",
-    "extraPortMappings",
-    "kubeadmConfigPatches",
-    "kubeadmConfigPatchesJSON6902",
-)
-"""Fields that mean nothing without node containers: runtime local refuses them instead of ignoring them."""
-
-
+ENTRIES = "nmp"
+"""Names of the variables of nested lists in CEL."""
 POLICY_TAKES_EDITS = "(has(self.updatePolicy) && self.updatePolicy != 'Refuse')"
 
 
 def _unchanged(field: str) -> str:
+    # oldSelf makes it a transition rule, which the API server evaluates on updates alone. has() comes first: to read an absent field is an
+    # evaluation error, and a field that was added or removed shall be refused with the rule's own message.
     return f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
 
 
 def _once(field: str) -> Rule:
-    """Written by the provider, once."""
     return Rule(
         rule=f"!has(oldSelf.{field}) || ({_unchanged(field)})",
         message=f"{field} is written by the provider, once, and cannot be changed or removed: leave it out of what you apply",
@@ -113,7 +87,7 @@ def _once(field: str) -> Rule:
 
 
 def _settled(field: str) -> Rule:
-    """Free until the cluster is there; from then on only with a policy that says what is to happen."""
+    """The endpoint is written when the API server has answered: from then on, updatePolicy decides."""
     return Rule(
         rule=f"{POLICY_TAKES_EDITS} || !has(oldSelf.controlPlaneEndpoint) || ({_unchanged(field)})",
         message=(
@@ -125,17 +99,53 @@ def _settled(field: str) -> Rule:
     )
 
 
-def _containers_only() -> Rule:
-    used = {field: f"has(self.{field})" for field in CONTAINERS_ONLY}
-    used |= {f"nodes[].{field}": f"has(self.nodes) && self.nodes.exists(n, has(n.{field}))" for field in CONTAINERS_ONLY_OF_NODES}
+def _immutable(field: str) -> Rule:
+    return Rule(rule=_unchanged(field), message=f"{field} cannot change: {NEW}", path=f".{field}", reason=FORBIDDEN)
+
+
+def changes(spec: type[BaseModel]) -> Iterator[Rule]:
+    """One rule for each field that may not change at any time."""
+    for field in marked_fields(spec):
+        match field.marker.mutability:
+            case Mutability.RECREATE | Mutability.KEPT:
+                yield _settled(field.name)
+            case Mutability.ONCE:
+                yield _once(field.name)
+            case Mutability.IMMUTABLE if (
+                field.kind_name != "name"
+            ):  # OBJECT compares the name, which metadata.name may give as well
+                yield _immutable(field.name)
+
+
+def refused_by_local(settings: type[BaseModel]) -> Iterator[Rule]:
+    """One rule for all fields that runtime local refuses, so that its message can name those that are set."""
+    used = dict(_refused(marked_fields(settings)))
     listed = " + ".join(f"({condition} ? ' {field}' : '')" for field, condition in used.items())
-    return Rule(
+    yield Rule(
         rule=f"!has(self.runtime) || self.runtime != 'local' || !({' || '.join(f'({condition})' for condition in used.values())})",
         message="runtime local runs no containers and cannot honour images, mounts, ports and patches: remove them or use runtime kind",
         expression=f"'runtime local runs no containers and cannot honour' + {listed} + ': remove what is named or use runtime kind'",
         path=".runtime",
         reason=FORBIDDEN,
     )
+
+
+def _refused(fields: Sequence[MarkedField], of: str = "self", path: str = "") -> Iterator[tuple[str, str]]:
+    """(path, CEL for "it is set") of each refused field. What is below a refused field need not be looked at."""
+    for field in fields:
+        if field.marker.local is Local.REFUSED:
+            yield f"{path}{field.name}", f"has({of}.{field.name})"
+    for field in fields:
+        if field.marker.local is Local.REFUSED:
+            continue
+        held = f"{of}.{field.name}"
+        if not field.is_list:
+            for inner, condition in _refused(field.fields, held, f"{path}{field.name}."):
+                yield inner, f"has({held}) && {condition}"
+            continue
+        entry = ENTRIES[path.count("[]")]
+        for inner, condition in _refused(field.fields, entry, f"{path}{field.name}[]."):
+            yield inner, f"has({held}) && {held}.exists({entry}, {condition})"
 
 
 VERSION = matches("version", VERSION_PATTERN, 'must be a full Kubernetes version with a leading v, such as "v1.34.4"')
@@ -160,7 +170,7 @@ SETTINGS = (
         RUNTIME_CONFIG_PATTERN,
         'must be an API group, version or resource, such as "api/alpha" or "batch/v2alpha1"',
     ),
-    _containers_only(),
+    refused_by_local,
 )
 """Of a KINDCluster and of a template alike."""
 
@@ -188,7 +198,5 @@ SPEC = (
         path=".nodes",
         reason=FORBIDDEN,
     ),
-    _once("identity"),
-    _once("controlPlaneEndpoint"),
-    *(_settled(field) for field in NODE_AFFECTING),
+    changes,
 )

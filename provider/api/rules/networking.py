@@ -8,7 +8,8 @@ FAMILY = "(has(self.ipFamily) ? self.ipFamily : 'ipv4')"
 
 
 def _parts(field: str) -> str:
-    return f"self.{field}.split(',', 3)"  # two are allowed: a bound for the cost, and enough to see a third
+    # Without a limit, the estimated cost counts as many parts as the text has characters. Two are allowed; 3 still shows a third one.
+    return f"self.{field}.split(',', 3)"
 
 
 def _valid(field: str) -> str:
@@ -21,6 +22,7 @@ def _subnet(field: str, example: str) -> tuple[Rule, Rule]:
         f"{_parts(field)}.exists_one(c, cidr(c).ip().family() == 4)) : "
         f"{_parts(field)}.size() == 1 && {_parts(field)}.all(c, cidr(c).ip().family() == ({FAMILY} == 'ipv6' ? 6 : 4)))"
     )
+    # The second rule lets text pass that is no CIDR: cidr() of it is an evaluation error, whose message explains nothing.
     return (
         Rule(
             rule=f"!has(self.{field}) || {_valid(field)}",

@@ -18,7 +18,7 @@ KUBELET_LABELS = (
     "topology.kubernetes.io/region",
     "topology.kubernetes.io/zone",
 )
-"""Labels of Kubernetes' own namespaces that a kubelet may give itself (kubelet IsKubeletLabel, `k8s.io/kubelet/pkg/apis`)."""
+"""Labels of Kubernetes' own namespaces that a kubelet may set on its own node (IsKubeletLabel, `k8s.io/kubelet/pkg/apis`)."""
 
 RESERVED = r"^([^/]*\.)?(kubernetes|k8s)\.io/"
 OWN_PREFIXES = r"^([^/]*\.)?(kubelet|node)\.kubernetes\.io/"

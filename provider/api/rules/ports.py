@@ -1,4 +1,4 @@
-"""Rules of host ports. kind notices a port asked for twice only within one node; the engine does, minutes later.
+"""Rules of host ports. kind refuses a port that is mapped twice within one node only; across nodes the engine does, minutes later.
 
 The messages cannot name the port: the API server bounds the cost of making a message too, and a number as text has no bound there.
 """
@@ -25,7 +25,7 @@ def _everywhere(mapping: str) -> str:
 
 
 def _clashes(mapping: str, other: str) -> str:
-    """Everywhere is tried first: a missing listenAddress is never read."""
+    """Whether both cannot listen. The order matters: listenAddress is read only where it exists."""
     return (
         f"{_fixed(other)} && {mapping}.hostPort == {other}.hostPort && {_protocol(mapping)} == {_protocol(other)} && "
         f"({_everywhere(mapping)} || {_everywhere(other)} || {mapping}.listenAddress == {other}.listenAddress)"
@@ -33,7 +33,7 @@ def _clashes(mapping: str, other: str) -> str:
 
 
 def ports_of_a_node() -> Rule:
-    """Every mapping against every other of the node."""
+    """Compares every mapping with every other of the node; at most 32 x 32, which the cost limit allows."""
     single = f"self.extraPortMappings.exists_one(q, {_clashes('p', 'q')})"  # itself
     return Rule(
         rule=f"!has(self.extraPortMappings) || self.extraPortMappings.all(p, !({_fixed('p')}) || {single})",
@@ -46,18 +46,25 @@ def ports_of_a_node() -> Rule:
 
 
 def _keys(node: str, wanted: str, key: str, nothing: int) -> str:
-    """A node's port mappings as list of keys; one that is not wanted gets a key that meets none of another list."""
+    """CEL for a node's port mappings as a list of keys. One that is not wanted gets `nothing`, which is in no other list.
+
+    dyn(), because the items of a CEL list must have one type, and a key mixes numbers and texts.
+    """
     listed = f"{node}.extraPortMappings.map(p, {_fixed('p')} && {wanted} ? [{key}] : [dyn({nothing})])"
     return f"(!has({node}.extraPortMappings) ? [] : {listed})"
 
 
 def _not_twice(mine: str, others: str) -> str:
-    """No node m whose keys are met by more than one node: itself is one."""
+    """CEL: no node m shares a key with a second node (the first is m itself)."""
     return f"!has(self.nodes) || !self.nodes.exists(m, self.nodes.filter(n, sets.intersects({mine}, {others})).size() > 1)"
 
 
 def ports_across_nodes() -> tuple[Rule, Rule]:
-    """As sets: comparing every mapping of every node with every other would cost ten times what the API server allows."""
+    """Compares sets of keys: comparing every mapping with every other would cost ten times what the API server allows.
+
+    Two rules, because the address is part of the key only where both mappings name one: first both name the same address, then one of
+    them listens on all addresses.
+    """
     port = f"dyn(p.hostPort), dyn({_protocol('p')})"
     precise = f"{port}, dyn(p.listenAddress)"
     alone = f"!{_everywhere('p')}"

@@ -1,4 +1,4 @@
-"""What a CEL rule is, and the two most common kinds of it."""
+"""A CEL rule, and the two most common forms of one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ class Rule:
 
     rule: str
     message: str
-    """Said when `expression` is absent or cannot be evaluated."""
+    """Shown when `expression` is absent or cannot be evaluated."""
     expression: str = ""
     """messageExpression: CEL for a message with the value in it."""
     path: str = ""
-    """fieldPath: the field that is blamed."""
+    """fieldPath: the field that the refusal names."""
     reason: str = ""
+    """FieldValueInvalid where empty (apiextensions/v1 ValidationRule)."""
 
     def as_dict(self) -> dict[str, str]:
         entries = {

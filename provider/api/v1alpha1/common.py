@@ -1,18 +1,19 @@
-"""What KINDCluster and its template share: the settings a cluster is made of. Shapes only.
+"""What several kinds share: the settings a cluster is made of, and the metadata of what is made from a template.
 
-Everything a single field can promise (pattern, range, length) stands on the field; what several fields promise together stands in
-provider.api.rules as CEL. Field names of kind's own config are kind's (kind pkg/apis/config/v1alpha4/types.go). Models read leniently
-(unknown fields are ignored), so that an older provider survives objects written for a newer one; the API server refuses unknown
-fields where users write them.
+What a single field must be (pattern, range, length) stands on the field, with a marker of how it is treated (provider.api.markers); what
+must hold between fields stands in provider.api.rules as CEL. Fields of kind's own configuration have kind's names (kind
+pkg/apis/config/v1alpha4/types.go); an alias stands where camelCase would give another. Strings, lists and maps have upper bounds, because
+the cost of a CEL rule is computed from them.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, Marker
+from provider.api.model import Model, validated_by
 from provider.api.patterns import (
     DNS_SEARCH_PATTERN,
     DURATION_PATTERN,
@@ -24,15 +25,8 @@ from provider.api.patterns import (
     RUNTIME_CONFIG_PATTERN,
     RUNTIME_CONFIG_VALUE_PATTERN,
 )
-
-
-class Model(BaseModel):
-    """Base: frozen, camelCase outside, snake_case inside, bad values never printed."""
-
-    model_config = ConfigDict(
-        frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", hide_input_in_errors=True
-    )
-
+from provider.api.rules.networking import NETWORKING
+from provider.api.rules.node import MOUNT, NODE, PORT_MAPPING
 
 Text = Annotated[str, Field(max_length=65536)]
 LabelKey = Annotated[str, Field(max_length=317, pattern=LABEL_KEY_PATTERN)]
@@ -41,8 +35,10 @@ FeatureGate = Annotated[str, Field(max_length=128, pattern=FEATURE_GATE_PATTERN)
 RuntimeConfigKey = Annotated[str, Field(max_length=317, pattern=RUNTIME_CONFIG_PATTERN)]
 RuntimeConfigValue = Annotated[str, Field(max_length=63, pattern=RUNTIME_CONFIG_VALUE_PATTERN)]
 SearchDomain = Annotated[str, Field(max_length=253, pattern=DNS_SEARCH_PATTERN)]
+AnnotationValue = Annotated[str, Field(max_length=4096)]
 
 
+@validated_by(*MOUNT)
 class Mount(Model):
     """A path of the host that the node sees."""
 
@@ -64,6 +60,7 @@ class Mount(Model):
     )
 
 
+@validated_by(*PORT_MAPPING)
 class PortMapping(Model):
     """A port of the host that leads to a port of the node."""
 
@@ -89,26 +86,29 @@ class PatchJSON6902(Model):
     patch: Text = Field(description="patch is the JSON or YAML text of the RFC 6902 operations.")
 
 
+@validated_by(*NODE)
 class Node(Model):
     """One node container."""
 
-    role: Literal["control-plane", "worker"] | None = Field(None, description="role: control-plane (kind's default) or worker.")
-    image: str | None = Field(
+    role: Annotated[Literal["control-plane", "worker"] | None, Marker(RECREATE, kind=SAME)] = Field(
+        None, description="role: control-plane (kind's default) or worker."
+    )
+    image: Annotated[str | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of this node; overrides spec.image."
     )
-    labels: dict[LabelKey, LabelValue] | None = Field(
+    labels: Annotated[dict[LabelKey, LabelValue] | None, Marker(RECREATE, kind=SAME)] = Field(
         None, max_length=32, description="labels are Kubernetes labels of the Node, set when it joins."
     )
-    extra_mounts: list[Mount] | None = Field(
+    extra_mounts: Annotated[list[Mount] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None, max_length=32, description="extraMounts are paths of the host that the node sees."
     )
-    extra_port_mappings: list[PortMapping] | None = Field(
+    extra_port_mappings: Annotated[list[PortMapping] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None, max_length=32, description="extraPortMappings are ports of the host that lead to the node."
     )
-    kubeadm_config_patches: list[Text] | None = Field(
+    kubeadm_config_patches: Annotated[list[Text] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None, max_length=16, description="kubeadmConfigPatches are merge patches (RFC 7386) of this node's kubeadm config."
     )
-    kubeadm_config_patches_json6902: list[PatchJSON6902] | None = Field(
+    kubeadm_config_patches_json6902: Annotated[list[PatchJSON6902] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None,
         max_length=16,
         alias="kubeadmConfigPatchesJSON6902",
@@ -116,41 +116,41 @@ class Node(Model):
     )
 
 
+@validated_by(*NETWORKING)
 class Networking(Model):
     """Network settings of the cluster; kind's own defaults apply to what is absent."""
 
-    ip_family: Literal["ipv4", "ipv6", "dual"] | None = Field(None, description="ipFamily: ipv4 (kind's default), ipv6 or dual.")
-    api_server_port: int | None = Field(
+    ip_family: Annotated[Literal["ipv4", "ipv6", "dual"] | None, Marker(KEPT, kind=SAME)] = Field(
+        None, description="ipFamily: ipv4 (kind's default), ipv6 or dual."
+    )
+    api_server_port: Annotated[int | None, Marker(KEPT, kind=SAME)] = Field(
         None,
         ge=-1,
         le=65535,
-        alias="apiServerPort",
         description="apiServerPort on the host; 0 or absent picks a free one and keeps it, -1 lets the engine pick one at every start.",
     )
-    api_server_address: str | None = Field(
+    api_server_address: Annotated[str | None, Marker(KEPT, kind=SAME)] = Field(
         None,
         max_length=45,
-        alias="apiServerAddress",
         description="apiServerAddress is the host's IP address the API server listens on; kind's default is the loopback address.",
     )
-    pod_subnet: str | None = Field(
+    pod_subnet: Annotated[str | None, Marker(RECREATE, kind=SAME)] = Field(
         None, max_length=87, description="podSubnet: a CIDR of the family, or one of each separated by a comma for dual."
     )
-    service_subnet: str | None = Field(
+    service_subnet: Annotated[str | None, Marker(RECREATE, kind=SAME)] = Field(
         None, max_length=87, description="serviceSubnet: a CIDR of the family, or one of each separated by a comma for dual."
     )
-    disable_default_cni: bool | None = Field(
+    disable_default_cni: Annotated[bool | None, Marker(RECREATE, WITHOUT_EFFECT, kind=SAME)] = Field(
         None,
         alias="disableDefaultCNI",
         description="disableDefaultCNI leaves the CNI to you; Ready then waits for nodes to be registered, not for them to be Ready.",
     )
-    kube_proxy_mode: Literal["iptables", "ipvs", "nftables", "none"] | None = Field(
-        None, description="kubeProxyMode: iptables (kind's default), ipvs, nftables or none."
-    )
-    dns_search: list[SearchDomain] | None = Field(
+    kube_proxy_mode: Annotated[
+        Literal["iptables", "ipvs", "nftables", "none"] | None, Marker(RECREATE, WITHOUT_EFFECT, kind=SAME)
+    ] = Field(None, description="kubeProxyMode: iptables (kind's default), ipvs, nftables or none.")
+    dns_search: Annotated[list[SearchDomain] | None, Marker(RECREATE, WITHOUT_EFFECT, kind=SAME)] = Field(
         None,
         max_length=32,
-        alias="dnsSearch",
         description="dnsSearch replaces the nodes' DNS search domains; an empty list removes them, absent inherits the host's.",
     )
 
@@ -158,70 +158,81 @@ class Networking(Model):
 class ClusterSettings(Model):
     """What a cluster is made of, whichever object asks for it. Field names of kind's config are kind's own."""
 
-    image: str | None = Field(
+    image: Annotated[str | None, Marker(RECREATE, REFUSED)] = Field(
         None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of all nodes that name none of their own."
     )
-    worker_replicas: int | None = Field(None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0.")
-    nodes: list[Node] | None = Field(
+    worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
+        None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0."
+    )
+    nodes: Annotated[list[Node] | None, Marker(RECREATE, kind=SAME)] = Field(
         None, min_length=1, max_length=40, description="nodes one by one; excludes controlPlaneReplicas and workerReplicas."
     )
-    networking: Networking | None = Field(None, description="networking of the cluster.")
-    feature_gates: dict[FeatureGate, bool] | None = Field(
+    networking: Annotated[Networking | None, Marker(RECREATE, kind=SAME)] = Field(None, description="networking of the cluster.")
+    feature_gates: Annotated[dict[FeatureGate, bool] | None, Marker(RECREATE, kind=SAME)] = Field(
         None, max_length=64, description="featureGates of all Kubernetes components."
     )
-    runtime_config: dict[RuntimeConfigKey, RuntimeConfigValue] | None = Field(
+    runtime_config: Annotated[dict[RuntimeConfigKey, RuntimeConfigValue] | None, Marker(RECREATE, kind=SAME)] = Field(
         None, max_length=64, description="runtimeConfig of the API server (its --runtime-config)."
     )
-    kubeadm_config_patches: list[Text] | None = Field(
+    kubeadm_config_patches: Annotated[list[Text] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None, max_length=16, description="kubeadmConfigPatches are merge patches (RFC 7386) of every node's kubeadm config."
     )
-    kubeadm_config_patches_json6902: list[PatchJSON6902] | None = Field(
+    kubeadm_config_patches_json6902: Annotated[list[PatchJSON6902] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None,
         max_length=16,
         alias="kubeadmConfigPatchesJSON6902",
         description="kubeadmConfigPatchesJSON6902 are RFC 6902 patches of every node's kubeadm config.",
     )
-    containerd_config_patches: list[Text] | None = Field(
+    containerd_config_patches: Annotated[list[Text] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None, max_length=16, description="containerdConfigPatches are TOML merge patches of every node's containerd config."
     )
-    containerd_config_patches_json6902: list[Text] | None = Field(
+    containerd_config_patches_json6902: Annotated[list[Text] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None,
         max_length=16,
         alias="containerdConfigPatchesJSON6902",
         description="containerdConfigPatchesJSON6902 are RFC 6902 patches of every node's containerd config.",
     )
-    runtime: Literal["auto", "kind", "local"] | None = Field(
+    runtime: Annotated[Literal["auto", "kind", "local"] | None, Marker(KEPT)] = Field(
         None,
         description=(
             "runtime: kind (containers), local (control plane as processes, nodes simulated) or auto (kind where a container "
             "engine answers, else local); absent: the manager's default."
         ),
     )
-    deletion_policy: Literal["Delete", "Retain"] | None = Field(
+    deletion_policy: Annotated[Literal["Delete", "Retain"] | None, Marker(FREE)] = Field(
         None, description="deletionPolicy: Delete (default) removes the cluster with the object, Retain keeps it running."
     )
-    heal_policy: Literal["Repair", "Recreate", "Report"] | None = Field(
+    heal_policy: Annotated[Literal["Repair", "Recreate", "Report"] | None, Marker(FREE)] = Field(
         None,
         description=(
             "healPolicy: Repair (default) starts stopped nodes; Recreate also replaces a cluster that lost a node (its content is "
             "lost); Report changes nothing."
         ),
     )
-    retain_on_failure: bool | None = Field(
+    retain_on_failure: Annotated[bool | None, Marker(FREE)] = Field(
         None,
         description="retainOnFailure keeps the containers of a failed create for inspection, until the next try or the deletion.",
     )
-    create_timeout: str | None = Field(
+    create_timeout: Annotated[str | None, Marker(FREE)] = Field(
         None,
         min_length=2,
         max_length=16,
         pattern=DURATION_PATTERN,
         description='createTimeout of one try, e.g. "10m"; 30s to 2h.',
     )
-    update_policy: Literal["Refuse", "Report", "Recreate"] | None = Field(
+    update_policy: Annotated[Literal["Refuse", "Report", "Recreate"] | None, Marker(FREE)] = Field(
         None,
         description=(
             "updatePolicy says what an edit does that needs other nodes: Refuse (default) refuses it, Report accepts it, changes nothing "
             "and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
         ),
+    )
+
+
+class TemplateMetadata(Model):
+    """What every object made from a template gets."""
+
+    labels: dict[LabelKey, LabelValue] | None = Field(None, max_length=32, description="labels of the objects made from it.")
+    annotations: dict[LabelKey, AnnotationValue] | None = Field(
+        None, max_length=32, description="annotations of the objects made from it."
     )

@@ -1,17 +1,22 @@
-"""KINDCluster v1alpha1: the whole cluster. Shapes only; see provider.api.v1alpha1.common."""
+"""KINDCluster v1alpha1: the whole cluster. Its settings are in provider.api.v1alpha1.common, its status in .status."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provider.api.patterns import (
-    LABEL_PATTERN,
-    VERSION_PATTERN,
-)
-from provider.api.v1alpha1.common import ClusterSettings, Model
+from provider.api import names
+from provider.api.customresource import AGE, Column, CustomResource
+from provider.api.markers import FREE, IMMUTABLE, ONCE, RECREATE, Marker
+from provider.api.meta import Resource
+from provider.api.model import Model, validated_by
+from provider.api.patterns import LABEL_PATTERN, VERSION_PATTERN
+from provider.api.rules.cluster import OBJECT, SPEC
+from provider.api.v1alpha1.common import ClusterSettings
 from provider.api.v1alpha1.status import KINDClusterStatus
+
+KINDCLUSTERS = Resource(names.GROUP, names.VERSION, "kindclusters", "KINDCluster")
 
 
 class ControlPlaneEndpoint(Model):
@@ -30,36 +35,58 @@ class OwnerIdentity(Model):
     runtime: Literal["kind", "local"] = Field(description="runtime is the one that was chosen for this object.")
 
 
+@validated_by(*SPEC)
 class KINDClusterSpec(ClusterSettings):
     """What is wanted of one cluster."""
 
-    cluster_name: str | None = Field(
+    cluster_name: Annotated[str | None, Marker(IMMUTABLE, kind="name")] = Field(
         None,
         min_length=1,
         max_length=49,
         pattern=LABEL_PATTERN,
         description="clusterName is the name of the kind cluster; absent: the object's name. Immutable.",
     )
-    version: str | None = Field(
+    version: Annotated[str | None, Marker(RECREATE)] = Field(
         None,
         max_length=64,
         pattern=VERSION_PATTERN,
         description='version of Kubernetes, e.g. "v1.34.4"; picks the node image kindest/node:<version> where no image is named.',
     )
-    control_plane_replicas: int | None = Field(
+    control_plane_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
         None, ge=1, le=9, description="controlPlaneReplicas: short form of nodes; absent: 1."
     )
-    standalone: bool | None = Field(
+    standalone: Annotated[bool | None, Marker(FREE)] = Field(
         None, description="standalone provisions without an owner Cluster although Cluster API is installed."
     )
-    control_plane_endpoint: ControlPlaneEndpoint | None = Field(
+    control_plane_endpoint: Annotated[ControlPlaneEndpoint | None, Marker(ONCE)] = Field(
         None, description="controlPlaneEndpoint is written by the provider, once. Leave it out."
     )
-    identity: OwnerIdentity | None = Field(None, description="identity is written by the provider, once. Leave it out.")
+    identity: Annotated[OwnerIdentity | None, Marker(ONCE)] = Field(
+        None, description="identity is written by the provider, once. Leave it out."
+    )
 
 
+@validated_by(*OBJECT)
 class KINDCluster(Model):
     """KINDCluster is a whole kind cluster, control plane included, on the container engine beside the manager."""
 
     spec: KINDClusterSpec | None = Field(None, description="spec is what is wanted.")
     status: KINDClusterStatus | None = Field(None, description="status is what is there; written by the provider.")
+
+
+DEFINITION = CustomResource(
+    resource=KINDCLUSTERS,
+    model=KINDCluster,
+    short_names=("kc",),
+    columns=(
+        Column("Cluster", ".status.clusterName"),
+        Column("Phase", ".status.phase"),
+        Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        Column("Version", ".status.version"),
+        Column("Nodes", ".status.nodesReady"),
+        Column("Endpoint", ".status.endpoints.host"),
+        AGE,
+        Column("Runtime", ".status.runtime", priority=1),
+        Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
+    ),
+)

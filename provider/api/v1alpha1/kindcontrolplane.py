@@ -1,16 +1,21 @@
-"""KINDControlPlane v1alpha1: what a topology says about the control plane, and what became of it. Shapes only."""
+"""KINDControlPlane v1alpha1: what a topology says about the control plane, and what became of it."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
+from provider.api import names
+from provider.api.customresource import AGE, Column, CustomResource
+from provider.api.meta import Resource
+from provider.api.model import Model, validated_by
 from provider.api.patterns import VERSION_PATTERN
-from provider.api.v1alpha1.common import Model
+from provider.api.rules.cluster import VERSION
 from provider.api.v1alpha1.status import Condition, VersionStatus
 
-# --- control plane -----------------------------------------------------------------------------------------------------------------
+KINDCONTROLPLANES = Resource(names.CONTROL_PLANE_GROUP, names.VERSION, "kindcontrolplanes", "KINDControlPlane")
 
 
+@validated_by(VERSION)
 class KINDControlPlaneSpec(Model):
     """What a topology says about the control plane."""
 
@@ -61,3 +66,19 @@ class KINDControlPlane(Model):
 
     spec: KINDControlPlaneSpec = Field(description="spec is what is wanted.")
     status: KINDControlPlaneStatus | None = Field(None, description="status is what is there; written by the provider.")
+
+
+DEFINITION = CustomResource(
+    resource=KINDCONTROLPLANES,
+    model=KINDControlPlane,
+    scale=True,
+    columns=(
+        Column("Cluster", r".metadata.labels['cluster\.x-k8s\.io/cluster-name']"),
+        Column("Available", '.status.conditions[?(@.type=="Available")].status'),
+        Column("Up To Date", '.status.conditions[?(@.type=="UpToDate")].status'),
+        Column("Version", ".spec.version"),
+        Column("Replicas", ".status.replicas", "integer"),
+        AGE,
+        Column("Message", '.status.conditions[?(@.type=="UpToDate")].message', priority=1),
+    ),
+)

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from provider.api.model import Model
 from provider.api.patterns import CONDITION_TYPE_PATTERN, REASON_PATTERN
-from provider.api.v1alpha1.common import Model
 
 DATE_TIME: dict[str, JsonValue] = {"format": "date-time"}
 

@@ -10,6 +10,7 @@ import kopf
 from kopf._cogs.structs import references
 
 from provider.api import contract, names
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.backoff import WATCH_RESTART
 from provider.controller.sources import WatchedResource
 from provider.controller.watch import (
@@ -21,7 +22,7 @@ from provider.controller.watch import (
 )
 
 WATCHED = [
-    WatchedResource(names.KINDCLUSTERS, "", reconciled=True),
+    WatchedResource(KINDCLUSTERS, "", reconciled=True),
     WatchedResource(contract.CLUSTERS, "", reconciled=False),
     WatchedResource(names.SECRETS, "a/b", reconciled=False),
 ]

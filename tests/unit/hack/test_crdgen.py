@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,9 +13,15 @@ from pydantic import BaseModel, Field
 
 from hack import crdgen
 from hack.crdgen import Unrepresentable, structural
-from provider.api import definitions
-from provider.api.rules import RULES
+from provider.api import v1alpha1
+from provider.api.customresource import CustomResource
+from provider.api.meta import Resource
+from provider.api.model import Model, validated_by
+from provider.api.rules.rule import Rule
+from provider.api.v1alpha1 import RESOURCES
 from provider.api.v1alpha1.status import KINDClusterStatus
+
+RULES = {model: getattr(model, "cel_rules", ()) for kind in RESOURCES for model in crdgen.models(kind.model)}
 
 
 def described(annotation: Any, default: Any = None, **field: Any) -> type[BaseModel]:
@@ -36,6 +44,13 @@ class Tree(BaseModel):
     """Contains itself."""
 
     children: list[Tree] | None = Field(None, max_length=2, description="children of it.")
+
+
+@validated_by(Rule("self.size > 1", "size is too small"))
+class Part(Model):
+    """An invented kind."""
+
+    size: int = Field(description="size of it.")
 
 
 def test_the_committed_crd_is_what_the_models_say() -> None:
@@ -110,7 +125,7 @@ def test_a_list_type_can_be_chosen() -> None:
 
 
 def test_every_rule_reaches_the_crd() -> None:
-    """Each entry of RULES stands where its model does."""
+    """What a model is validated by stands in the CRD where the model does."""
     found: set[str] = set()
 
     def walk(schema: Any) -> None:
@@ -119,7 +134,7 @@ def test_every_rule_reaches_the_crd() -> None:
         for child in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
             walk(child)
 
-    for kind in definitions.RESOURCES:
+    for kind in RESOURCES:
         walk(yaml.safe_load(crdgen.render(kind)))
     assert found == {rule.message for rules in RULES.values() for rule in rules}
 
@@ -133,22 +148,45 @@ def test_a_rule_is_one_line_and_blames_a_field() -> None:
 
 def test_stale_files_are_named_and_written_anew(tmp_path: Path) -> None:
     """Changed, missing and left-over files are stale; writing repairs all three."""
-    kind, all_files = definitions.RESOURCES[0], sorted(kind.file_name for kind in definitions.RESOURCES)
-    assert sorted(path.name for path in crdgen.stale(tmp_path)) == all_files
+    kind = RESOURCES[0].file_name
+    made = sorted([*(f"bases/{kind.file_name}" for kind in RESOURCES), "kustomization.yaml"])
+    assert sorted(str(path.relative_to(tmp_path)) for path in crdgen.stale(tmp_path)) == made
     crdgen.write(tmp_path)
-    (tmp_path / kind.file_name).write_text("changed")
-    (tmp_path / "old.yaml").write_text("old")
-    assert [path.name for path in crdgen.stale(tmp_path)] == [kind.file_name, "old.yaml"]
+    (tmp_path / "bases" / kind).write_text("changed")
+    (tmp_path / "bases" / "old.yaml").write_text("old")
+    assert [path.name for path in crdgen.stale(tmp_path)] == [kind, "old.yaml"]
     crdgen.write(tmp_path)
     assert crdgen.stale(tmp_path) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == all_files
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.yaml")) == made
+
+
+def test_every_kind_with_a_definition_is_listed() -> None:
+    """A new kind is a file with a DEFINITION and an entry of RESOURCES; one that is not listed would not be served."""
+    modules = [import_module(f"provider.api.v1alpha1.{found.name}") for found in pkgutil.iter_modules(v1alpha1.__path__)]
+    defined = [module.DEFINITION for module in modules if hasattr(module, "DEFINITION")]
+    assert sorted(kind.name for kind in RESOURCES) == sorted(kind.name for kind in defined)
+
+
+def test_an_entry_is_all_that_a_kind_needs() -> None:
+    """Its CRD, with name, label of the contract and rules, and its line in the list that is applied."""
+    kind = CustomResource(Resource("example.org", "v1beta1", "parts", "Part"), Part)
+    made = crdgen.crd(kind)
+    assert made["metadata"] == {
+        "name": "parts.example.org",
+        "labels": {"cluster.x-k8s.io/v1beta2": "v1beta1", "cluster.x-k8s.io/provider": "infrastructure-kind"},
+    }
+    (version,) = made["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]
+    assert schema["x-kubernetes-validations"] == [{"rule": "self.size > 1", "message": "size is too small"}]
+    assert "subresources" not in version
+    assert yaml.safe_load(crdgen.kustomization([kind]))["resources"] == ["bases/example.org_parts.yaml"]
 
 
 def test_the_command_checks_without_writing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--check` fails and says what to run; without it, files are written."""
-    folder = tmp_path / "bases"
-    assert crdgen.main(["--check", "--directory", str(folder)]) == 1
+    folder = tmp_path / "crd"
+    assert crdgen.main(["--check", "--folder", str(folder)]) == 1
     assert "make manifests" in capsys.readouterr().err
     assert not folder.exists()
-    assert crdgen.main(["--directory", str(folder)]) == 0
-    assert crdgen.main(["--check", "--directory", str(folder)]) == 0
+    assert crdgen.main(["--folder", str(folder)]) == 0
+    assert crdgen.main(["--check", "--folder", str(folder)]) == 0

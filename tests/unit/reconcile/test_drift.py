@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from provider.api import names
 from provider.api.conditions import Reason
-from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS, KINDClusterSpec
 from provider.errors import Terminal
 from provider.ports.runtime import Problem
 from provider.reconcile import drift
@@ -169,7 +169,7 @@ async def test_what_a_replacement_could_not_bring_is_never_tried(edit: dict[str,
 async def test_what_was_made_is_known_after_the_status_is_lost() -> None:
     """clusterctl move and backups drop the status; the record is an annotation, which they keep."""
     world = await ready(World(), updatePolicy="Report", version="v1.34.3")
-    world.kube.edit(names.KINDCLUSTERS, KEY, {"status": None}, subresource="status")
+    world.kube.edit(KINDCLUSTERS, KEY, {"status": None}, subresource="status")
 
     world.edit({"spec": {"version": "v1.34.4"}})
     await world.pass_time(30)

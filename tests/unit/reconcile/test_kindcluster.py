@@ -10,6 +10,7 @@ import pytest
 from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import NodeRunState, Presence, Problem, RuntimeObservation, Verb
 from tests.fakes.world import KEY, World, kindcluster
@@ -462,8 +463,8 @@ async def test_a_lost_status_is_rebuilt_by_looking(world: World) -> None:
     obj = world.get()
     assert obj is not None
     obj["metadata"]["finalizers"] = []
-    world.kube.edit(names.KINDCLUSTERS, KEY, {"metadata": {"finalizers": None}})
-    world.kube.remove(names.KINDCLUSTERS, KEY)
+    world.kube.edit(KINDCLUSTERS, KEY, {"metadata": {"finalizers": None}})
+    world.kube.remove(KINDCLUSTERS, KEY)
     world.restart()
     world.apply({**kindcluster(), "spec": obj["spec"]})
     await world.settle()
@@ -477,9 +478,9 @@ async def test_a_conflicting_write_loses_nothing(world: World) -> None:
     edits = iter(range(3))
 
     async def interfere(call: object) -> None:
-        writes = getattr(call, "verb", "") == "patch" and getattr(call, "resource", None) == names.KINDCLUSTERS
+        writes = getattr(call, "verb", "") == "patch" and getattr(call, "resource", None) == KINDCLUSTERS
         if writes and (number := next(edits, None)) is not None:
-            world.kube.edit(names.KINDCLUSTERS, KEY, {"metadata": {"annotations": {"edit": str(number)}}})
+            world.kube.edit(KINDCLUSTERS, KEY, {"metadata": {"annotations": {"edit": str(number)}}})
 
     world.apply(kindcluster())
     world.kube.before(interfere)

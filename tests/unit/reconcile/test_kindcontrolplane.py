@@ -9,6 +9,8 @@ import pytest
 from provider.api import contract, names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.ports.runtime import Problem
 from provider.reconcile.kindcontrolplane import ControlPlaneReconciler
 from provider.reconcile.options import ReconcileOptions
@@ -25,10 +27,10 @@ class Topology(World):
         super().__init__(options=options or ReconcileOptions())
         self.kube.groups |= {contract.CAPI_GROUP, names.CONTROL_PLANE_GROUP}
         references = {
-            "infrastructureRef": {"apiGroup": names.GROUP, "kind": names.KIND, "name": KEY.name},
+            "infrastructureRef": {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind, "name": KEY.name},
             "controlPlaneRef": {
                 "apiGroup": names.CONTROL_PLANE_GROUP,
-                "kind": names.CONTROL_PLANE_KIND,
+                "kind": KINDCONTROLPLANES.kind,
                 "name": CONTROL_PLANE.name,
             },
         }
@@ -54,7 +56,7 @@ class Topology(World):
 
     def add_control_plane(self, **spec: Any) -> None:
         obj = {"metadata": {"name": CONTROL_PLANE.name, "namespace": CONTROL_PLANE.namespace}, "spec": spec}
-        self.kube.put(names.KINDCONTROLPLANES, self.owned(obj))
+        self.kube.put(KINDCONTROLPLANES, self.owned(obj))
 
     async def both(self) -> JsonObject:
         """Let everything settle; the KINDControlPlane's status."""
@@ -67,7 +69,7 @@ class Topology(World):
         return self.mirrored()
 
     def mirrored(self) -> JsonObject:
-        obj = self.kube.read(names.KINDCONTROLPLANES, CONTROL_PLANE)
+        obj = self.kube.read(KINDCONTROLPLANES, CONTROL_PLANE)
         status: JsonObject = (obj or {}).get("status") or {}
         return status
 
@@ -109,11 +111,11 @@ async def test_nothing_is_written_twice() -> None:
     """resourceVersion stays stable when nothing changes."""
     world = Topology(version="v1.34.4")
     await world.both()
-    before = world.kube.read(names.KINDCONTROLPLANES, CONTROL_PLANE)
+    before = world.kube.read(KINDCONTROLPLANES, CONTROL_PLANE)
 
     await world.both()
 
-    assert world.kube.read(names.KINDCONTROLPLANES, CONTROL_PLANE) == before
+    assert world.kube.read(KINDCONTROLPLANES, CONTROL_PLANE) == before
 
 
 async def test_another_version_without_consent_is_reported_on_both_objects() -> None:
@@ -121,7 +123,7 @@ async def test_another_version_without_consent_is_reported_on_both_objects() -> 
     world = Topology(version="v1.34.3", spec={"updatePolicy": "Report"})
     await world.both()
 
-    world.kube.edit(names.KINDCONTROLPLANES, CONTROL_PLANE, {"spec": {"version": "v1.34.4"}})
+    world.kube.edit(KINDCONTROLPLANES, CONTROL_PLANE, {"spec": {"version": "v1.34.4"}})
     status = await world.both()
 
     assert KEY in world.looked_at
@@ -138,7 +140,7 @@ async def test_another_version_with_consent_replaces_the_cluster_once() -> None:
     world = Topology(version="v1.34.3", spec={"updatePolicy": "Recreate"})
     await world.both()
 
-    world.kube.edit(names.KINDCONTROLPLANES, CONTROL_PLANE, {"spec": {"version": "v1.34.4"}})
+    world.kube.edit(KINDCONTROLPLANES, CONTROL_PLANE, {"spec": {"version": "v1.34.4"}})
     await world.both()
 
     assert (world.runtime.calls["create"], world.runtime.requests[-1].version) == (2, "v1.34.4")
@@ -153,7 +155,7 @@ async def test_a_bad_version_that_was_corrected_is_tried_again() -> None:
     assert world.status()["phase"] == "Failed"
 
     world.runtime.problems = []
-    world.kube.edit(names.KINDCONTROLPLANES, CONTROL_PLANE, {"spec": {"version": "v1.34.4"}})
+    world.kube.edit(KINDCONTROLPLANES, CONTROL_PLANE, {"spec": {"version": "v1.34.4"}})
     await world.both()
     assert world.status()["phase"] == "Ready"
 
@@ -163,7 +165,7 @@ async def test_a_control_plane_that_goes_away_costs_no_cluster() -> None:
     world = Topology(version="v1.34.4", replicas=3, spec={"updatePolicy": "Recreate"})
     await world.both()
 
-    world.kube.remove(names.KINDCONTROLPLANES, CONTROL_PLANE)
+    world.kube.remove(KINDCONTROLPLANES, CONTROL_PLANE)
     world.due[KEY] = 0.0
     await world.pass_time(60)
 
@@ -212,7 +214,7 @@ async def test_while_paused_only_the_condition_changes(paused: str) -> None:
     if paused == "cluster":
         world.kube.edit(contract.CLUSTERS, CLUSTER, {"spec": {"paused": True}})
     else:
-        world.kube.edit(names.KINDCONTROLPLANES, CONTROL_PLANE, {"metadata": {"annotations": {contract.PAUSED_ANNOTATION: ""}}})
+        world.kube.edit(KINDCONTROLPLANES, CONTROL_PLANE, {"metadata": {"annotations": {contract.PAUSED_ANNOTATION: ""}}})
 
     await world.mirrors.reconcile(CONTROL_PLANE)
 
@@ -231,7 +233,7 @@ async def test_an_object_of_another_manager_is_left_alone() -> None:
 async def test_without_an_owner_it_waits() -> None:
     """Cluster API has not taken ownership yet."""
     world = Topology(version="v1.34.4")
-    world.kube.edit(names.KINDCONTROLPLANES, CONTROL_PLANE, {"metadata": {"ownerReferences": None}})
+    world.kube.edit(KINDCONTROLPLANES, CONTROL_PLANE, {"metadata": {"ownerReferences": None}})
 
     await world.mirrors.reconcile(CONTROL_PLANE)
 
@@ -245,7 +247,7 @@ async def test_one_that_is_gone_is_forgotten() -> None:
     await world.both()
     assert world.mirrors.mirrored.keys(KEY) == [CONTROL_PLANE]
 
-    world.kube.remove(names.KINDCONTROLPLANES, CONTROL_PLANE)
+    world.kube.remove(KINDCONTROLPLANES, CONTROL_PLANE)
     await world.mirrors.reconcile(CONTROL_PLANE)
 
     assert world.mirrors.mirrored.keys(KEY) == []

@@ -8,10 +8,12 @@ import pytest
 
 from provider.api import names
 from provider.api.meta import ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.reconcile.capi import referred_by_cluster
 from provider.reconcile.kubeconfig_secrets import owner_of_secret
 
-OURS = {"apiGroup": names.GROUP, "kind": names.KIND, "name": "demo"}
+OURS = {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind, "name": "demo"}
 KEY = ObjectKey("team", "demo")
 
 
@@ -25,31 +27,31 @@ def cluster(**spec: Any) -> dict[str, Any]:
         ({"infrastructureRef": OURS}, {KEY}),
         ({"controlPlaneRef": OURS}, {KEY}),
         ({"infrastructureRef": OURS, "controlPlaneRef": OURS}, {KEY}),
-        ({"infrastructureRef": {"apiVersion": f"{names.GROUP}/v1alpha1", "kind": names.KIND, "name": "demo"}}, {KEY}),
+        ({"infrastructureRef": {"apiVersion": f"{names.GROUP}/v1alpha1", "kind": KINDCLUSTERS.kind, "name": "demo"}}, {KEY}),
         ({"infrastructureRef": OURS | {"namespace": "other"}}, {KEY}),
         ({"infrastructureRef": OURS | {"kind": "DockerCluster"}}, set()),
         ({"infrastructureRef": OURS | {"apiGroup": "other.group"}}, set()),
-        ({"infrastructureRef": {"apiGroup": names.GROUP, "kind": names.KIND}}, set()),
+        ({"infrastructureRef": {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind}}, set()),
         ({}, set()),
     ],
 )
 def test_a_cluster_names_the_kindclusters_it_refers_to(spec: dict[str, Any], keys: set[ObjectKey]) -> None:
     """Both reference forms of Cluster API; always in the Cluster's own namespace."""
-    assert referred_by_cluster(names.KINDCLUSTERS)(cluster(**spec)) == keys
+    assert referred_by_cluster(KINDCLUSTERS)(cluster(**spec)) == keys
 
 
 def test_a_cluster_names_its_control_plane_as_well() -> None:
     """With a topology the two references name two objects of ours."""
-    control_plane = {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": names.CONTROL_PLANE_KIND, "name": "other"}
+    control_plane = {"apiGroup": names.CONTROL_PLANE_GROUP, "kind": KINDCONTROLPLANES.kind, "name": "other"}
     named = cluster(infrastructureRef=OURS, controlPlaneRef=control_plane)
 
-    assert referred_by_cluster(names.KINDCLUSTERS)(named) == {KEY}
-    assert referred_by_cluster(names.KINDCONTROLPLANES)(named) == {ObjectKey("team", "other")}
+    assert referred_by_cluster(KINDCLUSTERS)(named) == {KEY}
+    assert referred_by_cluster(KINDCONTROLPLANES)(named) == {ObjectKey("team", "other")}
 
 
 def test_a_cluster_without_spec_names_nothing() -> None:
     """A mapping never raises."""
-    assert referred_by_cluster(names.KINDCLUSTERS)({"metadata": {"namespace": "team", "name": "c"}}) == set()
+    assert referred_by_cluster(KINDCLUSTERS)({"metadata": {"namespace": "team", "name": "c"}}) == set()
 
 
 def test_a_secret_names_its_kindcluster_by_label() -> None:

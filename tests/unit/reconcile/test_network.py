@@ -8,6 +8,7 @@ import pytest
 
 from provider.api import contract, names
 from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from tests.fakes.world import KEY, World, kindcluster
 
 CLUSTER = ObjectKey("default", "capi")
@@ -26,7 +27,7 @@ class Owned(World):
         silent = kindcluster(**(spec or {}))
         self.apply(silent | {"spec": silent["spec"] | {"networking": networking}} if networking else silent)
         meta = {"name": CLUSTER.name, "namespace": CLUSTER.namespace}
-        reference = {"apiGroup": names.GROUP, "kind": names.KIND, "name": KEY.name}
+        reference = {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind, "name": KEY.name}
         owner = self.kube.put(
             contract.CLUSTERS, {"metadata": meta, "spec": {"infrastructureRef": reference, "clusterNetwork": network(**parts)}}
         )

@@ -8,6 +8,7 @@ import pytest
 
 from provider.api import contract, names
 from provider.api.meta import JsonObject, ObjectKey
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.reconcile.options import ReconcileOptions
 from tests.fakes.world import KEY, World, kindcluster
 
@@ -22,7 +23,7 @@ def world() -> World:
 
 
 def cluster(**spec: object) -> JsonObject:
-    reference = {"apiGroup": names.GROUP, "kind": names.KIND, "name": KEY.name}
+    reference = {"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind, "name": KEY.name}
     return {"metadata": {"name": CLUSTER.name, "namespace": CLUSTER.namespace}, "spec": {"infrastructureRef": reference, **spec}}
 
 
@@ -76,7 +77,7 @@ async def test_standalone_needs_no_owner(world: World) -> None:
 async def test_only_the_referenced_object_is_provisioned(world: World) -> None:
     """A Cluster that names another object must not get two kind clusters."""
     world.apply(kindcluster())
-    own(world, infrastructureRef={"apiGroup": names.GROUP, "kind": names.KIND, "name": "other"})
+    own(world, infrastructureRef={"apiGroup": names.GROUP, "kind": KINDCLUSTERS.kind, "name": "other"})
     await world.settle()
 
     assert world.condition("Ready")["reason"] == "NotReferenced"
@@ -188,7 +189,7 @@ async def test_an_externally_managed_object_is_not_written_at_all(world: World) 
     world.apply(obj)
     await world.settle()
 
-    assert not world.kube.writes(names.KINDCLUSTERS)
+    assert not world.kube.writes(KINDCLUSTERS)
 
 
 async def test_move_does_not_destroy_at_the_source(world: World) -> None:
@@ -235,7 +236,7 @@ async def test_a_restored_object_collected_for_its_former_owner_keeps_the_cluste
     saved = world.get()
     assert saved is not None
     world.edit({"metadata": {"finalizers": None}})
-    world.kube.remove(names.KINDCLUSTERS, KEY)
+    world.kube.remove(KINDCLUSTERS, KEY)
     world.kube.remove(contract.CLUSTERS, CLUSTER)
     await world.settle()
 
@@ -264,7 +265,7 @@ async def test_other_namespaces_and_filters_are_left_to_other_managers() -> None
     world.apply(kindcluster(ObjectKey("mine", "demo")))
     await world.settle()
 
-    assert not world.kube.writes(names.KINDCLUSTERS)
+    assert not world.kube.writes(KINDCLUSTERS)
 
 
 async def test_network_of_the_cluster_feeds_a_silent_spec(world: World) -> None:

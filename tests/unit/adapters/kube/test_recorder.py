@@ -8,7 +8,8 @@ from typing import Any
 from provider.adapters.kube.recorder import BURST, MAX_MESSAGE, REFILL_SECONDS, EventRecorder
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
-from provider.api.names import EVENTS, KINDCLUSTERS
+from provider.api.names import EVENTS
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Terminal, Transient
 from provider.ports.kube import EventNote
 from tests.fakes.clock import LoopClock, in_virtual_time

@@ -1,0 +1,164 @@
+"""What a field of a spec says besides its shape: when it may change, what runtime `local` does with it, and what kind calls it.
+
+One `Marker` stands on each field, as metadata of its type:
+
+    feature_gates: Annotated[dict[str, bool] | None, Marker(Mutability.RECREATE, kind=SAME)] = Field(None, ...)
+
+Whatever depends on these properties asks `marked_fields`, so that a new field is declared in one place:
+
+    provider.api.rules.cluster         the CEL rules on changes, and on what runtime `local` refuses
+    provider.reconcile.kind_config     kind's document
+    provider.reconcile.drift           the record of what a cluster was made from, and what a replaced cluster keeps
+    provider.adapters.local.preflight  what runtime `local` refuses before a create
+    hack.fieldtables                   docs/reference/kindcluster.md
+
+`Annotated` and not `json_schema_extra`: a marker is no part of the JSON schema, so the CRD generator need not remove it, and mypy checks
+how it is made. The fields of an object below a spec are either all marked, or none is; then they take the marker of the field that holds
+the object. `marked_fields` raises on a missing marker and on one that contradicts the field or its holder, already at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cache
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+class Mutability(StrEnum):
+    """When a field may change. The values are the words of the reference."""
+
+    FREE = "at any time"
+    RECREATE = "with a new cluster"
+    """kind reads it only while it makes a cluster. Free until the cluster is there; then spec.updatePolicy decides about an edit."""
+    KEPT = "until there is a cluster"
+    """As RECREATE, but a replaced cluster cannot bring it either: where the cluster runs, and the endpoint that was published."""
+    ONCE = "no: written by the provider"
+    """Absent until the provider writes it; cannot be changed or removed afterwards."""
+    IMMUTABLE = "never"
+
+
+class Local(StrEnum):
+    """What runtime `local` (processes, no containers) does with a field. The values are the runtimes that honour it."""
+
+    HONOURED = "all"
+    REFUSED = "kind"
+    """It means nothing without containers; to ignore it would make another cluster than was asked for."""
+    WITHOUT_EFFECT = "kind; no effect on local"
+    """Accepted, because there is nothing that it could change."""
+
+
+FREE, RECREATE, KEPT, ONCE, IMMUTABLE = Mutability
+REFUSED, WITHOUT_EFFECT = Local.REFUSED, Local.WITHOUT_EFFECT
+# Short, because every field of a spec spells one of them.
+
+SAME = ""
+"""kind has the field under our own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Raises ValueError for what no field can be."""
+
+    mutability: Mutability
+    local: Local = Local.HONOURED
+    kind: str | None = None
+    """Its name in kind's document (kind pkg/apis/config/v1alpha4/types.go), or SAME; None: not part of that document."""
+
+    def __post_init__(self) -> None:
+        if self.kind is not None and self.mutability in (Mutability.FREE, Mutability.ONCE):
+            raise ValueError(f'kind reads its document once: a field of it cannot change "{self.mutability}"')
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedField:
+    """A field of a spec, its marker and, if it holds an object or a list of objects, the fields of these."""
+
+    attribute: str
+    name: str
+    """As in YAML."""
+    marker: Marker
+    info: FieldInfo
+    fields: tuple[MarkedField, ...] = ()
+    is_list: bool = False
+
+    @property
+    def kind_name(self) -> str | None:
+        """Its name in kind's document; None: not part of it."""
+        return self.name if self.marker.kind == SAME else self.marker.kind
+
+
+def below(fields: Sequence[MarkedField], path: str = "") -> Iterator[tuple[str, Sequence[MarkedField]]]:
+    """These fields and those of all objects below, each with the path of the object: "", "nodes[].", "nodes[].extraMounts[]."."""
+    yield path, fields
+    for field in fields:
+        if field.fields:
+            yield from below(field.fields, f"{path}{field.name}{'[]' if field.is_list else ''}.")
+
+
+@cache
+def marked_fields(model: type[BaseModel]) -> tuple[MarkedField, ...]:
+    """All fields of a spec, in the order of the model. Raises ValueError with the field for a missing or impossible marker."""
+    return _fields(model, None, model.__name__)
+
+
+def _fields(model: type[BaseModel], holder: Marker | None, place: str, *, inside_list: bool = False) -> tuple[MarkedField, ...]:
+    own = {name: [entry for entry in info.metadata if isinstance(entry, Marker)] for name, info in model.model_fields.items()}
+    if holder is not None and not any(own.values()):
+        inherited = replace(holder, kind=None if holder.kind is None else SAME)
+        own = {attribute: [inherited] for attribute in own}
+    found = []
+    for attribute, info in model.model_fields.items():
+        name = str(info.alias or attribute)
+        path = f"{place}.{name}"
+        if len(own[attribute]) != 1:
+            raise ValueError(f"{path}: one Marker expected, {len(own[attribute])} found")
+        marker = own[attribute][0]
+        for contradiction in _contradictions(marker, holder, required=info.is_required(), inside_list=inside_list):
+            raise ValueError(f"{path}: {contradiction}")
+        held, is_list = _object(info.annotation)
+        fields = _fields(held, marker, path, inside_list=inside_list or is_list) if held else ()
+        found.append(MarkedField(attribute, name, marker, info, fields, is_list))
+    names = [field.kind_name for field in found if field.kind_name is not None]
+    if len(names) != len(set(names)):
+        raise ValueError(f"{place}: two fields have the same name in kind's document")
+    return tuple(found)
+
+
+def _contradictions(marker: Marker, holder: Marker | None, *, required: bool, inside_list: bool) -> Iterator[str]:
+    """Why a marker cannot stand where it does. `holder`: of the field that holds the object; None at the top of a spec."""
+    refused = marker.local is Local.REFUSED
+    if required and refused and (holder is None or holder.local is not Local.REFUSED):
+        yield "a required field that runtime local refuses would shut it out"
+    if holder is None:
+        if required and marker.mutability is Mutability.ONCE:
+            yield "what the provider writes later cannot be required"
+        return
+    if marker.mutability is not holder.mutability:
+        if (holder.mutability, marker.mutability) != (Mutability.RECREATE, Mutability.KEPT):
+            yield f'it is part of a field that may change "{holder.mutability}", not "{marker.mutability}"'
+        if inside_list:
+            yield "lists are compared as a whole: nothing inside can be kept on its own"
+    if holder.local is Local.REFUSED and not refused:
+        yield "runtime local refuses the object that it is part of"
+    if holder.kind is None and marker.kind is not None:
+        yield "kind has no object that it could be part of"
+    if marker.kind:
+        # Messages about kind's document and the record of what a cluster was made from name the fields of objects by kind's names.
+        yield "inside an object, a field has the name that kind gave it"
+
+
+def _object(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model of the object that a type holds, and whether it is a list of them; a map counts as a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    if get_origin(annotation) is not dict:
+        for part in get_args(annotation):
+            model, is_list = _object(part)
+            if model is not None:
+                return model, is_list or get_origin(annotation) is list
+    return None, False
