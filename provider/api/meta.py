@@ -89,8 +89,9 @@ def conditions_of(status: JsonObject) -> dict[ConditionType, Finding]:
     found = {}
     for entry in status.get("conditions") or []:
         if (kind := entry.get("type")) in ConditionType.__members__.values():
-            reason = Reason(entry["reason"]) if entry["reason"] in Reason.__members__.values() else Reason.UNKNOWN
-            found[ConditionType(kind)] = Finding(ConditionType(kind), Truth(entry["status"]), reason, entry.get("message", ""))
+            found[ConditionType(kind)] = Finding(
+                ConditionType(kind), Truth(entry["status"]), Reason(entry["reason"]), entry.get("message", "")
+            )
     return found
 
 
