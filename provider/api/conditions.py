@@ -71,7 +71,7 @@ class Reason(StrEnum):
 
     @property
     def severity(self) -> Severity:
-        """Type of an Event with this reason: a warning if somebody has to do something."""
+        """Type of an Event with this reason: a warning if something has to change first."""
         return Severity.NORMAL if self.fault is Fault.NONE else Severity.WARNING
 
     READY = "Ready"
@@ -312,7 +312,7 @@ class Phase(StrEnum):
     READY = "Ready"
     """Usable."""
     DEGRADED = "Degraded"
-    """It was usable and is not now; nobody repairs it (or repair waits)."""
+    """It was usable and is not now; it is not repaired, or its repair waits."""
     REPAIRING = "Repairing"
     """Stopped nodes are being started, or the cluster is replaced."""
     DELETING = "Deleting"

@@ -92,9 +92,8 @@ def conditions_of(status: JsonObject) -> dict[ConditionType, Condition]:
     found = {}
     for entry in status.get("conditions") or []:
         if (kind := entry.get("type")) in ConditionType.__members__.values():
-            reason = Reason(entry["reason"]) if entry["reason"] in Reason.__members__.values() else Reason.UNKNOWN
             found[ConditionType(kind)] = Condition(
-                ConditionType(kind), ConditionStatus(entry["status"]), reason, entry.get("message", "")
+                ConditionType(kind), ConditionStatus(entry["status"]), Reason(entry["reason"]), entry.get("message", "")
             )
     return found
 

@@ -164,8 +164,8 @@ class Maker:
     async def _start(self, component: str, current: State) -> State:
         """Ends unrecorded processes of this component first: a killed manager may have started one without recording it."""
         marker = current.marker
-        for stray in (await to_end(daemons.find, marker)).get(component, []):
-            await to_end(daemons.end, stray)
+        for orphan in (await to_end(daemons.find, marker)).get(component, []):
+            await to_end(daemons.end, orphan)
         argv = components.argv(component, self.binaries[component], self.folder, current, fsync=self.fsync)
         daemon = await daemons.start(component, argv, marker=marker, folder=self.folder)
         current = current.with_daemon(component, daemon)

@@ -98,7 +98,7 @@ class LocalRuntime:
         watcher = Watcher()
         self._watchers.add(watcher)
         try:
-            await asyncio.to_thread(self._sweep)
+            await asyncio.to_thread(self._remove_leftovers)
             watcher.watch(await asyncio.to_thread(self._all))
             yield RuntimeEvent(None)
             while True:
@@ -128,10 +128,10 @@ class LocalRuntime:
                 async with asyncio.timeout(request.timeout):
                     await maker.make(self._wanted(identity, request))
             except TimeoutError as error:
-                await self._give_up(identity, request)
+                await self._remove_failed(identity, request)
                 raise Transient(Reason.CREATE_TIMEOUT, f"The cluster was not finished after {request.timeout:.0f} s.") from error
             except ProviderError:
-                await self._give_up(identity, request)
+                await self._remove_failed(identity, request)
                 raise
         self._wake()
 
@@ -177,7 +177,7 @@ class LocalRuntime:
         if name not in self._working and in_use(self._root, name):
             detail = f"Another process on this host works on the local cluster {name}; this goes on when it has finished."
             return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=detail)
-        return view.strays(identity, self._root)
+        return view.orphans(identity, self._root)
 
     def _own(self, identity: Identity) -> State | None:
         """The state, None when there is no cluster. Raises NotOurs; Transient when it cannot be read."""
@@ -204,7 +204,7 @@ class LocalRuntime:
             message = f"Not everything of {identity.cluster_name} could be removed: {error}."
             raise Transient(Reason.LOCAL_REMOVAL_FAILED, message) from error
 
-    async def _give_up(self, identity: Identity, request: ClusterRequest) -> None:
+    async def _remove_failed(self, identity: Identity, request: ClusterRequest) -> None:
         if not request.retain_on_failure:
             await to_end(self._remove_own, identity)
 
@@ -265,7 +265,7 @@ class LocalRuntime:
                     logs.bound(folder)
         return found
 
-    def _sweep(self) -> None:
+    def _remove_leftovers(self) -> None:
         """Remove what killed managers left of creates and deletes. Names that are locked are skipped."""
         for name in state.names_of_leftovers(self._root):
             with contextlib.suppress(Transient, OSError), self._locked_name(name):

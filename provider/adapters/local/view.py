@@ -25,7 +25,7 @@ def cluster(identity: Identity, folder: Path, current: State) -> RuntimeObservat
     )
 
 
-def strays(identity: Identity, root: Path) -> RuntimeObservation:
+def orphans(identity: Identity, root: Path) -> RuntimeObservation:
     """Processes that carry the identity's mark but whose folder was removed."""
     if not (found := daemons.find(identity.marker)):
         return RuntimeObservation(Presence.ABSENT)
