@@ -211,7 +211,7 @@ async def test_a_third_controller_is_one_entry_of_the_list() -> None:
     bench.entries = (*CONTROLLERS, Entry(GADGETS, (), gadgets.wire))
     bench.kube.groups.add(GADGETS.group)
     bench.kube.put(GADGETS, {"metadata": {"name": KEY.name, "namespace": KEY.namespace}})
-    manager = bench.manager(resync=timedelta(seconds=100))
+    manager = bench.manager(sync_period=timedelta(seconds=100))
     async with running(manager):
         await asyncio.sleep(3)
         waits = [later - earlier for earlier, later in itertools.pairwise(gadgets.times())]
