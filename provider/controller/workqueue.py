@@ -80,7 +80,7 @@ class WorkQueue:
     # --- workers ---------------------------------------------------------------------------------------------------------------
 
     async def get(self) -> ObjectKey:
-        """The next key. It stays with the caller, and goes to nobody else, until `done`."""
+        """The next key. No other worker gets it until the caller calls `done`."""
         key = await self._ready.get()
         now = _now()
         since = self._dirty.pop(key)
