@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from capi_conformance.history import Event, History
 from capi_conformance.management import CLUSTER, SECRET, Json, Management
 from capi_conformance.profile import Profile
 from capi_conformance.subject import Subject, at
-
-Edit = Callable[[list[Json]], None]
 
 
 @dataclass
