@@ -1,4 +1,4 @@
-"""Clusters for the tests to work with: one lives at a time, made when it is first asked for, with everything recorded that happened."""
+"""Clusters for the tests: one exists at a time, made on first use, with the events of its creation recorded."""
 
 from __future__ import annotations
 
