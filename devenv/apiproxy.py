@@ -38,7 +38,6 @@ class Seen:
     method: str
     path: str
     """With the query."""
-    agent: str
 
 
 class APIProxy:
@@ -138,7 +137,7 @@ class APIProxy:
         self.kubeconfig.write_text(json.dumps(config))
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        self.seen.append(Seen(request.method, request.raw_path, request.headers.get("User-Agent", "")))
+        self.seen.append(Seen(request.method, request.raw_path))
         if self._status not in (None, HANG) and self._only in request.raw_path:
             status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": self._status, "message": "by the test"}
             return web.json_response(status, status=self._status, headers=self._headers)

@@ -81,7 +81,7 @@ class ManagementAPI:
             finally:
                 api.stop()
 
-    # --- life ---------------------------------------------------------------------------------------------------------------
+    # --- start and stop -----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Returns when /readyz answers (and the controller-manager, if wanted, runs). Raises ToolMissing, StartFailed."""

@@ -111,7 +111,7 @@ class InCluster:
         return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default={})
 
     def log(self) -> str:
-        """What the manager has said, in this life and the one before."""
+        """What the manager has said, in this run of its container and the one before."""
         argv = ["logs", "-n", NAMESPACE, f"deployment/{DEPLOYMENT}", "--tail=200"]
         return "".join(self.kubectl(*argv, *flags, check=False) for flags in (["--previous"], []))
 

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [(option, getattr(own, option.name.replace("-", "_"))) for option in options.ALL]
     chosen = [f"{option.for_pytest}={value}" for option, value in given if value is not None]
     paths = [] if any(_is_of_checks(argument) for argument in rest) else [str(CHECKS)]
-    return int(pytest.main([f"--config-file={PACKAGE / 'pytest.ini'}", *chosen, *paths, *rest]))
+    return int(pytest.main([f"--config-file={PACKAGE / 'checks.ini'}", *chosen, *paths, *rest]))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -36,7 +36,7 @@ class Seconds:
     available: float = 300.0
     """From apply, or from the end of a pause, to a Cluster that is Available."""
     reacted: float = 30.0
-    """A pause is said, a Secret is back."""
+    """A pause is reported, a lost Secret is back."""
     healed: float = 60.0
     """Owner references and finalizers are back."""
     deleted: float = 180.0

@@ -1,4 +1,4 @@
-"""One Cluster under test: what is done to it, and what is to be seen of it, in one management cluster."""
+"""One Cluster under test in one management cluster: what can be observed of it, and what the tests do to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Subject:
         """The same cluster, seen from another management cluster."""
         return replace(self, management=management)
 
-    # --- what is to be seen -------------------------------------------------------------------------------------------------------
+    # --- what is observed -------------------------------------------------------------------------------------------------------
 
     def cluster(self) -> Json:
         return self.management.get(CLUSTER, self.namespace, self.name)

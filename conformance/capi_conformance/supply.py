@@ -1,18 +1,15 @@
-"""Clusters for the tests to work with: one lives at a time, made when it is first asked for, with everything recorded that happened."""
+"""Clusters for the tests: one exists at a time, made on first use, with the events of its creation recorded."""
 
 from __future__ import annotations
 
 import itertools
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from capi_conformance.history import Event, History
 from capi_conformance.management import CLUSTER, SECRET, Json, Management
 from capi_conformance.profile import Profile
 from capi_conformance.subject import Subject, at
-
-Edit = Callable[[list[Json]], None]
 
 
 @dataclass

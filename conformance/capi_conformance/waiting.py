@@ -1,4 +1,4 @@
-"""Waiting for something, and watching that nothing happens. What is waited for is a function that says what is still wrong, or nothing."""
+"""Waiting for a state, and watching that one holds. The state is a function that returns what is wrong with it, "" when nothing is."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Problem = Callable[[], str]
 
 
 def wait(seconds: float, problem: Problem) -> float:
-    """Until nothing is wrong any more; returns the seconds it took. Fails with what was wrong at the end."""
+    """Until nothing is wrong; returns the seconds it took. Fails with what was wrong at the end."""
     began = time.monotonic()
-    while said := problem():
-        assert time.monotonic() - began < seconds, f"after {seconds:g} s still: {said}"
+    while wrong := problem():
+        assert time.monotonic() - began < seconds, f"after {seconds:g} s still: {wrong}"
         time.sleep(POLL_SECONDS)
     return time.monotonic() - began
 
 
 def hold(seconds: float, problem: Problem) -> None:
-    """Nothing is wrong, and nothing becomes wrong for this long."""
+    """Fails as soon as something is wrong within this time."""
     began = time.monotonic()
     while (elapsed := time.monotonic() - began) < seconds:
-        said = problem()
-        assert not said, f"after {elapsed:.1f} s: {said}"
+        wrong = problem()
+        assert not wrong, f"after {elapsed:.1f} s: {wrong}"
         time.sleep(POLL_SECONDS)

@@ -51,18 +51,20 @@ BEHAVIOUR = [
     ),
     Fault(
         "never-initialized",
-        "test_the_cluster_is_available_with_nothing_to_say",
+        "test_the_cluster_is_available_with_an_empty_message",
         "Available should be True with an empty",
         seconds=HASTY,
     ),
     Fault("a-bad-row", "test_describe_shows_nothing_that_is_not_good", "not good: .*Licensed False"),
-    Fault("talks-when-all-is-well", "test_objects_say_how_they_are[FakeCluster", "All is well", seconds=HASTY),
-    Fault("no-paused-condition", "test_objects_say_how_they_are[FakeCluster", "Paused should be False NotPaused, is absent"),
-    Fault("no-reason", "test_objects_say_how_they_are[FakeCluster", "conditions without a reason"),
+    Fault("talks-when-all-is-well", "test_objects_report_their_conditions[FakeCluster", "All is well", seconds=HASTY),
+    Fault(
+        "no-paused-condition", "test_objects_report_their_conditions[FakeCluster", "Paused should be False NotPaused, is absent"
+    ),
+    Fault("no-reason", "test_objects_report_their_conditions[FakeCluster", "conditions without a reason"),
     Fault("no-finalizer", "test_objects_keep_what_core_has_written[FakeCluster", "no finalizer: nothing keeps"),
-    Fault("deaf-to-pauses", "test_a_pause_is_said_and_so_is_its_end[by the Cluster", "Paused should be True Paused"),
-    Fault("only-true-pauses", "test_a_pause_is_said_and_so_is_its_end[by the annotation", "Paused should be True Paused"),
-    Fault("never-resumes", "test_a_pause_is_said_and_so_is_its_end[by both", "Paused should be False NotPaused"),
+    Fault("deaf-to-pauses", "test_a_pause_is_reported_and_so_is_its_end[by the Cluster", "Paused should be True Paused"),
+    Fault("only-true-pauses", "test_a_pause_is_reported_and_so_is_its_end[by the annotation", "Paused should be True Paused"),
+    Fault("never-resumes", "test_a_pause_is_reported_and_so_is_its_end[by both", "Paused should be False NotPaused"),
     Fault("works-while-paused", "test_nothing_is_done_while_paused[by both", "Secret was written while paused"),
     Fault("writes-while-paused", "test_nothing_is_done_while_paused[by the Cluster", "changed while paused: Fake"),
     Fault(
@@ -83,7 +85,7 @@ BEHAVIOUR = [
         "lets-go-too-early", "test_the_workload_cluster_is_gone_before_its_object", "still answered when the object was let go"
     ),
     Fault("leaves-the-secret", "test_nothing_is_left_of_a_deleted_cluster", "left: Secret/"),
-    Fault("deletes-silently", "test_a_deletion_says_so[FakeCluster", "Ready while being deleted"),
+    Fault("deletes-silently", "test_a_deletion_is_reported[FakeCluster", "Ready while being deleted"),
     Fault("deletes-while-paused", "test_a_deletion_waits_for_the_end_of_a_pause", "let go while paused: Fake"),
     Fault("works-without-a-cluster", "test_an_object_without_a_cluster_makes_nothing", "there is a kubeconfig Secret|says"),
     Fault("touches-what-others-manage", "test_what_another_controller_manages_is_left_alone", "was written to|there is a"),

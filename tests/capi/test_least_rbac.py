@@ -1,8 +1,8 @@
 """config/rbac grants the manager what it needs, and nothing that it does not: read from the API server's audit log.
 
-The manager is bound to exactly the roles of a release and sees whole lives of clusters: alone, under a Cluster, under a Cluster with a
-topology; paused, with Secrets that were damaged, and deleted. Who adds an API call adds what brings it about to `LIVES`; a right that no
-life can show goes to `UNSEEN`, with the reason.
+The manager is bound to exactly the roles of a release and takes clusters from creation to deletion: alone, under a Cluster, under
+a Cluster with a topology; paused, with damaged Secrets. A new API call needs a scenario in `SCENARIOS` that makes it; a right that no
+scenario can show goes to `UNSEEN`, with the reason.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ kind: KINDCluster
 metadata: {name: alone}
 spec: {runtime: local, standalone: true}
 """
-Life = Iterator[None]
+Scenario = Iterator[None]
 """Yields once its cluster is asked for, so that the others are made meanwhile; then goes on to its end."""
 UNSEEN: dict[Permission, str] = {}
 """Granted and not shown here, and why it is granted all the same."""
 
 
-def alone(managed: Managed) -> Life:
+def alone(managed: Managed) -> Scenario:
     """Without a Cluster."""
     managed.apply(ALONE)
     yield
@@ -40,7 +40,7 @@ def alone(managed: Managed) -> Life:
     managed.api.kubectl("delete", "kindcluster", "alone", "--timeout=60s")
 
 
-def owned(managed: Managed) -> Life:
+def owned(managed: Managed) -> Scenario:
     """Under a Cluster: paused and not, with Secrets that are damaged, then gone."""
     managed.apply(managed.generate("owned", "--flavor", "local"))
     yield
@@ -63,7 +63,7 @@ def wait_healed(managed: Managed, secret: str, wanted: str) -> None:
     managed.manager.wait(30, lambda: (managed.secret(secret).get("data") or {}).get("value") == wanted, f"{secret} healed")
 
 
-def with_topology(managed: Managed) -> Life:
+def with_topology(managed: Managed) -> Scenario:
     """Under a Cluster with a topology: one object mirrors the other. What happens twice is counted on the Event of the first time."""
     managed.apply(managed.generate("class", "--flavor", "topology").replace("value: auto", "value: local"))
     yield
@@ -85,7 +85,7 @@ def set_workers(managed: Managed, count: int) -> None:
     managed.patch(f"{CLUSTERS}/namespaces/default/clusters/class", {"spec": {"topology": {"variables": changed}}})
 
 
-LIVES: tuple[Callable[[Managed], Life], ...] = (alone, owned, with_topology)
+SCENARIOS: tuple[Callable[[Managed], Scenario], ...] = (alone, owned, with_topology)
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +93,10 @@ def lived(artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """After all lives."""
     with Managed.running(tmp_path_factory.mktemp("least"), artifacts, audited=True) as managed:
         try:
-            for life in [begun(life(managed)) for life in LIVES]:
-                assert [] == list(life), "yields once"
+            for scenario in [started(scenario(managed)) for scenario in SCENARIOS]:
+                assert [] == list(scenario), "yields once"
         except Exception as error:
-            raise AssertionError(f"a life did not end; refused: {refused(managed)}") from error
+            raise AssertionError(f"a scenario did not end; refused: {refused(managed)}") from error
         yield managed
 
 
@@ -104,9 +104,9 @@ def refused(managed: Managed) -> set[tuple[Permission, str]]:
     return {(entry.permission, entry.path) for entry in audit.entries(managed.api.folder, MANAGER) if entry.forbidden}
 
 
-def begun(life: Life) -> Life:
-    next(life)
-    return life
+def started(scenario: Scenario) -> Scenario:
+    next(scenario)
+    return scenario
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def granted(artifacts: Path) -> set[Permission]:
 
 
 def test_nothing_that_the_manager_asks_for_is_forbidden(lived: Managed) -> None:
-    """Every request of its whole life is one that the release's roles allow."""
+    """Every request from creation to deletion is one that the release's roles allow."""
     assert set() == refused(lived)
 
 

@@ -23,7 +23,7 @@ WAYS = {"cluster": (CLUSTER,), "annotation": (ANNOTATION,), "both": (CLUSTER, AN
 pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(400)]
 
 
-class Life:
+class Scenario:
     """Of one cluster, with a way to pause it."""
 
     def __init__(self, managed: Managed, way: str, events: EngineEvents) -> None:
@@ -66,41 +66,41 @@ class Life:
 def test_a_paused_cluster_is_not_touched(home: Managed, way: str, workers: int) -> None:
     """Paused while creating, while ready (and broken), while deleting; each time it goes on to the good end afterwards."""
     with EngineEvents.of(NAME) as events:
-        life = Life(home, way, events)
+        scenario = Scenario(home, way, events)
         home.apply(home.generate(NAME, "--worker-machine-count", str(workers)))
-        paused_while_creating(life)
+        paused_while_creating(scenario)
         home.wait_available(NAME, 300)
-        paused_while_ready(life)
+        paused_while_ready(scenario)
         home.wait_available(NAME, 120)
-        paused_while_deleting(life, containers=1 + workers)
+        paused_while_deleting(scenario, containers=1 + workers)
         home.wait_gone(NAME, 120)
     assert [] == engine.containers(NAME)
 
 
-def paused_while_creating(life: Life) -> None:
+def paused_while_creating(scenario: Scenario) -> None:
     """kind is stopped where it stands; what it had made stays until the pause is over, then it is made anew."""
-    life.wait_change("start", 0)
-    with life.paused():
+    scenario.wait_change("start", 0)
+    with scenario.paused():
         assert engine.containers(NAME), "the remains are left alone"
-        assert life.managed.manager.condition(NAME, "Ready").get("status") != "True"
+        assert scenario.managed.manager.condition(NAME, "Ready").get("status") != "True"
 
 
-def paused_while_ready(life: Life) -> None:
+def paused_while_ready(scenario: Scenario) -> None:
     """A node that dies while paused stays dead; after the pause it is started, not replaced."""
     nodes = engine.containers(NAME)
-    with life.paused():
-        life.kill_node()
-    life.wait_change("start", life.since)
-    life.managed.manager.wait_ready(NAME, 120)
+    with scenario.paused():
+        scenario.kill_node()
+    scenario.wait_change("start", scenario.since)
+    scenario.managed.manager.wait_ready(NAME, 120)
     assert sorted(nodes) == sorted(engine.containers(NAME))
 
 
-def paused_while_deleting(life: Life, containers: int) -> None:
+def paused_while_deleting(scenario: Scenario, containers: int) -> None:
     """The removal is under way when the pause comes: it goes no further than the step it was at, and the object stays."""
     began = time.time()
-    life.managed.delete(NAME)
-    life.wait_change("kill", began)
-    with life.paused():
+    scenario.managed.delete(NAME)
+    scenario.wait_change("kill", began)
+    with scenario.paused():
         assert len(engine.containers(NAME)) >= containers - 1
-        assert "deletion waits" in life.managed.manager.condition(NAME, "Paused")["message"]
-        assert life.managed.secret(f"{NAME}-config")
+        assert "deletion waits" in scenario.managed.manager.condition(NAME, "Paused")["message"]
+        assert scenario.managed.secret(f"{NAME}-config")

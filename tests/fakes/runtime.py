@@ -173,11 +173,6 @@ class FakeRuntime:
                 return
         raise KeyError(node_name)
 
-    def remove_all(self, cluster_name: str) -> None:
-        """As a person's `kind delete cluster` would."""
-        del self.clusters[cluster_name]
-        self.emit(cluster_name)
-
     def emit(self, cluster_name: str | None) -> None:
         for queue in self._listeners:
             queue.put_nowait(RuntimeEvent(cluster_name))

@@ -19,7 +19,9 @@ YAML = sorted(
 )
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "REVIEWING.md", ".github/PULL_REQUEST_TEMPLATE.md")]
 COMMANDS = [*PAGES, *YAML, ROOT / ".ci" / "run", ROOT / "conformance" / "README.md"]
-PATH = re.compile(r"`((?:provider|hack|devenv|tests|benchmarks|config|docs|conformance|templates|\.ci)/[\w./-]*)`")
+TOPS = "provider|hack|devenv|tests|benchmarks|config|docs|conformance|templates"
+PATH = re.compile(rf"`((?:{TOPS}|\.ci)/[\w./-]*)`")
+FILE = re.compile(rf"(?<![\w./])((?:{TOPS})/[\w./-]+\.(?:py|md|yaml|sh|mod))")
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -39,6 +41,14 @@ def test_commands_that_are_named_can_be_made(path: Path) -> None:
     named = set(re.findall(r"(?:`|^|entry: |say \"| {4})make ([a-z][a-z0-9-]*[a-z0-9])(?![\w-])", path.read_text(), re.MULTILINE))
 
     assert set() == named - TARGETS
+
+
+def test_files_that_code_names_exist() -> None:
+    """A docstring or comment that names a file fails here when the file has moved."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    named = {(place, path) for place in listed if (ROOT / place).is_file() for path in FILE.findall((ROOT / place).read_text())}
+
+    assert [] == sorted((place, path) for place, path in named if not (ROOT / path).exists())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -1,4 +1,4 @@
-"""Deletion: what is deleted leaves nothing, says so, and waits for the end of a pause."""
+"""Deletion: it leaves nothing, is reported, and waits for the end of a pause."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_nothing_is_left_of_a_deleted_cluster(deletion: Deletion, profile: Profi
     wait(profile.seconds.reacted, problem)
 
 
-def test_a_deletion_says_so(deletion: Deletion, instance: GroupKind, profile: Profile) -> None:
+def test_a_deletion_is_reported(deletion: Deletion, instance: GroupKind, profile: Profile) -> None:
     """Ready is not True any more on an object that is being deleted, and has a reason. (A control plane may go at once.)"""
     if instance != profile.infrastructure and instance not in deletion.deleting:
         return

@@ -1,4 +1,4 @@
-"""Pausing: said by a condition, obeyed in every way of asking for it, and over when it is over."""
+"""Pausing: reported by a condition, obeyed however it is asked for, and ended when the request ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _without_paused(status: Json) -> Json:
 
 
 @pytest.mark.parametrize(("by_cluster", "by_annotation"), WAYS, ids=NAMES)
-def test_a_pause_is_said_and_so_is_its_end(subject: Subject, by_cluster: bool, by_annotation: bool) -> None:
+def test_a_pause_is_reported_and_so_is_its_end(subject: Subject, by_cluster: bool, by_annotation: bool) -> None:
     """Paused=True with reason Paused, then False with reason NotPaused, on every object of the provider."""
     pause(subject, by_cluster, by_annotation)
     for kind in subject.profile.kinds:

@@ -105,7 +105,7 @@ def test_get_kubeconfig_prints_one_that_works(subject: Subject) -> None:
     assert not problem, f"the workload cluster does not answer: {problem}"
 
 
-def test_the_cluster_is_available_with_nothing_to_say(subject: Subject) -> None:
+def test_the_cluster_is_available_with_an_empty_message(subject: Subject) -> None:
     """Available=True with an empty message, phase Provisioned, both marks."""
     cluster = subject.cluster()
 
@@ -128,7 +128,7 @@ def test_describe_shows_nothing_that_is_not_good(subject: Subject) -> None:
     wait(subject.profile.seconds.reacted, problem)
 
 
-def test_objects_say_how_they_are(subject: Subject, instance: GroupKind, profile: Profile) -> None:
+def test_objects_report_their_conditions(subject: Subject, instance: GroupKind, profile: Profile) -> None:
     """Ready (and Available of a control plane) is True and has nothing to say, Paused is False; each condition has a reason."""
     obj = subject.object_of(instance)
 
