@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from provider.api.meta import ObjectKey, Resource
 from provider.api.rbac import Permission
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
-from provider.backoff import RUNTIME_EVENTS
-from provider.controller.controller import Controller, Reconcile
+from provider.controller.controller import Controller
+from provider.controller.result import Result
 from provider.controller.sources import Stream, Watch
 from provider.controller.tasks import TaskManager
 from provider.manager import Parts
 from provider.observability.metrics import Metrics
-from provider.ports.runtime import RuntimeEvent, Verb
+from provider.ports.runtime import Verb
 from provider.ports.tasks import Tasks
 from provider.reconcile import kindcluster, kindcontrolplane
 from provider.reconcile.options import ReconcileOptions
@@ -36,27 +37,26 @@ class Environment:
     """Gives an object of any controller's resource its next pass at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """A reconciler, and what brings it keys besides its own resource."""
+class Reconciler(Protocol):
+    watches: Sequence[Watch]
+    """What brings it keys besides its own resource."""
+    streams: Sequence[Stream]
 
-    reconcile: Reconcile
-    watches: Sequence[Watch] = ()
-    streams: Sequence[Stream] = ()
+    async def reconcile(self, key: ObjectKey) -> Result: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     resource: Resource
     permissions: Sequence[Permission]
-    wire: Callable[[Environment], Wiring]
+    make: Callable[[Environment], Reconciler]
     concurrency: Callable[[Settings], int] = lambda _: 1
     """Passes at the same time."""
 
 
-def _kindcluster(env: Environment) -> Wiring:
+def _kindcluster(env: Environment) -> Reconciler:
     parts = env.parts
-    reconciler = kindcluster.Reconciler(
+    return kindcluster.KINDClusterReconciler(
         parts.kube,
         parts.workload,
         parts.runtimes,
@@ -67,20 +67,11 @@ def _kindcluster(env: Environment) -> Wiring:
         lambda key: env.requeue(KINDCLUSTERS, key),
     )
 
-    def keys(event: RuntimeEvent) -> list[ObjectKey]:
-        """None: the runtime does not know which clusters changed."""
-        index, name = reconciler.cluster_names, event.cluster_name
-        return index.all() if name is None else index.keys(name)
 
-    streams = [Stream(runtime.name, runtime.events, keys, RUNTIME_EVENTS) for runtime in parts.runtimes.values()]
-    return Wiring(reconciler.reconcile, kindcluster.WATCHES, streams)
-
-
-def _kindcontrolplane(env: Environment) -> Wiring:
-    reconciler = kindcontrolplane.ControlPlaneReconciler(
+def _kindcontrolplane(env: Environment) -> Reconciler:
+    return kindcontrolplane.KINDControlPlaneReconciler(
         env.parts.kube, env.parts.clock, env.options, lambda key: env.requeue(KINDCLUSTERS, key)
     )
-    return Wiring(reconciler.reconcile, reconciler.watches())
 
 
 CONTROLLERS = (
@@ -98,36 +89,10 @@ def build(
     def requeue(resource: Resource, key: ObjectKey) -> None:
         controllers[resource].queue.add(key)
 
-    tasks = TaskManager(
-        {
-            **dict.fromkeys(Verb, settings.start_slots),
-            Verb.PREPARE: settings.create_slots,
-            Verb.CREATE: settings.create_slots,
-            Verb.DELETE: settings.delete_slots,
-        },
-        lambda key: requeue(KINDCLUSTERS, key),
-        parts.clock,
-        finished=metrics.task_ended,
-    )
-    env = Environment(parts, tasks, reconcile_options(settings), requeue)
-    for entry in entries:
-        wiring = entry.wire(env)
-        controllers[entry.resource] = Controller(
-            entry.resource,
-            wiring.reconcile,
-            watches=wiring.watches,
-            streams=wiring.streams,
-            concurrency=entry.concurrency(settings),
-            sync_period=settings.sync_period.total_seconds(),
-            timeout=settings.reconcile_timeout.total_seconds(),
-            metrics=metrics,
-            namespace=settings.namespace,
-        )
-    return list(controllers.values()), tasks
-
-
-def reconcile_options(settings: Settings) -> ReconcileOptions:
-    return ReconcileOptions(
+    slots = dict.fromkeys(Verb, settings.create_slots)
+    slots |= {Verb.DELETE: settings.delete_slots, Verb.START: settings.start_slots}
+    tasks = TaskManager(slots, lambda key: requeue(KINDCLUSTERS, key), parts.clock, finished=metrics.task_ended)
+    options = ReconcileOptions(
         default_runtime=settings.runtime,
         default_image=settings.default_image,
         default_create_timeout=settings.create_timeout,
@@ -136,3 +101,17 @@ def reconcile_options(settings: Settings) -> ReconcileOptions:
         watch_filter=settings.watch_filter,
         inside_network=settings.inside_network,
     )
+    for entry in entries:
+        reconciler = entry.make(Environment(parts, tasks, options, requeue))
+        controllers[entry.resource] = Controller(
+            entry.resource,
+            reconciler.reconcile,
+            watches=reconciler.watches,
+            streams=reconciler.streams,
+            concurrency=entry.concurrency(settings),
+            sync_period=settings.sync_period.total_seconds(),
+            timeout=settings.reconcile_timeout.total_seconds(),
+            metrics=metrics,
+            namespace=settings.namespace,
+        )
+    return list(controllers.values()), tasks

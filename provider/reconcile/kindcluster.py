@@ -8,7 +8,7 @@ is in it, and the work starts only after it is written.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from provider.api import contract, names
@@ -16,12 +16,13 @@ from provider.api.meta import ObjectKey
 from provider.api.rbac import Permission
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS, KINDClusterSpec
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
+from provider.backoff import RUNTIME_EVENTS
 from provider.controller.index import Index
 from provider.controller.result import Result
-from provider.controller.sources import Watch
+from provider.controller.sources import Stream, Watch
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
-from provider.ports.runtime import Identity, Runtime, Verb
+from provider.ports.runtime import Identity, Runtime, RuntimeEvent, Verb
 from provider.ports.tasks import Tasks
 from provider.ports.workload import Workload
 from provider.reconcile.attempts import progress
@@ -42,10 +43,6 @@ from provider.reconcile.report import report, report_paused
 from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.tasks import task_of
 
-WATCHES = (
-    Watch(contract.CLUSTERS, referred_by_cluster(KINDCLUSTERS)),
-    Watch(names.SECRETS, owner_of_secret, selector=names.KINDCLUSTER_LABEL),
-)
 PERMISSIONS = (
     Permission(
         KINDCLUSTERS,
@@ -59,7 +56,7 @@ PERMISSIONS = (
 )
 
 
-class Reconciler:
+class KINDClusterReconciler:
     """One per manager. Passes of different keys may run at the same time, passes of one key never do (the queue sees to it)."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the seams, all of them, in one place
@@ -79,6 +76,13 @@ class Reconciler:
         self._observer = Observer(workload, inside_network=options.inside_network)
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
+        self.watches: Sequence[Watch] = (
+            Watch(contract.CLUSTERS, referred_by_cluster(KINDCLUSTERS)),
+            Watch(names.SECRETS, owner_of_secret, selector=names.KINDCLUSTER_LABEL),
+        )
+        self.streams: Sequence[Stream] = [
+            Stream(runtime.name, runtime.events, self._keys_of, RUNTIME_EVENTS) for runtime in runtimes.values()
+        ]
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
@@ -195,6 +199,10 @@ class Reconciler:
         self._observer.forget(key)
         self._release_name(key)
         return Result()
+
+    def _keys_of(self, event: RuntimeEvent) -> list[ObjectKey]:
+        """A runtime that does not know which clusters changed names none: all of them are concerned then."""
+        return self.cluster_names.all() if event.cluster_name is None else self.cluster_names.keys(event.cluster_name)
 
     def _release_name(self, key: ObjectKey) -> None:
         """Objects that wait for the same cluster name may have it now. Those that do not wait get one superfluous pass."""

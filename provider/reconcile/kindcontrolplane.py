@@ -6,7 +6,7 @@ Nothing is made for it, so it needs no finalizer, and deleting it changes nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from provider.api import contract
@@ -17,7 +17,7 @@ from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.index import Index
 from provider.controller.result import Result
-from provider.controller.sources import Watch, key_of
+from provider.controller.sources import Stream, Watch, key_of
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
 from provider.reconcile.capi import is_excluded, pause_reason, read_cluster, referred, referred_by_cluster
@@ -47,7 +47,7 @@ class Mirrored:
     """The same, if it exists."""
 
 
-class ControlPlaneReconciler:
+class KINDControlPlaneReconciler:
     """One per manager. Never writes anything but the status of KINDControlPlanes."""
 
     def __init__(self, kube: Kube, clock: Clock, options: ReconcileOptions, requeue: Callable[[ObjectKey], None]) -> None:
@@ -55,13 +55,11 @@ class ControlPlaneReconciler:
         self._kube, self._clock, self._options, self._requeue = kube, clock, options, requeue
         self.mirrored: Index[ObjectKey] = Index()
         """The KINDCluster that each KINDControlPlane mirrors; the KINDCluster's events find their mirrors here."""
-
-    def watches(self) -> tuple[Watch, ...]:
-        """A KINDCluster's events requeue its mirrors; a Cluster's the objects it names."""
-        return (
+        self.watches: Sequence[Watch] = (
             Watch(KINDCLUSTERS, lambda kindcluster: self.mirrored.keys(key_of(kindcluster))),
             Watch(contract.CLUSTERS, referred_by_cluster(KINDCONTROLPLANES)),
         )
+        self.streams: Sequence[Stream] = ()
 
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""

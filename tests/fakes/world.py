@@ -13,7 +13,7 @@ from provider.api.meta import JsonObject, ObjectKey
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Conflict, ProviderError
 from provider.ports.runtime import NodeRunState
-from provider.reconcile.kindcluster import Reconciler
+from provider.reconcile.kindcluster import KINDClusterReconciler
 from provider.reconcile.options import ReconcileOptions
 from tests.fakes.clock import FakeClock
 from tests.fakes.kube import FakeKube
@@ -53,7 +53,7 @@ class World:
     def restart(self) -> None:
         """A new manager: nothing but the outside world is kept."""
         self.tasks = FakeTasks(self.clock, self._add)
-        self.reconciler = Reconciler(
+        self.reconciler = KINDClusterReconciler(
             self.kube, self.workload, {"kind": self.runtime}, self.tasks, self.clock, self.recorder, self.options, self._add
         )
         self.due = dict.fromkeys(self._keys(), 0.0)

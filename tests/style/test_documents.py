@@ -36,9 +36,7 @@ def places() -> set[str]:
 def walks() -> dict[str, list[tuple[str, bool]]]:
     """Change → (file, whether it is new) in order."""
     sections = re.split(r"^## ", WALKS.read_text(), flags=re.MULTILINE)[1:]
-    return {
-        section.partition("\n")[0]: [(name, bool(new)) for name, new in FILE.findall(section)] for section in sections
-    }
+    return {section.partition("\n")[0]: [(name, bool(new)) for name, new in FILE.findall(section)] for section in sections}
 
 
 def test_the_architecture_page_lists_every_place_and_no_other() -> None:

@@ -21,8 +21,8 @@ from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.leaderelection import LEASE_NAME, Elector
 from provider.controller.result import Result
-from provider.controller.sources import Watch, WatchedResource, key_of
-from provider.controllers import CONTROLLERS, Entry, Wiring, build
+from provider.controller.sources import Stream, Watch, WatchedResource, key_of
+from provider.controllers import CONTROLLERS, Entry, build
 from provider.errors import Terminal, Transient
 from provider.manager import SILENT_WATCH, TASKS_DEADLINE, Manager, Parts
 from provider.ports.runtime import NodeRunState, RuntimeEvent, Verb
@@ -191,9 +191,8 @@ class Gadgets:
 
     kube: FakeKube
     passes: list[tuple[float, ObjectKey]] = field(default_factory=list)
-
-    def wire(self, env: object) -> Wiring:
-        return Wiring(self.reconcile, [Watch(KINDCLUSTERS, lambda obj: [key_of(obj)])])
+    watches: Sequence[Watch] = (Watch(KINDCLUSTERS, lambda obj: [key_of(obj)]),)
+    streams: Sequence[Stream] = ()
 
     async def reconcile(self, key: ObjectKey) -> Result:
         self.passes.append((now(), key))
@@ -210,7 +209,7 @@ async def test_a_third_controller_is_one_entry_of_the_list() -> None:
     """Listed, watched, retried with backoff, resynced, and counted under its own name; the other controllers do not notice."""
     bench = Bench()
     gadgets = Gadgets(bench.kube)
-    bench.entries = (*CONTROLLERS, Entry(GADGETS, (), gadgets.wire))
+    bench.entries = (*CONTROLLERS, Entry(GADGETS, (), lambda _: gadgets))
     bench.kube.groups.add(GADGETS.group)
     bench.kube.put(GADGETS, {"metadata": {"name": KEY.name, "namespace": KEY.namespace}})
     manager = bench.manager(sync_period=timedelta(seconds=100))

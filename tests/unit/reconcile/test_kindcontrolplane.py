@@ -12,7 +12,7 @@ from provider.api.meta import JsonObject, ObjectKey
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.ports.runtime import Problem
-from provider.reconcile.kindcontrolplane import ControlPlaneReconciler
+from provider.reconcile.kindcontrolplane import KINDControlPlaneReconciler
 from provider.reconcile.options import ReconcileOptions
 from tests.fakes.world import KEY, World, kindcluster
 
@@ -38,7 +38,7 @@ class Topology(World):
         self.cluster = self.kube.put(contract.CLUSTERS, {"metadata": meta, "spec": references})
         self.apply(self.owned(kindcluster(**(spec or {}))))
         self.looked_at: list[ObjectKey] = []
-        self.mirrors = ControlPlaneReconciler(self.kube, self.clock, self.options, self.looked_at.append)
+        self.mirrors = KINDControlPlaneReconciler(self.kube, self.clock, self.options, self.looked_at.append)
         if control_plane:
             self.add_control_plane(**control_plane)
 
