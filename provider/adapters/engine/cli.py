@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from provider.adapters.engine import inspect
+from provider.adapters.engine.errors import engine_failure, pull_failure
 from provider.adapters.engine.inspect import Listing, UnknownShape
-from provider.adapters.kind.errors import engine_failure, pull_failure
 from provider.adapters.process.command import MAX_OUTPUT, Command, CommandFailed, Completed, RunError, run_command, stream_lines
 from provider.api import kind
 from provider.api.conditions import Reason

@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from provider.adapters.engine.cli import Engine
+from provider.adapters.engine.errors import missing_help
 from provider.adapters.engine.inspect import owner_entry
-from provider.adapters.kind.errors import missing_help
 from provider.adapters.locks import Held
 from provider.adapters.process.command import Command, CommandMissing, Completed, Job, RunError, run_command, run_long_command
 from provider.api import kind

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provider.adapters.engine.errors import INOTIFY
 from provider.adapters.engine.inspect import Container, Listing
-from provider.adapters.kind.errors import INOTIFY
 from provider.api import kind
 from provider.api.conditions import Reason
 from provider.ports.runtime import ClusterRequest, Identity, Problem
