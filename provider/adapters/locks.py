@@ -65,9 +65,9 @@ class NameLocks:
         self._instance = secrets.token_hex(8)
 
     @contextlib.asynccontextmanager
-    async def hold(self, name: str, job: str, may_finish: Callable[[Sequence[str]], bool]) -> AsyncIterator[Held]:
+    async def hold(self, name: str, job: str, must_finish: Callable[[Sequence[str]], bool]) -> AsyncIterator[Held]:
         """Hold the lock of a cluster name. Raises Transient(NameLocked) when somebody who lives holds it."""
-        fd = await self._take(name, may_finish)
+        fd = await self._take(name, must_finish)
         self._mine.add(name)
         try:
             _write(fd, Holder(os.getpid(), strays.start_time(os.getpid()) or 0, _space(), job, self._instance))
@@ -87,23 +87,23 @@ class NameLocks:
         finally:
             os.close(fd)
 
-    async def _take(self, name: str, may_finish: Callable[[Sequence[str]], bool]) -> int:
+    async def _take(self, name: str, must_finish: Callable[[Sequence[str]], bool]) -> int:
         self._folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         fd = os.open(self._path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
             if not _try(fd):
-                await self._inherit(name, fd, may_finish)
+                await self._inherit(name, fd, must_finish)
         except BaseException:
             os.close(fd)
             raise
         return fd
 
-    async def _inherit(self, name: str, fd: int, may_finish: Callable[[Sequence[str]], bool]) -> None:
+    async def _inherit(self, name: str, fd: int, must_finish: Callable[[Sequence[str]], bool]) -> None:
         """Take over from a dead holder, or from an ended job of our own whose children still run."""
         holder = _read(fd)
         if holder is None or name in self._mine or (holder.alive and holder.instance != self._instance):
             raise _locked(name, holder)
-        await strays.settle(lambda: strays.of_job(holder.job), may_finish, PATIENCE)
+        await strays.end(lambda: strays.of_job(holder.job), must_finish, PATIENCE)
         for _ in range(round(RELEASE / POLL)):
             if _try(fd):
                 return

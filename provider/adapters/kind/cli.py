@@ -55,7 +55,7 @@ class Listener:
 
     on_line: Callable[[str], None]
     """Every line kind says."""
-    on_torn: Callable[[], None]
+    on_interrupted: Callable[[], None]
     """An engine command that makes something had to be killed: its effect may show up later."""
 
 
@@ -83,7 +83,7 @@ def environment(base: Mapping[str, str], engine: str, identity: Identity, reques
     return env
 
 
-def may_finish(engine: str) -> Callable[[Sequence[str]], bool]:
+def must_finish(engine: str) -> Callable[[Sequence[str]], bool]:
     """Whether a process is an engine command that makes something: torn, its effect might show up only later."""
 
     def judge(argv: Sequence[str]) -> bool:
@@ -126,10 +126,10 @@ class KindCommand:
         )
         job = Job(
             on_line=listener.on_line,
-            on_torn=listener.on_torn,
+            on_interrupted=listener.on_interrupted,
             name=held.job,
             pass_fds=(held.fd,) if engine.dialect.children_exit else (),
-            may_finish=may_finish(engine.name),
+            must_finish=must_finish(engine.name),
             finish_timeout=self._finish_timeout,
         )
         try:

@@ -16,7 +16,7 @@ from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.inspect import Container
 from provider.adapters.engine.select import EngineChoice, child_environment
 from provider.adapters.kind import events, logs, preflight
-from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, may_finish
+from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, must_finish
 from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed
 from provider.adapters.kind.ownership import complete, containers_of, control_plane, observation, wanted_roles
 from provider.adapters.kind.progress import StepLines
@@ -191,7 +191,7 @@ class KindRuntime:
 
     def _hold(self, engine: Engine, identity: Identity) -> AbstractAsyncContextManager[Held]:
         job = f"{identity.cluster_name}/{identity.marker}"
-        return self._locks.hold(identity.cluster_name, job, may_finish(engine.name))
+        return self._locks.hold(identity.cluster_name, job, must_finish(engine.name))
 
     def _host_visible(self) -> bool:
         remote = self._options.environment.get("DOCKER_HOST", "").startswith(("tcp:", "ssh:", "http"))

@@ -15,9 +15,9 @@ from provider.adapters.local import certificates, components, daemons, logs, loo
 from provider.adapters.local.lock import in_use, locked
 from provider.adapters.local.making import Maker
 from provider.adapters.local.state import State, Unreadable
-from provider.adapters.local.threads import to_end
 from provider.adapters.local.watching import Watcher
 from provider.adapters.process.command import Command, RunError, run_command
+from provider.adapters.process.shielded import finish
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports.runtime import (
@@ -123,7 +123,7 @@ class LocalRuntime:
         if refused := preflight.problems(request, maker.version):
             raise Terminal(refused[0].reason, " ".join(problem.message for problem in refused))
         with self._locked(identity):
-            await to_end(self._remove_own, identity)
+            await finish(asyncio.to_thread(self._remove_own, identity))
             try:
                 async with asyncio.timeout(request.timeout):
                     await maker.make(self._wanted(identity, request))
@@ -139,16 +139,16 @@ class LocalRuntime:
         with self._locked(identity):
             began = time.monotonic()
             progress(Step("Ending processes", StepState.STARTED))
-            await to_end(self._remove_own, identity)
+            await finish(asyncio.to_thread(self._remove_own, identity))
             progress(Step("Ending processes", StepState.SUCCEEDED, time.monotonic() - began))
         self._wake()
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         maker = await self._maker(identity, progress)
         with self._locked(identity):
-            if (current := await to_end(self._own, identity)) is None:
+            if (current := await finish(asyncio.to_thread(self._own, identity))) is None:
                 raise Transient(Reason.NOT_CREATED, f"There is no local cluster {identity.cluster_name}.")
-            await to_end(logs.bound, maker.folder)
+            await finish(asyncio.to_thread(logs.bound, maker.folder))
             await maker.start_ended(current)
         self._wake()
 
@@ -206,7 +206,7 @@ class LocalRuntime:
 
     async def _give_up(self, identity: Identity, request: ClusterRequest) -> None:
         if not request.retain_on_failure:
-            await to_end(self._remove_own, identity)
+            await finish(asyncio.to_thread(self._remove_own, identity))
 
     def _wanted(self, identity: Identity, request: ClusterRequest) -> State:
         folder = self._folder(identity)

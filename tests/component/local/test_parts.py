@@ -1,8 +1,7 @@
-"""The smaller parts of the local runtime: flags, nodes, preflight, folders, ports, lock, threads, logs."""
+"""The smaller parts of the local runtime: flags, nodes, preflight, folders, ports, lock, logs."""
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import re
@@ -20,7 +19,6 @@ from provider.adapters.local import components, logs, loopback, nodes, preflight
 from provider.adapters.local.daemons import Daemon
 from provider.adapters.local.lock import locked
 from provider.adapters.local.state import NodeSpec, State, Unreadable
-from provider.adapters.local.threads import to_end
 from provider.api.kind import NodeRole, node_names
 from provider.errors import Transient
 from provider.ports.runtime import ClusterRequest
@@ -266,7 +264,7 @@ def test_a_process_that_is_gone_listens_nowhere() -> None:
         assert not loopback.listens(2**22 + 1, port)
 
 
-# --- lock, threads, logs --------------------------------------------------------------------------------------------------------
+# --- lock, logs -----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_lock_has_one_holder_and_goes_with_what_it_guards(tmp_path: Path) -> None:
@@ -305,34 +303,6 @@ def test_a_lock_file_that_was_removed_meanwhile_locks_nothing(tmp_path: Path) ->
         worker.join()
     assert most[0] == 1
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_a_cancelled_wait_ends_after_its_thread() -> None:
-    """Else a lock would be let go of with somebody at work under it. The second cancel does not help either."""
-    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
-
-    def work() -> None:
-        begun.set()
-        go_on.wait(5)
-        done.set()
-
-    waiting = asyncio.ensure_future(to_end(work))
-    await asyncio.to_thread(begun.wait, 5)
-    for _ in range(2):
-        waiting.cancel()
-        await asyncio.wait({waiting}, timeout=0.02)
-        assert not waiting.done()
-    go_on.set()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert done.is_set()
-
-
-async def test_what_a_thread_returns_or_raises_comes_through() -> None:
-    """As with asyncio.to_thread."""
-    assert await to_end(int, "7") == 7
-    with pytest.raises(ValueError, match="invalid literal"):
-        await to_end(int, "x")
 
 
 def test_a_log_is_bounded_while_its_writer_goes_on(tmp_path: Path) -> None:
