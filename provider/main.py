@@ -118,7 +118,7 @@ def make_runtimes(settings: Settings) -> dict[str, Runtime]:
             environment=settings.environment,
             engine=settings.engine,
             kind_binary=settings.kind_binary,
-            host_visible=settings.host_visible,
+            in_pod=settings.in_pod,
             log_dir=settings.state_dir / "logs",
         )
     )

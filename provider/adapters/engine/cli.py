@@ -36,6 +36,8 @@ GONE = ("no such container", "no such object", "no container with name or id", "
 """Said by `inspect` and `rm` about containers that somebody else removes at the same time (moby errors, podman, nerdctl)."""
 NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
 """What docker, nerdctl and podman say of an image that is not on the engine."""
+REMOTE = ("tcp:", "ssh:", "http:", "https:")
+"""Schemes of engine addresses that lead to another machine (docker/cli opts/hosts.go, podman-system-service); others are sockets here."""
 
 EVENTS = ("create", "start", "die", "pause", "unpause", "destroy")
 """docker's container events worth a look; its exec_* events would answer our own probes with more work."""
@@ -62,6 +64,8 @@ class Dialect:
     """Where the engines' command lines differ."""
 
     name: str
+    host_variable: str
+    """Environment variable that names the engine's address."""
     info: tuple[str, ...] = ("info", "--format", "{{json .}}")
     events: tuple[str, ...] = ()
     """Arguments after `events`."""
@@ -75,9 +79,19 @@ class Dialect:
 
 _LABEL = ("--filter", f"label={kind.KIND_CLUSTER_LABEL}", "--filter", "type=container", "--format", "{{json .}}")
 DIALECTS = {
-    "docker": Dialect("docker", events=(*_LABEL, *(word for event in EVENTS for word in ("--filter", f"event={event}")))),
-    "podman": Dialect("podman", info=("info", "--format", "json"), events=_LABEL, named_volumes=True, children_exit=False),
-    "nerdctl": Dialect("nerdctl", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
+    dialect.name: dialect
+    for dialect in (
+        Dialect("docker", "DOCKER_HOST", events=(*_LABEL, *(word for one in EVENTS for word in ("--filter", f"event={one}")))),
+        Dialect(
+            "podman",
+            "CONTAINER_HOST",
+            info=("info", "--format", "json"),
+            events=_LABEL,
+            named_volumes=True,
+            children_exit=False,
+        ),
+        Dialect("nerdctl", "CONTAINERD_ADDRESS", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
+    )
 }
 
 
@@ -95,6 +109,11 @@ class Engine:
     @property
     def name(self) -> str:
         return self.dialect.name
+
+    @property
+    def shares_host(self) -> bool:
+        """Whether the engine's containers are on this machine, so that its paths, ports and disk are the ones we see."""
+        return not self._env.get(self.dialect.host_variable, "").startswith(REMOTE)
 
     async def info(self) -> EngineInfo:
         done = await self._run(*self.dialect.info, check=False)

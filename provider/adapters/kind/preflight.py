@@ -53,12 +53,12 @@ class WantedPort:
 
 
 def problems(
-    identity: Identity, request: ClusterRequest, listing: Listing, *, host_visible: bool, disk: str = ""
+    identity: Identity, request: ClusterRequest, listing: Listing, *, shares_host: bool, disk: str = ""
 ) -> list[Problem]:
     """All that was found. `disk`: folder of the engine's data, "" = unknown. Blocking, a few milliseconds."""
     config = request.config
     found = [*_images(request), *_mark_mounts(config), *_duplicate_ports(config), *_taken_by_kind(config, identity, listing)]
-    if host_visible:
+    if shares_host:
         found += [*_paths(config), *_ports(config, identity, listing), *_disk(disk), *_inotify(len(config["nodes"]))]
     return found
 

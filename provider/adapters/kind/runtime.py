@@ -64,8 +64,8 @@ class KindOptions:
     """The manager's environment, of which engine and kind see a part (engines.child_environment)."""
     engine: str = "auto"
     kind_binary: str = "kind"
-    host_visible: bool = True
-    """The manager sees the engine host's files and ports: not in a container, engine not remote."""
+    in_pod: bool = False
+    """The manager runs in a pod: paths, ports and limits it sees are not those of the engine's host."""
     engine_timeout: float = 20.0
     """Seconds that a question to the engine may take; verbs that wait for containers get more."""
     finish_timeout: float = 6.0
@@ -124,9 +124,9 @@ class KindRuntime:
         listing = await engine.containers()
         if listing.reason:
             raise Transient(listing.reason, listing.detail)
-        visible, disk = self._host_visible(), (await engine.info()).root_dir
+        visible, disk = engine.shares_host and not self._options.in_pod, (await engine.info()).root_dir
         return await asyncio.to_thread(
-            preflight.problems, identity, request, listing, host_visible=visible, disk=disk if visible else ""
+            preflight.problems, identity, request, listing, shares_host=visible, disk=disk if visible else ""
         )
 
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
@@ -192,10 +192,6 @@ class KindRuntime:
     def _hold(self, engine: Engine, identity: Identity) -> AbstractAsyncContextManager[Held]:
         job = f"{identity.cluster_name}/{identity.marker}"
         return self._locks.hold(identity.cluster_name, job, must_finish(engine.name))
-
-    def _host_visible(self) -> bool:
-        remote = self._options.environment.get("DOCKER_HOST", "").startswith(("tcp:", "ssh:", "http"))
-        return self._options.host_visible and not remote
 
     def _doubt(self, cluster_name: str) -> str:
         """Why containers may appear although none is there now and nobody asks for any; empty when nothing speaks for it."""

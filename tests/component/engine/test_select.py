@@ -90,6 +90,25 @@ async def test_every_engine_says_what_it_is(tmp_path: Path, engine: str, info: d
     assert words == str(await Engine(DIALECTS[engine], fake.env, 10.0).info())
 
 
+@pytest.mark.parametrize(
+    ("engine", "env", "shared"),
+    [
+        ("docker", {}, True),
+        ("docker", {"DOCKER_HOST": "unix:///run/docker.sock"}, True),
+        ("docker", {"DOCKER_HOST": "tcp://elsewhere:2376"}, False),
+        ("docker", {"DOCKER_HOST": "https://elsewhere"}, False),
+        ("docker", {"CONTAINER_HOST": "ssh://elsewhere"}, True),
+        ("podman", {"CONTAINER_HOST": "ssh://elsewhere"}, False),
+        ("podman", {"DOCKER_HOST": "tcp://elsewhere:2376"}, True),
+        ("nerdctl", {"CONTAINERD_ADDRESS": "/run/containerd/containerd.sock"}, True),
+        ("nerdctl", {"DOCKER_HOST": "tcp://elsewhere:2376"}, True),
+    ],
+)
+def test_each_engine_has_its_own_word_for_where_it_is(engine: str, env: dict[str, str], shared: bool) -> None:
+    """Another engine's variable does not matter; paths and ports of this machine are looked at only where they are the engine's."""
+    assert shared is Engine(DIALECTS[engine], env, 10.0).shares_host
+
+
 async def test_podmans_volumes_are_removed_by_name(tmp_path: Path) -> None:
     """kind makes them with a name, so `rm -v` leaves them; docker's are anonymous."""
     for name in ("podman", "docker"):

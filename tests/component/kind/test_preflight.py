@@ -27,7 +27,7 @@ def problems(
 ) -> list[Problem]:
     config = {"nodes": [{"role": "control-plane", **node} for node in nodes or ({},)], "networking": networking}
     request = ClusterRequest(config=config, image=image, version=None, timeout=60)
-    return preflight.problems(IDENTITY, request, listing or Listing(), host_visible=visible, disk=disk)
+    return preflight.problems(IDENTITY, request, listing or Listing(), shares_host=visible, disk=disk)
 
 
 def mount(host: str = "/tmp", container: str = "/data") -> dict[str, Any]:
