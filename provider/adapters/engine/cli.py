@@ -21,6 +21,7 @@ from provider.adapters.engine.inspect import Listing, UnknownShape
 from provider.adapters.process.command import MAX_OUTPUT, Command, CommandFailed, Completed, RunError, run_command, stream_lines
 from provider.api import kind
 from provider.api.conditions import Reason
+from provider.backoff import CONTAINER_REMOVAL
 from provider.errors import ProviderError, Transient
 
 SLOW = 90.0
@@ -31,7 +32,6 @@ MAX_INSPECT = 64 << 20
 MAX_FILE = 1 << 20
 ATTEMPTS = 4
 """Removing again when containers are removed by somebody else meanwhile."""
-PAUSE = 0.2
 GONE = ("no such container", "no such object", "no container with name or id", "removal of container", "already in progress")
 """Said by `inspect` and `rm` about containers that somebody else removes at the same time (moby errors, podman, nerdctl)."""
 NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
@@ -145,7 +145,7 @@ class Engine:
                 raise engine_failure(_failed(done), self.name)
             left = await self._existing(left)
             if left:
-                await asyncio.sleep(PAUSE * 2**attempt)
+                await asyncio.sleep(CONTAINER_REMOVAL.delay(attempt))
         if left:
             message = f"{self.name} does not finish removing {len(left)} container(s); it is tried again."
             raise Transient(Reason.DELETE_FAILED, message)
