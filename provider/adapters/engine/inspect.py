@@ -152,7 +152,7 @@ def _container(entry: Any, cluster: str) -> Container:
     config, state = entry["Config"], entry["State"]
     labels = config["Labels"]
     run_state = STATES[_text(state, "Status")]
-    running = run_state is NodeRunState.RUNNING
+    running = run_state.running
     started = _text(state, "StartedAt")
     return Container(
         id=_text(entry, "Id"),

@@ -20,6 +20,7 @@ import yaml
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.errors import missing_help
 from provider.adapters.engine.inspect import owner_entry
+from provider.adapters.kind.ownership import wanted_roles
 from provider.adapters.locks import Held
 from provider.adapters.process.command import Command, CommandMissing, Completed, Job, RunError, run_command, run_long_command
 from provider.api import kind
@@ -51,7 +52,7 @@ class KindVersion:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who hears of a running create."""
+    """What a running create calls back."""
 
     on_line: Callable[[str], None]
     """Every line kind says."""
@@ -76,19 +77,18 @@ def environment(base: Mapping[str, str], engine: str, identity: Identity, reques
     """What kind runs with. With several control planes NO_PROXY gains an entry that marks the load balancer as ours: kind copies the
     proxy variables into every container it makes (docs/adr/0030). No host has that name, so nothing changes for anybody."""
     env = dict(base) | {"KIND_EXPERIMENTAL_PROVIDER": engine}
-    control_planes = [node for node in request.config["nodes"] if node.get("role", "control-plane") == NodeRole.CONTROL_PLANE]
-    if len(control_planes) > 1:
+    if NodeRole.LOAD_BALANCER in wanted_roles(request.config):
         given = env.get("NO_PROXY") or env.get("no_proxy") or ""
         env["NO_PROXY"] = env["no_proxy"] = ",".join(filter(None, (given, owner_entry(identity.marker))))
     return env
 
 
 def must_finish(engine: str) -> Callable[[Sequence[str]], bool]:
-    """Whether a process is an engine command that makes something: torn, its effect might show up only later."""
+    """Whether a process is an engine command that makes something: killed half-way, its effect might show up only later."""
 
     def judge(argv: Sequence[str]) -> bool:
-        head = [Path(word).name for word in argv[:5]]  # the engine's command may be a script: sh, docker, run
-        return any(program == engine and verb in MAKING_VERBS for program, verb in pairwise(head))
+        words = [Path(word).name for word in argv[:5]]  # the engine's command may be a script: sh, docker, run
+        return any(program == engine and verb in MAKING_VERBS for program, verb in pairwise(words))
 
     return judge
 
