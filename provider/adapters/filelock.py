@@ -1,4 +1,4 @@
-"""flock(2) on a file: take it, say who holds it, ask whether anybody does. The only caller of flock in provider/ (docs/adr/0081).
+"""flock(2) on a file: take it, record who holds it, ask whether it is held. The only caller of flock in provider/ (docs/adr/0081).
 
 The lock belongs to the open descriptor: the kernel releases it when the last copy is closed, however the processes that have one end.
 Who may hold which lock, and for how long, is decided by the users: locks.py and state_dir.py.
@@ -49,9 +49,9 @@ class FileLock:
         os.pwrite(self.fd, text.encode(), 0)
 
     def close(self, *, remove: bool = False) -> None:
-        """Let the lock go. `remove`: and its file with it; only for a holder whose descriptor nobody inherited."""
+        """Release the lock. `remove`: and remove its file; only for a holder whose descriptor no child inherited."""
         if remove:
-            self._path.unlink(missing_ok=True)  # before the lock is released: afterwards it may be somebody else's file
+            self._path.unlink(missing_ok=True)  # before the lock is released: afterwards the file may be another holder's
         os.close(self.fd)
 
     def _is_current(self) -> bool:

@@ -78,7 +78,10 @@ class NameLocks:
 
     @contextlib.asynccontextmanager
     async def hold(self, name: str, job: str = "", must_finish: MustFinish = lambda _: False) -> AsyncIterator[Held]:
-        """Hold the lock of a cluster name. Raises Transient(NameLocked) when somebody who lives holds it."""
+        """Hold the lock of a cluster name. Raises Transient(NameLocked) when a living process holds it.
+
+        `job`, `must_finish`: for a holder whose children inherit the lock: how the next one finds them, and which of them it waits for.
+        """
         lock = await self._take(name, must_finish)
         self._mine.add(name)
         try:

@@ -30,7 +30,7 @@ from provider.errors import Transient
 from provider.ports.runtime import ClusterRequest, Identity
 
 OLDEST, NEWEST = (0, 30), (0, 33)
-"""Versions the tests run with; newer ones are accepted and said to be so."""
+"""Versions the tests run with; a newer one is accepted, and the runtime's description says that it is newer than tested."""
 VERSION_TIMEOUT = 15.0
 LOGS_TIMEOUT = 60.0
 MAKING_VERBS = ("run", "create", "network", "volume")
@@ -75,7 +75,7 @@ def owner_mount(marker: str) -> dict[str, Any]:
 
 def environment(base: Mapping[str, str], engine: str, identity: Identity, request: ClusterRequest) -> dict[str, str]:
     """What kind runs with. With several control planes NO_PROXY gains an entry that marks the load balancer as ours: kind copies the
-    proxy variables into every container it makes (docs/adr/0030). No host has that name, so nothing changes for anybody."""
+    proxy variables into every container it makes (docs/adr/0030). No host has that name, so no connection changes its way."""
     env = dict(base) | {"KIND_EXPERIMENTAL_PROVIDER": engine}
     if NodeRole.LOAD_BALANCER in wanted_roles(request.config):
         given = env.get("NO_PROXY") or env.get("no_proxy") or ""
@@ -115,7 +115,7 @@ class KindCommand:
     ) -> Completed:
         """Run `kind create cluster`; the exit code is not judged. Raises RunError."""
         folder = self._scratch / identity.cluster_name
-        shutil.rmtree(folder, ignore_errors=True)  # of a manager that was killed; the name's lock is held
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed manager left; nobody uses it, because the name's lock is held
         folder.mkdir(parents=True, mode=0o700)
         argv = [self._binary, "create", "cluster", "--name", identity.cluster_name, "--config", "-", "--retain"]
         command = Command(

@@ -1,4 +1,4 @@
-"""An endless stream of "look at this cluster again" from an engine that comes and goes."""
+"""The runtime's endless stream of events: which cluster to look at again, over any number of connections to the engine."""
 
 from __future__ import annotations
 

@@ -24,7 +24,6 @@ from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
 from provider.adapters.process.command import CommandMissing, CommandTimeout, RunError
 from provider.api.conditions import Reason
-from provider.api.kind import NodeRole
 from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.runtime import (
     ClusterRequest,
@@ -168,7 +167,7 @@ class KindRuntime:
         engine = await self._engines.get()
         deadline = asyncio.get_running_loop().time() + request.timeout
         async with self._hold(engine, identity) as held:
-            await self._remove(engine, identity, mixed=False)
+            await self._remove(engine, identity, mixed=False)  # what an interrupted create left: kind refuses a name with nodes
             self._engines.pin()
             error = await self._make(engine, identity, request, progress, held, deadline)
             if error is not None:
@@ -221,7 +220,8 @@ class KindRuntime:
             return Transient(Reason.CREATE_TIMEOUT, message)
         except RunError as error:
             return Transient(Reason.CREATE_FAILED, error.message)
-        claims = done.returncode == 0 or only_kubeconfig_failed(done.stderr) or steps.all_done(_names(roles))
+        # kind fails also for things that come after the last step, such as its own kubeconfig file, which we throw away.
+        claims = done.returncode == 0 or only_kubeconfig_failed(done.stderr) or steps.all_done(roles.elements())
         if not claims:
             return create_failure(done.stderr, await self._boot_logs(engine, identity))
         own = containers_of(await engine.containers(), identity)
@@ -241,7 +241,7 @@ class KindRuntime:
             await self._remove(engine, identity, mixed=False)
         except NotOurs:
             with suppress(ProviderError):
-                await self._remove(engine, identity, mixed=True)
+                await self._remove(engine, identity, mixed=True)  # ours must not stay among the others' containers
             raise
         except ProviderError:
             return  # the next create or delete removes them; what went wrong first is what matters
@@ -267,7 +267,3 @@ async def _as_step(progress: Progress, name: str, work: Callable[[], Awaitable[N
         progress(Step(name, StepState.FAILED, loop.time() - started))
         raise
     progress(Step(name, StepState.SUCCEEDED, loop.time() - started))
-
-
-def _names(roles: Mapping[NodeRole, int]) -> list[str]:
-    return [str(role) for role, count in roles.items() for _ in range(count)]

@@ -75,7 +75,7 @@ class CommandTimeout(RunError):
 
 
 class CommandFailed(RunError):
-    """The program ended with an exit code other than 0, or said more than it may."""
+    """The program ended with an exit code other than 0, or its output was longer than allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ async def run_long_command(command: Command, job: Job) -> Completed:
 async def stream_lines(command: Command) -> AsyncGenerator[str, None]:
     """Lines of standard output for as long as the program runs (`timeout` is not looked at). Closing the iterator kills it.
 
-    Raises CommandFailed when the program ends, whatever its exit code: an endless stream has no good end.
+    Raises CommandFailed when the program ends, whatever its exit code: the stream is meant to be endless.
     """
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
     err = Tail()
@@ -244,20 +244,20 @@ async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | Non
         return
     session = process.pid
     if process.returncode is None:
-        process.kill()  # first the one that would start more
+        process.kill()  # before its children: it would start the next command when one of them is killed
         await process.wait()
     if not await strays.end(lambda: strays.of_session(session), job.must_finish, job.finish_timeout):
         job.on_interrupted()
 
 
 async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:
-    _signal_group(process.pid, signal.SIGTERM)
+    _signal_group(process.pid, signal.SIGTERM)  # start_new_session made it the leader of its own group
     try:
         async with asyncio.timeout(grace):
             await process.wait()
     except TimeoutError:
         pass
-    _signal_group(process.pid, signal.SIGKILL)
+    _signal_group(process.pid, signal.SIGKILL)  # also when it has ended: its children may have ignored SIGTERM
     await process.wait()
 
 

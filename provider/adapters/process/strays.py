@@ -49,7 +49,7 @@ def of_job(name: str) -> list[Process]:
 
 
 def of_session(session: int) -> list[Process]:
-    """All living processes of a session (setsid(2)); its leader may be gone."""
+    """All living processes of a session (setsid(2)); its leader may have ended."""
     found = []
     for pid in _pids():
         stat = _stat(pid)
@@ -78,6 +78,7 @@ async def end(find: Callable[[], Sequence[Process]], must_finish: MustFinish, pa
 
 def kill(process: Process) -> None:
     """SIGKILL, if it still is the process that was seen."""
+    # The pidfd is opened before the start time is compared: whatever gets the pid afterwards is not behind this descriptor.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         handle = os.pidfd_open(process.pid)
         try:

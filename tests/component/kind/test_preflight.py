@@ -49,7 +49,7 @@ def neighbour(number: int, mark: str = "") -> Listing:
         addresses=(),
         started_at="",
         exit_code=0,
-        marks=frozenset({mark}),
+        markers=frozenset({mark}),
         published=None,
         bindings=(PortBinding("127.0.0.1", number, "tcp"),),
     )
