@@ -31,12 +31,13 @@ READY_SECONDS = 300.0
 def run_manager(kubeconfig: str, state: str) -> int:
     """The child: a manager whose runtime and workload probe are fakes."""
     from provider import controllers, main, settings
+    from provider.adapters import state_dir
     from provider.manager import Manager
     from tests.fakes.runtime import FakeRuntime
     from tests.fakes.workload import FakeWorkload
 
     chosen = settings.load([f"--kubeconfig={kubeconfig}", f"--state-dir={state}", "--health-addr=0", "--diagnostics-address=0"])
-    main.prepare(chosen.state_dir)
+    state_dir.prepare(chosen.state_dir)
 
     async def run() -> int:
         async with main.connect(chosen) as parts:

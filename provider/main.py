@@ -14,13 +14,11 @@ import shutil
 import signal
 import threading
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from provider import __version__, controllers
-from provider.api.conditions import Reason
-from provider.controller import leaderelection
+from provider.adapters import state_dir
 from provider.controller.leaderelection import Elector
-from provider.errors import ProviderError, Transient
+from provider.errors import ProviderError
 from provider.manager import Manager, Parts
 from provider.observability import logs
 from provider.ports.runtime import Runtime
@@ -37,22 +35,12 @@ def run(settings: Settings) -> int:
     logs.set_up(settings.log_format, settings.log_level)
     os.umask(0o077)
     try:
-        prepare(settings.state_dir)
-        with leaderelection.only_process(settings.state_dir):
+        state_dir.prepare(settings.state_dir)
+        with state_dir.only_process(settings.state_dir):
             return asyncio.run(_run(settings))
     except ProviderError as error:
         log.error("Cannot start", extra={"reason": error.reason, "error": error.message})  # noqa: TRY400 - no traceback for people
         return 1
-
-
-def prepare(state_dir: Path) -> None:
-    """Make the private folder. Raises Transient when it cannot be had."""
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state_dir.chmod(0o700)
-    except OSError as error:
-        message = f"Cannot use {state_dir}: {error.strerror}. Give --state-dir a folder of this user's own."
-        raise Transient(Reason.STATE_DIR_UNUSABLE, message) from error
 
 
 async def _run(settings: Settings) -> int:
@@ -100,7 +88,7 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
         return await login(settings.kubeconfig, settings.context, scratch)
 
     clock, workload, kube = SystemClock(), WorkloadProbe(), KubeClient(enter)
-    identity = leaderelection.stable_identity(settings.state_dir)
+    identity = state_dir.stable_identity(settings.state_dir)
     namespace = settings.leader_elect_namespace or pod_namespace() or "default"
     try:
         await kube.connect()
@@ -130,7 +118,7 @@ def make_runtimes(settings: Settings) -> dict[str, Runtime]:
             environment=settings.environment,
             engine=settings.engine,
             kind_binary=settings.kind_binary,
-            host_visible=settings.host_visible,
+            in_pod=settings.in_pod,
             log_dir=settings.state_dir / "logs",
         )
     )

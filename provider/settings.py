@@ -176,13 +176,6 @@ class Settings:
     def in_pod(self) -> bool:
         return IN_POD in self.environment
 
-    @property
-    def host_visible(self) -> bool:
-        """Whether files and ports of the container engine's host are this process's own."""
-        remote = ("tcp:", "ssh:", "http:", "https:")
-        engine = self.environment.get("DOCKER_HOST", "") + self.environment.get("CONTAINER_HOST", "")
-        return not self.in_pod and not engine.startswith(remote)
-
 
 def flags() -> dict[str, tuple[Flag, Any]]:
     """Name of each setting to its Flag and default, in the order of the fields."""

@@ -1,1 +1,1 @@
-"""Implementations of provider.ports, one outside system each. Imported by the manager alone."""
+"""Implementations of provider.ports, one outside system each. Imported by provider.main alone, which chooses them."""

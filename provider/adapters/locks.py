@@ -1,7 +1,8 @@
-"""One lock per cluster name on this host: nobody else makes, starts or removes a cluster of that name meanwhile.
+"""One lock per cluster name on this host, for both runtimes: nobody else makes, starts or removes a cluster of that name meanwhile.
 
-A plain flock(2) on a file whose text says who holds it. Long children inherit the descriptor, so a killed manager's lock stays taken
-until the last of its children is gone; the next manager ends those, recognised by the holder's record, and takes over. A lock whose
+The lock's file says who holds it. Runtime `kind` passes the descriptor on to its long children, so a killed manager's lock stays taken
+until the last of them has ended; the next manager ends them, found by the holder's record, and takes over (docs/adr/0031). Runtime
+`local` passes it on to nobody, so the lock ends with the manager, and its file is removed with the cluster (docs/adr/0081). A lock whose
 holder lives is never taken away.
 """
 
@@ -9,23 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from provider.adapters import filelock
+from provider.adapters.filelock import FileLock
 from provider.adapters.process import strays
+from provider.adapters.process.strays import MustFinish
 from provider.api.conditions import Reason
 from provider.errors import Transient
 
 NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
-FILE_MODE, FOLDER_MODE = 0o600, 0o700
+FOLDER_MODE = 0o700
 PATIENCE = 10.0
-"""Seconds that a dead holder's leftovers get to finish what must not be torn."""
+"""Seconds that a dead holder's processes get, where killing them would leave something half-done."""
 RELEASE = 3.0
 """Seconds for the kernel to close the descriptors of killed processes."""
 POLL = 0.05
@@ -37,75 +40,82 @@ class Holder:
 
     pid: int
     started: int
+    """Clock ticks since boot (proc(5)): a pid that is used again has another."""
     space: str
     """Boot id and pid namespace."""
     job: str
+    """Value of CAPKIND_JOB in the environment of its children; empty when it has none."""
     instance: str
     """Which NameLocks object; two of one process are two parties."""
 
     @property
     def alive(self) -> bool:
-        """Also True when nobody here can tell."""
+        """Also True when it cannot be judged from here: the pid is of another boot or pid namespace."""
         return self.space != _space() or strays.start_time(self.pid) == self.started
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
+    """A lock while it is held."""
+
     fd: int
     """To be inherited by children that must keep the lock."""
     job: str
 
 
 class NameLocks:
-    """The locks of one state folder (settings.state_dir/locks)."""
+    """The locks below one folder: NAME.lock for every cluster name.
 
-    def __init__(self, folder: Path) -> None:
+    `keep`: whether the file of a name stays when its lock is released. It must stay wherever children inherit the lock: they would go
+    on holding a file without a name, and the next manager would not see them.
+    """
+
+    def __init__(self, folder: Path, keep: Callable[[str], bool] = lambda _: True) -> None:
         self._folder = folder
+        self._keep = keep
         self._mine: set[str] = set()
         self._instance = secrets.token_hex(8)
 
     @contextlib.asynccontextmanager
-    async def hold(self, name: str, job: str, may_finish: Callable[[Sequence[str]], bool]) -> AsyncIterator[Held]:
-        """Hold the lock of a cluster name. Raises Transient(NameLocked) when somebody who lives holds it."""
-        fd = await self._take(name, may_finish)
+    async def hold(self, name: str, job: str = "", must_finish: MustFinish = lambda _: False) -> AsyncIterator[Held]:
+        """Hold the lock of a cluster name. Raises Transient(NameLocked) when a living process holds it.
+
+        `job`, `must_finish`: for a holder whose children inherit the lock: how the next one finds them, and which of them it waits for.
+        """
+        lock = await self._take(name, must_finish)
         self._mine.add(name)
         try:
-            _write(fd, Holder(os.getpid(), strays.start_time(os.getpid()) or 0, _space(), job, self._instance))
-            yield Held(fd, job)
+            holder = Holder(os.getpid(), strays.start_time(os.getpid()) or 0, _space(), job, self._instance)
+            lock.write_record(json.dumps(asdict(holder)))
+            yield Held(lock.fd, job)
         finally:
             self._mine.discard(name)
-            os.close(fd)
+            lock.close(remove=not self._keep(name))
 
     def in_use(self, name: str) -> bool:
-        """Whether somebody other than this object works under the name, be it only a dead manager's leftover."""
+        """Whether anybody other than this object works under the name, be it only a child that a dead manager left."""
+        return name not in self._mine and filelock.in_use(self._path(name))
+
+    async def _take(self, name: str, must_finish: MustFinish) -> FileLock:
         path = self._path(name)
-        if name in self._mine or not path.exists():
-            return False
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            return not _try(fd)
-        finally:
-            os.close(fd)
-
-    async def _take(self, name: str, may_finish: Callable[[Sequence[str]], bool]) -> int:
         self._folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        fd = os.open(self._path(name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        lock = FileLock(path)
         try:
-            if not _try(fd):
-                await self._inherit(name, fd, may_finish)
+            if not lock.acquire():
+                await self._take_over(name, lock, must_finish)
         except BaseException:
-            os.close(fd)
+            lock.close()
             raise
-        return fd
+        return lock
 
-    async def _inherit(self, name: str, fd: int, may_finish: Callable[[Sequence[str]], bool]) -> None:
-        """Take over from a dead holder, or from an ended job of our own whose children still run."""
-        holder = _read(fd)
+    async def _take_over(self, name: str, lock: FileLock, must_finish: MustFinish) -> None:
+        """From a dead holder, or from an ended job of our own whose children still run."""
+        holder = _read(lock)
         if holder is None or name in self._mine or (holder.alive and holder.instance != self._instance):
             raise _locked(name, holder)
-        await strays.settle(lambda: strays.of_job(holder.job), may_finish, PATIENCE)
+        await strays.end(lambda: strays.of_job(holder.job), must_finish, PATIENCE)
         for _ in range(round(RELEASE / POLL)):
-            if _try(fd):
+            if lock.acquire():
                 return
             await asyncio.sleep(POLL)
         raise _locked(name, holder)
@@ -122,27 +132,16 @@ def _locked(name: str, holder: Holder | None) -> Transient:
     return Transient(Reason.NAME_LOCKED, message)
 
 
-def _try(fd: int) -> bool:
+def _read(lock: FileLock) -> Holder | None:
+    """None in the moment between taking a new file's lock and writing the record, too."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _write(fd: int, holder: Holder) -> None:
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, json.dumps(asdict(holder)).encode(), 0)
-
-
-def _read(fd: int) -> Holder | None:
-    try:
-        return Holder(**json.loads(os.pread(fd, 4096, 0)))
+        return Holder(**json.loads(lock.record))
     except (ValueError, TypeError):
         return None
 
 
 def _space() -> str:
+    """Empty where there is no /proc: then every pid is judged by its start time alone."""
     with contextlib.suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + " " + str(Path("/proc/self/ns/pid").readlink())
     return ""

@@ -1,4 +1,4 @@
-"""One manager works at a time: a process per state folder by file lock, a process per management cluster by Lease.
+"""One manager works at a time on a management cluster: the one that holds the Lease.
 
 The Lease follows client-go's tools/leaderelection (without its library): its record says who holds it and since when. Clocks of other
 hosts are not trusted: a holder counts as gone when its record has not changed for a lease's length by *our* clock. The identity survives
@@ -9,20 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
-import os
-import secrets
-import socket
-from collections.abc import Iterator
 from datetime import UTC
-from pathlib import Path
 
-from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.names import LEASES
 from provider.api.rbac import Permission
-from provider.errors import Conflict, ProviderError, Terminal
+from provider.errors import Conflict, ProviderError
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
 
@@ -38,36 +31,6 @@ RETRY_SECONDS = 2.0
 RELEASE_SECONDS = 1.0
 """Seconds that an orderly end may spend on giving the Lease up."""
 MICRO_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
-@contextlib.contextmanager
-def only_process(state_dir: Path) -> Iterator[None]:
-    """Hold the state folder for as long as the block lasts. Raises Terminal naming the pid of who holds it already."""
-    path = state_dir / "manager.lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
-            message = f"Another manager (pid {holder}) uses {state_dir}. Stop it, or give this one a --state-dir of its own."
-            raise Terminal(Reason.ALREADY_RUNNING, message) from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(fd)
-
-
-def stable_identity(state_dir: Path) -> str:
-    """Host name and a random part that is made once per state folder. Call it while holding the folder."""
-    path = state_dir / "identity"
-    with contextlib.suppress(FileNotFoundError):
-        if known := path.read_text().strip():
-            return known
-    identity = f"{socket.gethostname()}_{secrets.token_hex(8)}"
-    path.write_text(identity + "\n")
-    return identity
 
 
 class Elector:

@@ -84,7 +84,7 @@ async def test_files_are_private_and_say_who_holds_them(tmp_path: Path) -> None:
     assert (0o700, 0o600) == (folder.stat().st_mode & 0o777, (folder / "demo.lock").stat().st_mode & 0o777)
 
 
-async def test_a_living_holder_is_never_robbed(tmp_path: Path, manager: tuple[subprocess.Popen[str], int]) -> None:
+async def test_a_lock_whose_holder_lives_is_never_taken(tmp_path: Path, manager: tuple[subprocess.Popen[str], int]) -> None:
     """Its children are left alone, too."""
     _, child = manager
     locks = NameLocks(tmp_path)
@@ -109,7 +109,7 @@ async def test_a_dead_holders_children_are_ended_and_the_lock_taken_over(
         assert None is strays.start_time(child)
 
 
-async def test_what_must_not_be_torn_may_finish_first(tmp_path: Path, manager: tuple[subprocess.Popen[str], int]) -> None:
+async def test_what_must_finish_is_waited_for(tmp_path: Path, manager: tuple[subprocess.Popen[str], int]) -> None:
     """An engine command that makes a container is waited for."""
     process, child = manager
     process.kill()
@@ -126,7 +126,7 @@ async def test_what_must_not_be_torn_may_finish_first(tmp_path: Path, manager: t
 
 
 async def test_a_holder_of_another_pid_namespace_counts_as_alive(tmp_path: Path) -> None:
-    """Its pid means nothing here: nobody can tell, so nobody is robbed."""
+    """Its pid means nothing here."""
     locks = NameLocks(tmp_path)
     async with locks.hold("demo", "demo/1", never):
         path = tmp_path / "demo.lock"
@@ -134,6 +134,19 @@ async def test_a_holder_of_another_pid_namespace_counts_as_alive(tmp_path: Path)
         with pytest.raises(Transient):
             async with NameLocks(tmp_path).hold("demo", "demo/1", never):
                 pass
+
+
+async def test_a_file_goes_with_what_it_guards(tmp_path: Path) -> None:
+    """Where children inherit the lock it stays; runtime `local` removes it with the cluster."""
+    exists = True
+    locks = NameLocks(tmp_path, keep=lambda _: exists)
+    async with locks.hold("demo"):
+        pass
+    assert (tmp_path / "demo.lock").exists()
+    exists = False
+    async with locks.hold("demo"):
+        pass
+    assert not (tmp_path / "demo.lock").exists()
 
 
 @pytest.mark.parametrize("name", ["../x", "", "A", "a/b", ".", "a" * 64])

@@ -20,7 +20,6 @@ from devenv import engine
 from hack.tools import find
 from provider.adapters.kind.runtime import KindOptions, KindRuntime
 from provider.adapters.local import components, state
-from provider.adapters.local.lock import locked
 from provider.adapters.local.runtime import LocalRuntime
 from provider.adapters.locks import NameLocks
 from provider.adapters.process import strays
@@ -207,9 +206,8 @@ class LocalSubject:
 
     @contextlib.asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[object]:
-        self._root.mkdir(parents=True, exist_ok=True)
-        with locked(self._root, name, keep=lambda: False):
-            yield None
+        async with NameLocks(self._root, keep=lambda _: False).hold(name) as held:
+            yield held
 
     def clean(self) -> None:
         for pid in self._processes(""):

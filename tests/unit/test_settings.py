@@ -135,19 +135,10 @@ def test_the_environment_is_carried_and_never_shown() -> None:
     assert "environment" not in flags()
 
 
-@pytest.mark.parametrize(
-    ("environ", "visible"),
-    [
-        ({}, True),
-        ({"DOCKER_HOST": "unix:///run/docker.sock"}, True),
-        ({"DOCKER_HOST": "tcp://elsewhere:2376"}, False),
-        ({"CONTAINER_HOST": "ssh://elsewhere"}, False),
-        ({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, False),
-    ],
-)
-def test_the_engines_host_is_visible_unless_it_is_elsewhere(environ: dict[str, str], visible: bool) -> None:
-    """What files and ports of this machine say about the engine's machine."""
-    assert load([], BARE | environ).host_visible is visible
+def test_a_pod_is_told_by_the_variable_that_every_pod_has() -> None:
+    """What a pod sees of files and ports says nothing about the engine's machine."""
+    assert not load([], BARE).in_pod
+    assert load([], BARE | {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}).in_pod
 
 
 def test_settings_are_frozen() -> None:

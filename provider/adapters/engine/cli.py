@@ -1,7 +1,8 @@
 """docker, podman and nerdctl behind one class: the few verbs this provider needs, by container id, each with a deadline.
 
 The command line is used, not an API: it is what kind itself uses, so both see the same engine (contexts, DOCKER_HOST, rootless
-sockets). Nothing here knows about ownership; who may be removed is decided where the marker is checked (kind.py).
+sockets). Nothing here knows about ownership; which containers may be removed is decided where the marker is checked
+(provider.adapters.kind.ownership).
 """
 
 from __future__ import annotations
@@ -16,29 +17,31 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from provider.adapters.engine import inspect
+from provider.adapters.engine.errors import engine_failure, pull_failure
 from provider.adapters.engine.inspect import Listing, UnknownShape
-from provider.adapters.kind.errors import engine_failure, pull_failure
 from provider.adapters.process.command import MAX_OUTPUT, Command, CommandFailed, Completed, RunError, run_command, stream_lines
 from provider.api import kind
 from provider.api.conditions import Reason
+from provider.backoff import CONTAINER_REMOVAL
 from provider.errors import ProviderError, Transient
 
 SLOW = 90.0
 """Seconds for verbs that wait for containers to end or start."""
 FINISH = 6.0
-"""Seconds that a change gets to finish when whoever asked for it is cancelled."""
+"""Seconds that a change gets to finish when the task that asked for it is cancelled."""
 MAX_INSPECT = 64 << 20
 MAX_FILE = 1 << 20
 ATTEMPTS = 4
-"""Removing again when containers are removed by somebody else meanwhile."""
-PAUSE = 0.2
+"""Tries of a removal while other programs remove the same containers."""
 GONE = ("no such container", "no such object", "no container with name or id", "removal of container", "already in progress")
-"""Said by `inspect` and `rm` about containers that somebody else removes at the same time (moby errors, podman, nerdctl)."""
+"""Said by `inspect` and `rm` about containers that another program removes at the same time (moby errors, podman, nerdctl)."""
 NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
 """What docker, nerdctl and podman say of an image that is not on the engine."""
+REMOTE = ("tcp:", "ssh:", "http:", "https:")
+"""Schemes of engine addresses that lead to another machine (docker/cli opts/hosts.go, podman-system-service); others are sockets here."""
 
 EVENTS = ("create", "start", "die", "pause", "unpause", "destroy")
-"""docker's container events worth a look; its exec_* events would answer our own probes with more work."""
+"""docker's container events that change what is observed. Its exec_* events are left out: our own probes would cause them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,11 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where the engines' command lines differ."""
+    """How one engine's command line differs from docker's."""
 
     name: str
+    host_variable: str
+    """Environment variable that names the engine's address."""
     info: tuple[str, ...] = ("info", "--format", "{{json .}}")
     events: tuple[str, ...] = ()
     """Arguments after `events`."""
@@ -70,19 +75,29 @@ class Dialect:
     named_volumes: bool = False
     """kind makes a node's volume before the node, so it is not anonymous."""
     children_exit: bool = True
-    """No process started by `run -d` outlives it (podman's conmon does), so file descriptors may be inherited."""
+    """No process started by `run -d` outlives it, so file descriptors may be inherited. podman's conmon lives as long as the container."""
 
 
 _LABEL = ("--filter", f"label={kind.KIND_CLUSTER_LABEL}", "--filter", "type=container", "--format", "{{json .}}")
 DIALECTS = {
-    "docker": Dialect("docker", events=(*_LABEL, *(word for event in EVENTS for word in ("--filter", f"event={event}")))),
-    "podman": Dialect("podman", info=("info", "--format", "json"), events=_LABEL, named_volumes=True, children_exit=False),
-    "nerdctl": Dialect("nerdctl", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
+    dialect.name: dialect
+    for dialect in (
+        Dialect("docker", "DOCKER_HOST", events=(*_LABEL, *(word for one in EVENTS for word in ("--filter", f"event={one}")))),
+        Dialect(
+            "podman",
+            "CONTAINER_HOST",
+            info=("info", "--format", "json"),
+            events=_LABEL,
+            named_volumes=True,
+            children_exit=False,
+        ),
+        Dialect("nerdctl", "CONTAINERD_ADDRESS", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
+    )
 }
 
 
 class Engine:
-    """One engine's command line. Every method raises Transient(EngineUnreachable) or another Transient; never anything else."""
+    """One engine's command line. Every method raises Transient, e.g. EngineUnreachable; `pull` may raise Terminal, too."""
 
     def __init__(self, dialect: Dialect, env: Mapping[str, str], timeout: float) -> None:
         """`timeout`: seconds that a question may take."""
@@ -95,6 +110,11 @@ class Engine:
     @property
     def name(self) -> str:
         return self.dialect.name
+
+    @property
+    def shares_host(self) -> bool:
+        """Whether the engine's containers are on this machine, so that its paths, ports and disk are the ones we see."""
+        return not self._env.get(self.dialect.host_variable, "").startswith(REMOTE)
 
     async def info(self) -> EngineInfo:
         done = await self._run(*self.dialect.info, check=False)
@@ -117,6 +137,8 @@ class Engine:
 
     async def remove(self, ids: Sequence[str], volumes: Sequence[str] = ()) -> None:
         """Remove containers with their volumes; absent ones are fine. `volumes`: names of theirs, where `rm -v` leaves them."""
+        # `rm` of several containers fails when another program (a user, `kind delete`) removes one of them at the same time; the others
+        # may be left, and so may that one for a moment ("already in progress"). So what is still listed is tried again.
         left = list(ids)
         for attempt in range(ATTEMPTS):
             if not left:
@@ -126,7 +148,7 @@ class Engine:
                 raise engine_failure(_failed(done), self.name)
             left = await self._existing(left)
             if left:
-                await asyncio.sleep(PAUSE * 2**attempt)
+                await asyncio.sleep(CONTAINER_REMOVAL.delay(attempt))
         if left:
             message = f"{self.name} does not finish removing {len(left)} container(s); it is tried again."
             raise Transient(Reason.DELETE_FAILED, message)
@@ -183,9 +205,10 @@ class Engine:
     # --- inside --------------------------------------------------------------------------------------------------------------
 
     async def _after(self, current: asyncio.Task[Listing] | None) -> Listing:
+        """The listing after the running one. A caller must not be given the running one: it may have begun before the caller's change."""
         if current is not None:
             await asyncio.wait([current])
-        self._running, self._next = self._next, None
+        self._running, self._next = self._next, None  # from here on a new caller waits for another listing
         return await self._list()
 
     async def _list(self) -> Listing:
@@ -207,8 +230,11 @@ class Engine:
             return Listing(reason=error.reason, detail=error.message)
 
     async def _list_partly(self, listed: Sequence[str], inspected: str) -> Listing:
-        """Some listed containers could not be inspected. Either they are gone by now, or they are still being made: docker lists a
-        container for seconds (while it fills the volumes) before it can be inspected. Only their clusters are unreadable then."""
+        """The listing where some listed containers could not be inspected. Those that are not listed any more were removed meanwhile.
+
+        The others are being made: docker lists a container for seconds (while it fills the volumes) before it can be inspected. Only
+        their clusters are unreadable; "absent" would be wrong for them.
+        """
         listing = inspect.parse(inspected)
         missing = set(listed) - inspect.ids(inspected)
         unready = inspect.unready(await self._ps("--format", "{{json .}}"), missing)
@@ -223,8 +249,11 @@ class Engine:
         return [one for one in ids if one in present]
 
     async def _change(self, *args: str, timeout: float = 0.0, check: bool = True) -> Completed:
-        """The engine goes on with what its client asked for when the client is killed. Whoever is cancelled here ends after it has
-        ended, so that "nothing is done any more" is true when it is said (of a paused cluster, for one)."""
+        """Run a command that changes something; when cancelled, end only after it has ended, or after FINISH seconds.
+
+        The engine goes on with what its client asked for when the client is killed. A cancelled task that ended at once would leave
+        a change that happens later, for instance in a cluster that was paused in the meantime.
+        """
         running = asyncio.create_task(self._run(*args, timeout=timeout, check=check))
         try:
             return await asyncio.shield(running)
@@ -257,10 +286,10 @@ def event_cluster(line: str) -> str | None:
 
 
 def _info(engine: str, answer: Any) -> EngineInfo:
-    """docker and nerdctl share a shape; podman has its own (also when it poses as `docker`)."""
+    """docker and nerdctl share a shape; podman has its own, also where a distribution installs it as `docker`."""
     if "host" in answer:
         if engine != "podman":
-            raise ValueError("podman poses as another engine")
+            raise ValueError("the command is podman under another name")
         host = answer["host"]
         version = str(answer["version"]["Version"])
         cgroup = str(host["cgroupVersion"]).removeprefix("v")

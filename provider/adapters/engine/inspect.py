@@ -1,7 +1,7 @@
 """What `inspect` of docker, podman and nerdctl says about kind's containers, parsed strictly. Pure: text in, values out.
 
-A shape that is not understood is never read as "nothing there": it is reported as unreadable, for the one cluster it concerns if that
-much can be told. Field names are those of the Docker Engine API (ContainerInspect), which podman and nerdctl imitate.
+A shape that is not understood is never read as "nothing there": it is reported as unreadable, for its own cluster where the label can
+be read. Field names are those of the Docker Engine API (ContainerInspect), which podman and nerdctl imitate.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ STATES = {
 
 
 class UnknownShape(ValueError):
-    """The engine's answer is not what any version known to us gives."""
+    """The engine's answer has not the form that any version known to us gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Container:
     addresses: tuple[str, ...]
     started_at: str
     exit_code: int | None
-    marks: frozenset[str]
+    markers: frozenset[str]
     """Markers it carries, as mount or as NO_PROXY entry."""
     published: Endpoint | None
     """Where its port 6443 is reached from the host; None while it does not run."""
@@ -78,12 +78,12 @@ class Container:
     """Names of its volumes; podman's outlive `rm -v` because kind makes them by name (kind providers/podman/util.go)."""
 
     def owned_by(self, marker: str) -> bool:
-        return self.role is not None and marker in self.marks
+        return self.role is not None and marker in self.markers
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All of kind's containers at one moment, or why nobody could tell."""
+    """All of kind's containers at one moment, or why they are not known."""
 
     clusters: Mapping[str, tuple[Container, ...]] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +98,7 @@ def owner_entry(marker: str) -> str:
 
 
 def parse(text: str) -> Listing:
-    """The output of `inspect`. Raises UnknownShape when not even the clusters can be told apart."""
+    """The output of `inspect`. Raises UnknownShape when a container's cluster cannot be read."""
     try:
         entries = json.loads(text)
     except ValueError as error:
@@ -152,7 +152,7 @@ def _container(entry: Any, cluster: str) -> Container:
     config, state = entry["Config"], entry["State"]
     labels = config["Labels"]
     run_state = STATES[_text(state, "Status")]
-    running = run_state is NodeRunState.RUNNING
+    running = run_state.running
     started = _text(state, "StartedAt")
     return Container(
         id=_text(entry, "Id"),
@@ -164,7 +164,7 @@ def _container(entry: Any, cluster: str) -> Container:
         addresses=_addresses(entry["NetworkSettings"]) if running else (),
         started_at="" if started == NEVER else started,
         exit_code=None if running or run_state is NodeRunState.PAUSED else int(state["ExitCode"]),
-        marks=_mount_marks(entry["Mounts"]) | _proxy_marks(config.get("Env") or []),
+        markers=_mount_markers(entry["Mounts"]) | _proxy_markers(config.get("Env") or []),
         published=_published(entry["NetworkSettings"], labels) if running else None,
         bindings=_bindings((entry.get("HostConfig") or {}).get("PortBindings") or {}),
         volumes=tuple(str(mount.get("Name")) for mount in entry["Mounts"] or [] if mount.get("Type") == "volume"),
@@ -182,7 +182,7 @@ def _role(label: Any) -> NodeRole | None:
     return NodeRole(label) if label in NodeRole.__members__.values() else None
 
 
-def _mount_marks(mounts: Any) -> frozenset[str]:
+def _mount_markers(mounts: Any) -> frozenset[str]:
     """Only the place counts; it is what `--filter volume=` of the engines looks at, too."""
     if mounts is None:
         return frozenset()
@@ -192,13 +192,13 @@ def _mount_marks(mounts: Any) -> frozenset[str]:
     return frozenset(place.removeprefix(kind.OWNER_MOUNT) for place in places if place.startswith(kind.OWNER_MOUNT))
 
 
-def _proxy_marks(env: Any) -> frozenset[str]:
-    marks = set()
+def _proxy_markers(env: Any) -> frozenset[str]:
+    found = set()
     for variable in env:
         if variable.startswith(PROXY_VARIABLES):
             entries = variable.partition("=")[2].split(",")
-            marks |= {entry.strip().removesuffix("." + OWNER_DOMAIN) for entry in entries if entry.strip().endswith(OWNER_DOMAIN)}
-    return frozenset(marks)
+            found |= {entry.strip().removesuffix("." + OWNER_DOMAIN) for entry in entries if entry.strip().endswith(OWNER_DOMAIN)}
+    return frozenset(found)
 
 
 def _addresses(settings: Any) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ from typing import Any
 import yaml
 
 from provider.adapters.engine.cli import Engine
+from provider.adapters.engine.errors import missing_help
 from provider.adapters.engine.inspect import owner_entry
-from provider.adapters.kind.errors import missing_help
+from provider.adapters.kind.ownership import wanted_roles
 from provider.adapters.locks import Held
 from provider.adapters.process.command import Command, CommandMissing, Completed, Job, RunError, run_command, run_long_command
 from provider.api import kind
@@ -29,7 +30,7 @@ from provider.errors import Transient
 from provider.ports.runtime import ClusterRequest, Identity
 
 OLDEST, NEWEST = (0, 30), (0, 33)
-"""Versions the tests run with; newer ones are accepted and said to be so."""
+"""Versions the tests run with; a newer one is accepted, and the runtime's description says that it is newer than tested."""
 VERSION_TIMEOUT = 15.0
 LOGS_TIMEOUT = 60.0
 MAKING_VERBS = ("run", "create", "network", "volume")
@@ -51,11 +52,11 @@ class KindVersion:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who hears of a running create."""
+    """What a running create calls back."""
 
     on_line: Callable[[str], None]
     """Every line kind says."""
-    on_torn: Callable[[], None]
+    on_interrupted: Callable[[], None]
     """An engine command that makes something had to be killed: its effect may show up later."""
 
 
@@ -74,21 +75,20 @@ def owner_mount(marker: str) -> dict[str, Any]:
 
 def environment(base: Mapping[str, str], engine: str, identity: Identity, request: ClusterRequest) -> dict[str, str]:
     """What kind runs with. With several control planes NO_PROXY gains an entry that marks the load balancer as ours: kind copies the
-    proxy variables into every container it makes (docs/adr/0030). No host has that name, so nothing changes for anybody."""
+    proxy variables into every container it makes (docs/adr/0030). No host has that name, so no connection changes its way."""
     env = dict(base) | {"KIND_EXPERIMENTAL_PROVIDER": engine}
-    control_planes = [node for node in request.config["nodes"] if node.get("role", "control-plane") == NodeRole.CONTROL_PLANE]
-    if len(control_planes) > 1:
+    if NodeRole.LOAD_BALANCER in wanted_roles(request.config):
         given = env.get("NO_PROXY") or env.get("no_proxy") or ""
         env["NO_PROXY"] = env["no_proxy"] = ",".join(filter(None, (given, owner_entry(identity.marker))))
     return env
 
 
-def may_finish(engine: str) -> Callable[[Sequence[str]], bool]:
-    """Whether a process is an engine command that makes something: torn, its effect might show up only later."""
+def must_finish(engine: str) -> Callable[[Sequence[str]], bool]:
+    """Whether a process is an engine command that makes something: killed half-way, its effect might show up only later."""
 
     def judge(argv: Sequence[str]) -> bool:
-        head = [Path(word).name for word in argv[:5]]  # the engine's command may be a script: sh, docker, run
-        return any(program == engine and verb in MAKING_VERBS for program, verb in pairwise(head))
+        words = [Path(word).name for word in argv[:5]]  # the engine's command may be a script: sh, docker, run
+        return any(program == engine and verb in MAKING_VERBS for program, verb in pairwise(words))
 
     return judge
 
@@ -115,7 +115,7 @@ class KindCommand:
     ) -> Completed:
         """Run `kind create cluster`; the exit code is not judged. Raises RunError."""
         folder = self._scratch / identity.cluster_name
-        shutil.rmtree(folder, ignore_errors=True)  # of a manager that was killed; the name's lock is held
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed manager left; nobody uses it, because the name's lock is held
         folder.mkdir(parents=True, mode=0o700)
         argv = [self._binary, "create", "cluster", "--name", identity.cluster_name, "--config", "-", "--retain"]
         command = Command(
@@ -126,10 +126,10 @@ class KindCommand:
         )
         job = Job(
             on_line=listener.on_line,
-            on_torn=listener.on_torn,
+            on_interrupted=listener.on_interrupted,
             name=held.job,
             pass_fds=(held.fd,) if engine.dialect.children_exit else (),
-            may_finish=may_finish(engine.name),
+            must_finish=must_finish(engine.name),
             finish_timeout=self._finish_timeout,
         )
         try:

@@ -1,52 +1,55 @@
-"""An endless stream of "look at this cluster again" from an engine that comes and goes."""
+"""The runtime's endless stream of events: which cluster to look at again, over any number of connections to the engine."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.select import EngineChoice
+from provider.backoff import ENGINE_EVENTS, Backoff
 from provider.errors import Transient
 from provider.ports.runtime import RuntimeEvent
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
-JITTER = 0.3
 OPENING = 1.0
-"""Seconds in which the events command is surely connected."""
+"""Seconds in which the events command is surely connected. It says nothing when it is."""
 
 logger = logging.getLogger(__name__)
 
 
-async def watch(engines: EngineChoice) -> AsyncGenerator[RuntimeEvent, None]:
-    """Never ends. RuntimeEvent(None) comes after every connection (the first included), because what happened before is not known,
-    and when the engine is lost, or is out of reach for another reason than before: nothing else would make anybody notice."""
-    pause, told = FIRST_PAUSE, ""
+async def watch(
+    engines: EngineChoice, backoff: Backoff = ENGINE_EVENTS, opening: float = OPENING
+) -> AsyncGenerator[RuntimeEvent, None]:
+    """Never ends. `backoff`: between connections; `opening`: seconds before a new connection counts as made.
+
+    RuntimeEvent(None) means: look at everything. It comes after every connection, the first included, because what happened before it
+    is not known; when the engine is lost; and when it cannot be reached for another reason than before, so that conditions show it.
+    """
+    delays, reported = iter(backoff), ""
     while True:
         try:
             engine = await engines.get()
-            async with aclosing(_connection(engine)) as events:
+            async with aclosing(_connection(engine, opening)) as events:
                 async for event in events:
-                    pause, told = FIRST_PAUSE, ""
+                    delays, reported = iter(backoff), ""
                     yield event
         except Transient as error:
-            if error.message != told:
+            if error.message != reported:
                 logger.info("Reconnecting to the engine's events", extra={"reason": error.reason, "detail": error.message})
-                told = error.message
+                reported = error.message
                 yield RuntimeEvent(None)
-        await asyncio.sleep(pause * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - spreads load, guards nothing
-        pause = min(pause * 2, LONGEST_PAUSE)
+        await asyncio.sleep(next(delays))
 
 
-async def _connection(engine: Engine) -> AsyncGenerator[RuntimeEvent, None]:
-    """One life of the stream. The command says nothing when it is connected, so it gets a moment before the first look."""
+async def _connection(engine: Engine, opening: float) -> AsyncGenerator[RuntimeEvent, None]:
+    """One run of the events command. Raises Transient when it ends."""
     async with aclosing(engine.events()) as events:
         first = asyncio.ensure_future(anext(events))
         try:
-            await asyncio.wait([first], timeout=OPENING)
+            # Listing before the command is connected would miss what happens in between; a listing after it misses nothing.
+            await asyncio.wait([first], timeout=opening)
             if first.done() and (failure := first.exception()) is not None:
                 raise failure
             listing = await engine.containers()

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provider.adapters.engine.inspect import Container, Listing
+from provider.api import kind
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Transient
-from provider.ports.runtime import Endpoint, Identity, NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation
+from provider.ports.runtime import Endpoint, Identity, NodeObservation, Ownership, Presence, RuntimeObservation
 
 API_PORT = 6443
 SHOWN = 3
@@ -37,13 +38,13 @@ def observation(listing: Listing, identity: Identity) -> RuntimeObservation:
     if len(own) != len(found):
         detail = _foreign_detail(found, own, identity)
         return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, nodes, reason=Reason.NAME_CONFLICT, detail=detail)
-    head = _head(own)
+    front = _front(own)
     return RuntimeObservation(
         Presence.PRESENT,
         Ownership.OURS,
         nodes,
-        endpoint=head.published if head is not None else None,
-        internal_endpoint=Endpoint(head.name, API_PORT) if head is not None else None,
+        endpoint=front.published if front is not None else None,
+        internal_endpoint=Endpoint(front.name, API_PORT) if front is not None else None,
     )
 
 
@@ -54,7 +55,7 @@ def owned(found: Sequence[Container], identity: Identity) -> list[Container]:
 def containers_of(listing: Listing, identity: Identity, *, mixed: bool = False) -> list[Container]:
     """Our containers, for a method that is about to change them.
 
-    Raises Transient when nobody can tell, NotOurs when a foreign one is among them (with `mixed`: when none is ours).
+    Raises Transient when the engine's answer is unknown, NotOurs when a foreign one is among them (with `mixed`: when none is ours).
     """
     seen = observation(listing, identity)
     if seen.presence is Presence.UNKNOWN:
@@ -70,24 +71,21 @@ def complete(own: Sequence[Container], roles: Mapping[NodeRole, int]) -> bool:
 
 
 def wanted_roles(config: Mapping[str, Any]) -> Counter[NodeRole]:
-    """Containers that kind makes for a config, by role; several control planes get a load balancer."""
-    counts = Counter(NodeRole(node.get("role", NodeRole.CONTROL_PLANE)) for node in config["nodes"])
-    if counts[NodeRole.CONTROL_PLANE] > 1:
-        counts[NodeRole.LOAD_BALANCER] = 1
-    return counts
+    """Number of containers that kind makes for a config, by role."""
+    return Counter(role for _, role in kind.node_names(config, load_balancer=True))
 
 
 def control_plane(own: Sequence[Container]) -> Container | None:
     """A running control plane; kind's first one if it runs."""
-    running = [one for one in own if one.role is NodeRole.CONTROL_PLANE and one.state is NodeRunState.RUNNING]
+    running = [one for one in own if one.role is NodeRole.CONTROL_PLANE and one.state.running]
     return min(running, key=lambda container: container.name, default=None)
 
 
-def _head(own: Sequence[Container]) -> Container | None:
+def _front(own: Sequence[Container]) -> Container | None:
     """The container behind the API server's address: the load balancer, else kind's first control plane."""
     for role in (NodeRole.LOAD_BALANCER, NodeRole.CONTROL_PLANE):
-        if heads := [container for container in own if container.role is role]:
-            return min(heads, key=lambda container: container.name)
+        if found := [container for container in own if container.role is role]:
+            return min(found, key=lambda container: container.name)
     return None
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provider.adapters.engine.errors import INOTIFY
 from provider.adapters.engine.inspect import Container, Listing
-from provider.adapters.kind.errors import INOTIFY
 from provider.api import kind
 from provider.api.conditions import Reason
 from provider.ports.runtime import ClusterRequest, Identity, Problem
@@ -53,12 +53,12 @@ class WantedPort:
 
 
 def problems(
-    identity: Identity, request: ClusterRequest, listing: Listing, *, host_visible: bool, disk: str = ""
+    identity: Identity, request: ClusterRequest, listing: Listing, *, shares_host: bool, disk: str = ""
 ) -> list[Problem]:
     """All that was found. `disk`: folder of the engine's data, "" = unknown. Blocking, a few milliseconds."""
     config = request.config
-    found = [*_images(request), *_mark_mounts(config), *_duplicate_ports(config), *_taken_by_kind(config, identity, listing)]
-    if host_visible:
+    found = [*_images(request), *_marker_mounts(config), *_duplicate_ports(config), *_taken_by_kind(config, identity, listing)]
+    if shares_host:
         found += [*_paths(config), *_ports(config, identity, listing), *_disk(disk), *_inotify(len(config["nodes"]))]
     return found
 
@@ -75,8 +75,8 @@ def _images(request: ClusterRequest) -> Iterator[Problem]:
             yield Problem(Reason.IMAGE_INVALID, f"{path}: this is not the name of an image. Write REPOSITORY:TAG.", terminal=True)
 
 
-def _mark_mounts(config: Mapping[str, Any]) -> Iterator[Problem]:
-    """Nobody may forge a mark: containers carrying it could be removed by the object it belongs to."""
+def _marker_mounts(config: Mapping[str, Any]) -> Iterator[Problem]:
+    """A spec must not carry another object's marker: that object would remove the containers."""
     for path, mount in _mounts(config):
         place = os.path.normpath("/" + str(mount.get("containerPath", "")).lstrip("/")).rstrip("/") + "/"
         if place.startswith(kind.OWNER_MOUNT) or kind.OWNER_MOUNT.startswith(place):

@@ -18,10 +18,10 @@ JOIN_WORKERS, JOIN_CONTROL_PLANES, STORAGE = "Joining worker nodes", "Joining mo
 
 
 class StepLines:
-    """Reads kind's lines and tells every step once when it starts and once when it ends."""
+    """Reads kind's lines and reports every step once when it starts and once when it ends."""
 
-    def __init__(self, tell: Progress, now: Callable[[], float]) -> None:
-        self._tell = tell
+    def __init__(self, report: Progress, now: Callable[[], float]) -> None:
+        self._report = report
         self._now = now
         self._started: dict[str, float] = {}
         self.states: dict[str, StepState] = {}
@@ -36,9 +36,9 @@ class StepLines:
         self.states[name] = state
         if state is StepState.STARTED:
             self._started[name] = self._now()
-            self._tell(Step(name, state))
+            self._report(Step(name, state))
         else:
-            self._tell(Step(name, state, round(self._now() - self._started.get(name, self._now()), 1)))
+            self._report(Step(name, state, round(self._now() - self._started.get(name, self._now()), 1)))
 
     def failed_step(self) -> str:
         """Name of the step that failed or was running last; empty when there was none."""

@@ -8,7 +8,6 @@
     daemons.py       processes that outlive the manager: start (daemonize.py), find again, end
     watching.py      noticing that they end
     state.py         the folder of a cluster and its state.json
-    lock.py          one operation per name; threads.py: hold it until the thread has finished
     certificates.py  files of keys, certificates and kubeconfigs; pki.py: what is in them
     nodes.py         Node objects through the new API server
     loopback.py      free ports, reserved until their program has bound them

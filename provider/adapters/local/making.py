@@ -13,7 +13,7 @@ from provider.adapters.local import certificates, components, daemons, logs, loo
 from provider.adapters.local.components import API_SERVER, ETCD, KWOK
 from provider.adapters.local.nodes import Api, manifest
 from provider.adapters.local.state import State
-from provider.adapters.local.threads import to_end
+from provider.adapters.process.shielded import finish
 from provider.api.conditions import Reason
 from provider.errors import Transient
 from provider.ports.runtime import Progress, Step, StepState
@@ -94,17 +94,17 @@ class Maker:
             certificates.ensure(fresh, wanted)
 
         with _as_transient("The folder of the cluster cannot be made"):
-            await to_end(state.make, self.folder, wanted, fill)
-            await to_end(state.ensure_sockets, wanted)
+            await finish(asyncio.to_thread(state.make, self.folder, wanted, fill))
+            await finish(asyncio.to_thread(state.ensure_sockets, wanted))
         return wanted
 
     async def _renew(self, current: State) -> State:
         """A component whose certificate was replaced is ended here, and started again by the next step."""
         with _as_transient("The certificates of the cluster cannot be renewed"):
-            await to_end(state.ensure_sockets, current)
-            for name in await to_end(certificates.ensure, self.folder, current):
+            await finish(asyncio.to_thread(state.ensure_sockets, current))
+            for name in await finish(asyncio.to_thread(certificates.ensure, self.folder, current)):
                 if name in current.daemons:
-                    await to_end(daemons.end, current.daemons[name])
+                    await finish(asyncio.to_thread(daemons.end, current.daemons[name]))
         return current
 
     async def _control_plane(self, current: State) -> State:
@@ -139,7 +139,7 @@ class Maker:
     async def _serve(self, current: State, port: int) -> State:
         current = await self._start(API_SERVER, replace(current, port=port))
         await self._wait_ready(current)
-        await to_end(certificates.write_kubeconfigs, self.folder, current)
+        await finish(asyncio.to_thread(certificates.write_kubeconfigs, self.folder, current))
         return current
 
     async def _kwok(self, current: State) -> State:
@@ -164,13 +164,13 @@ class Maker:
     async def _start(self, component: str, current: State) -> State:
         """Ends unrecorded processes of this component first: a killed manager may have started one without recording it."""
         marker = current.marker
-        for orphan in (await to_end(daemons.find, marker)).get(component, []):
-            await to_end(daemons.end, orphan)
+        for orphan in (await finish(asyncio.to_thread(daemons.find, marker))).get(component, []):
+            await finish(asyncio.to_thread(daemons.end, orphan))
         argv = components.argv(component, self.binaries[component], self.folder, current, fsync=self.fsync)
         daemon = await daemons.start(component, argv, marker=marker, folder=self.folder)
         current = current.with_daemon(component, daemon)
         with _as_transient("The state of the cluster cannot be written"):
-            await to_end(state.write, self.folder, current)
+            await finish(asyncio.to_thread(state.write, self.folder, current))
         return current
 
     async def _register(self, current: State) -> State:

@@ -8,16 +8,16 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from provider.adapters.local import certificates, components, daemons, logs, loopback, nodes, preflight, state, view
-from provider.adapters.local.lock import in_use, locked
 from provider.adapters.local.making import Maker
 from provider.adapters.local.state import State, Unreadable
-from provider.adapters.local.threads import to_end
 from provider.adapters.local.watching import Watcher
+from provider.adapters.locks import NameLocks
 from provider.adapters.process.command import Command, RunError, run_command
+from provider.adapters.process.shielded import finish
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports.runtime import (
@@ -53,8 +53,7 @@ class LocalRuntime:
         self._short_root = short_root or Path(tempfile.gettempdir())
         self._versions: dict[tuple[str, int], str] = {}
         self._watchers: set[Watcher] = set()
-        self._working: set[str] = set()
-        """Cluster names whose lock this object holds."""
+        self._locks = NameLocks(root, keep=self._exists)
 
     @property
     def name(self) -> str:
@@ -98,7 +97,7 @@ class LocalRuntime:
         watcher = Watcher()
         self._watchers.add(watcher)
         try:
-            await asyncio.to_thread(self._remove_leftovers)
+            await self._remove_leftovers()
             watcher.watch(await asyncio.to_thread(self._all))
             yield RuntimeEvent(None)
             while True:
@@ -122,8 +121,8 @@ class LocalRuntime:
         maker = await self._maker(identity, progress)
         if refused := preflight.problems(request, maker.version):
             raise Terminal(refused[0].reason, " ".join(problem.message for problem in refused))
-        with self._locked(identity):
-            await to_end(self._remove_own, identity)
+        async with self._locked(identity.cluster_name):
+            await finish(asyncio.to_thread(self._remove_own, identity))
             try:
                 async with asyncio.timeout(request.timeout):
                     await maker.make(self._wanted(identity, request))
@@ -136,19 +135,19 @@ class LocalRuntime:
         self._wake()
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
-        with self._locked(identity):
+        async with self._locked(identity.cluster_name):
             began = time.monotonic()
             progress(Step("Ending processes", StepState.STARTED))
-            await to_end(self._remove_own, identity)
+            await finish(asyncio.to_thread(self._remove_own, identity))
             progress(Step("Ending processes", StepState.SUCCEEDED, time.monotonic() - began))
         self._wake()
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         maker = await self._maker(identity, progress)
-        with self._locked(identity):
-            if (current := await to_end(self._own, identity)) is None:
+        async with self._locked(identity.cluster_name):
+            if (current := await finish(asyncio.to_thread(self._own, identity))) is None:
                 raise Transient(Reason.NOT_CREATED, f"There is no local cluster {identity.cluster_name}.")
-            await to_end(logs.bound, maker.folder)
+            await finish(asyncio.to_thread(logs.bound, maker.folder))
             await maker.start_ended(current)
         self._wake()
 
@@ -174,7 +173,7 @@ class LocalRuntime:
     def _observe_nothing(self, identity: Identity) -> RuntimeObservation:
         """Absent; unknown while another manager holds the lock, because it may be creating the cluster."""
         name = identity.cluster_name
-        if name not in self._working and in_use(self._root, name):
+        if self._locks.in_use(name):
             detail = f"Another process on this host works on the local cluster {name}; this goes on when it has finished."
             return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=detail)
         return view.orphans(identity, self._root)
@@ -206,7 +205,7 @@ class LocalRuntime:
 
     async def _remove_failed(self, identity: Identity, request: ClusterRequest) -> None:
         if not request.retain_on_failure:
-            await to_end(self._remove_own, identity)
+            await finish(asyncio.to_thread(self._remove_own, identity))
 
     def _wanted(self, identity: Identity, request: ClusterRequest) -> State:
         folder = self._folder(identity)
@@ -265,30 +264,28 @@ class LocalRuntime:
                     logs.bound(folder)
         return found
 
-    def _remove_leftovers(self) -> None:
+    async def _remove_leftovers(self) -> None:
         """Remove what killed managers left of creates and deletes. Names that are locked are skipped."""
-        for name in state.names_of_leftovers(self._root):
-            with contextlib.suppress(Transient, OSError), self._locked_name(name):
-                state.clean(self._root / name)
+        for name in await asyncio.to_thread(state.names_of_leftovers, self._root):
+            with contextlib.suppress(Transient, OSError, ValueError):  # ValueError: a folder whose name no cluster can have
+                async with self._locked(name):
+                    await finish(asyncio.to_thread(state.clean, self._root / name))
 
     def _wake(self) -> None:
         for watcher in self._watchers:
             watcher.wake()
 
-    def _locked(self, identity: Identity) -> contextlib.AbstractContextManager[None]:
-        """Raises Transient(NameLocked)."""
-        return self._locked_name(identity.cluster_name)
-
-    @contextlib.contextmanager
-    def _locked_name(self, name: str) -> Iterator[None]:
+    def _exists(self, name: str) -> bool:
+        """Whether a cluster's folder, or what is left of one, is below the root."""
         folder = self._root / name
+        return bool(os.path.lexists(folder) or state.leftovers(folder))
+
+    @contextlib.asynccontextmanager
+    async def _locked(self, name: str) -> AsyncIterator[None]:
+        """Raises Transient(NameLocked)."""
         try:
             self._root.mkdir(mode=state.MODE_DIRECTORY, parents=True, exist_ok=True)
         except OSError as error:
             raise Transient(Reason.LOCAL_FOLDER_FAILED, f"{self._root} cannot be made: {error}.") from error
-        with locked(self._root, name, keep=lambda: bool(os.path.lexists(folder) or state.leftovers(folder))):
-            self._working.add(name)
-            try:
-                yield
-            finally:
-                self._working.discard(name)
+        async with self._locks.hold(name):
+            yield

@@ -61,7 +61,7 @@ def _node(identity: Identity, node: NodeSpec, current: State, *, overdue: bool) 
     control_plane = node.role == NodeRole.CONTROL_PLANE
     parts = [current.daemons.get(name) for name in (components.ALL if control_plane else (components.KWOK,))]
     state = _state(parts)
-    if control_plane and overdue and state is NodeRunState.RUNNING:
+    if control_plane and overdue and state.running:
         state = NodeRunState.STOPPED
     first = current.daemons.get(components.API_SERVER if control_plane else components.KWOK)
     return NodeObservation(

@@ -17,13 +17,13 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-from provider.adapters.process import strays
+from provider.adapters.process import pipes, strays
+from provider.adapters.process.pipes import Head, Lines, OnLine, Tail
+from provider.adapters.process.shielded import finish
 from provider.api.conditions import Reason
 from provider.errors import Transient
 
@@ -31,18 +31,10 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 LOCALE = "C.UTF-8"
 MAX_OUTPUT = 1 << 20
 """Bytes of standard output kept of a short command; more is an error, because half an answer is worse than none."""
-MAX_TAIL = 64 << 10
-"""Bytes of standard error (and of a long command's output) kept: the end, where the reason is."""
-MAX_LINE = 16 << 10
-CHUNK = 64 << 10
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 LEFTOVER_OUTPUT = 1.0
 """Seconds to wait for the end of the output once the program has ended: a grandchild may hold the pipe open."""
-
-OnLine = Callable[[str], None]
-MayFinish = Callable[[Sequence[str]], bool]
-"""Given a process's arguments: whether it is let go on when its job is stopped, because stopping it would leave a half-done effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +55,7 @@ class Completed:
 
 
 class RunError(Transient):
-    """A program could not be run to a good end. `tail` is the end of its output; it may be long and is not for people."""
+    """A program did not succeed. `tail` is the end of its output, for programs that look for a reason in it, not for messages."""
 
     def __init__(
         self, reason: Reason, message: str, *, argv: Sequence[str], returncode: int | None = None, tail: str = ""
@@ -83,7 +75,7 @@ class CommandTimeout(RunError):
 
 
 class CommandFailed(RunError):
-    """The program ended with an exit code other than 0, or said more than it may."""
+    """The program ended with an exit code other than 0, or its output was longer than allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +100,16 @@ class Job:
     name: str = ""
     """Value of CAPKIND_JOB in the environment, by which the remains of a killed manager are found (strays.py)."""
     pass_fds: tuple[int, ...] = ()
-    may_finish: MayFinish = field(default=lambda _: False)
+    must_finish: strays.MustFinish = field(default=lambda _: False)
     finish_timeout: float = 0.0
-    """Seconds that such processes get after the program ended or was killed; then they are killed too."""
-    on_torn: Callable[[], None] = lambda: None
+    """Seconds that these processes get after the program ended or was killed; then they are killed too."""
+    on_interrupted: Callable[[], None] = lambda: None
     """Called if one of them had to be killed."""
 
 
 async def run_command(command: Command, *, check: bool = True) -> Completed:
     """Run a short command. Raises CommandMissing, CommandTimeout, and (with `check`) CommandFailed for an exit code other than 0."""
-    out, err = _Head(command.max_output), _Tail(MAX_TAIL)
+    out, err = Head(command.max_output), Tail()
     completed = await _execute(command, _locate(command), out, err, None)
     if out.overflowed:
         message = f"{_short(command.argv)} said more than {command.max_output} bytes."
@@ -128,20 +120,20 @@ async def run_command(command: Command, *, check: bool = True) -> Completed:
 async def run_long_command(command: Command, job: Job) -> Completed:
     """Run a long command; its exit code is not judged. Of both outputs only the end is kept."""
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
-    return await _execute(command, argv, _Tail(MAX_TAIL), _Lines(job.on_line), job)
+    return await _execute(command, argv, Tail(), Lines(job.on_line), job)
 
 
 async def stream_lines(command: Command) -> AsyncGenerator[str, None]:
     """Lines of standard output for as long as the program runs (`timeout` is not looked at). Closing the iterator kills it.
 
-    Raises CommandFailed when the program ends, whatever its exit code: an endless stream has no good end.
+    Raises CommandFailed when the program ends, whatever its exit code: the stream is meant to be endless.
     """
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
-    err = _Tail(MAX_TAIL)
+    err = Tail()
     async with _Running.start(argv, command, None) as running:
-        listener = asyncio.create_task(_drain(running.stderr, err))
+        listener = asyncio.create_task(pipes.drain(running.stderr, err))
         try:
-            while line := await _line(running.stdout):
+            while line := await pipes.next_line(running.stdout):
                 yield line.decode(errors="replace").rstrip("\r\n")
         finally:
             listener.cancel()
@@ -157,11 +149,11 @@ def redact(text: str) -> str:
 # --- running -------------------------------------------------------------------------------------------------------------------
 
 
-async def _execute(command: Command, argv: Sequence[str], out: _Sink, err: _Sink, job: Job | None) -> Completed:
+async def _execute(command: Command, argv: Sequence[str], out: Tail | Head, err: Tail, job: Job | None) -> Completed:
     loop = asyncio.get_running_loop()
     started = loop.time()
     async with _Running.start(argv, command, job) as running:
-        readers = [asyncio.create_task(_drain(running.stdout, out)), asyncio.create_task(_drain(running.stderr, err))]
+        readers = [asyncio.create_task(pipes.drain(running.stdout, out)), asyncio.create_task(pipes.drain(running.stderr, err))]
         try:
             async with asyncio.timeout(command.timeout):
                 returncode = await running.wait()
@@ -217,8 +209,9 @@ class _Running:
     @staticmethod
     @contextlib.asynccontextmanager
     async def start(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
-        # Pipes of our own instead of asyncio's: then waiting for the process is not waiting for whoever inherited its pipes.
-        with _stdin(command.stdin) as source, _pipe() as (out, out_end), _pipe() as (err, err_end):
+        # Pipes of our own instead of asyncio's, whose Process.wait() also waits for the end of the pipes: a grandchild that
+        # inherited them would keep us waiting after the program has ended.
+        with pipes.stdin_file(command.stdin) as source, pipes.pipe() as (out, out_end), pipes.pipe() as (err, err_end):
             environment = dict(command.env) | {"LC_ALL": LOCALE} | ({strays.VARIABLE: job.name} if job and job.name else {})
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -237,10 +230,10 @@ class _Running:
             try:
                 out_end.close()
                 err_end.close()
-                async with _reader(out) as stdout, _reader(err) as stderr:
+                async with pipes.reader(out) as stdout, pipes.reader(err) as stderr:
                     yield _Running(process, stdout, stderr)
             finally:
-                await _uninterrupted(_end(process, command.grace, job))
+                await finish(_end(process, command.grace, job))
 
 
 async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | None) -> None:
@@ -251,145 +244,23 @@ async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | Non
         return
     session = process.pid
     if process.returncode is None:
-        process.kill()  # first the one that would start more
+        process.kill()  # before its children: it would start the next command when one of them is killed
         await process.wait()
-    if not await strays.settle(lambda: strays.of_session(session), job.may_finish, job.finish_timeout):
-        job.on_torn()
+    if not await strays.end(lambda: strays.of_session(session), job.must_finish, job.finish_timeout):
+        job.on_interrupted()
 
 
 async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:
-    _signal_group(process.pid, signal.SIGTERM)
+    _signal_group(process.pid, signal.SIGTERM)  # start_new_session made it the leader of its own group
     try:
         async with asyncio.timeout(grace):
             await process.wait()
     except TimeoutError:
         pass
-    _signal_group(process.pid, signal.SIGKILL)
+    _signal_group(process.pid, signal.SIGKILL)  # also when it has ended: its children may have ignored SIGTERM
     await process.wait()
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-
-
-async def _uninterrupted(cleaning: Coroutine[None, None, None]) -> None:
-    """Finish cleaning up even if the awaiting task is cancelled (again); then let the cancellation through."""
-    task = asyncio.ensure_future(cleaning)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            if task.cancelled():
-                break
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-
-
-# --- pipes ---------------------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _stdin(text: str) -> Iterator[BinaryIO | int]:
-    """A file instead of a pipe: nothing has to be fed while the program runs."""
-    if not text:
-        yield asyncio.subprocess.DEVNULL
-        return
-    with tempfile.TemporaryFile() as file:
-        file.write(text.encode())
-        file.seek(0)
-        yield file
-
-
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    read, write = os.pipe()
-    with os.fdopen(read, "rb", 0) as source, os.fdopen(write, "wb", 0) as sink:
-        yield source, sink
-
-
-@contextlib.asynccontextmanager
-async def _reader(source: BinaryIO) -> AsyncIterator[asyncio.StreamReader]:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=MAX_LINE)
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
-    try:
-        yield reader
-    finally:
-        transport.close()
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    """The next line; b"" at the end. A line too long to be true is passed over."""
-    while True:
-        try:
-            return await reader.readline()
-        except ValueError:
-            continue
-
-
-async def _drain(reader: asyncio.StreamReader, sink: _Sink) -> None:
-    while chunk := await reader.read(CHUNK):
-        sink.feed(chunk)
-    sink.feed(b"")
-
-
-class _Tail:
-    """Keeps the end."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept = bytearray()
-
-    def feed(self, chunk: bytes) -> None:
-        self._kept += chunk
-        del self._kept[: max(0, len(self._kept) - self._limit)]
-
-    def data(self) -> bytes:
-        return bytes(self._kept)
-
-    def text(self) -> str:
-        return self._kept.decode(errors="replace")
-
-
-class _Head:
-    """Keeps the beginning and says whether there was more."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept = bytearray()
-        self.overflowed = False
-
-    def feed(self, chunk: bytes) -> None:
-        room = self._limit - len(self._kept)
-        self._kept += chunk[:room]
-        self.overflowed = self.overflowed or len(chunk) > room
-
-    def data(self) -> bytes:
-        return bytes(self._kept)
-
-    def text(self) -> str:
-        return self._kept.decode(errors="replace")
-
-
-class _Lines(_Tail):
-    """Keeps the end and tells every line."""
-
-    def __init__(self, on_line: OnLine) -> None:
-        super().__init__(MAX_TAIL)
-        self._on_line = on_line
-        self._open = b""
-
-    def feed(self, chunk: bytes) -> None:
-        super().feed(chunk)
-        *lines, self._open = (self._open + chunk).split(b"\n")
-        if not chunk and self._open:
-            lines, self._open = [self._open], b""
-        self._open = self._open[:MAX_LINE]
-        for line in lines:
-            self._on_line(line[:MAX_LINE].decode(errors="replace").rstrip("\r"))
-
-
-_Sink = _Tail | _Head

@@ -1,4 +1,4 @@
-"""Processes that are not our children (any more): what a job left running, in this manager's life or in a killed one's.
+"""Strays: processes that a job left running, a job of this manager or of one that was killed. They are not our children.
 
 A process is named by pid *and* start time, and signalled through a pidfd, so that a reused pid is never hit. Everything is read from
 /proc; where there is none (not Linux), nothing is found and nothing is killed.
@@ -21,7 +21,10 @@ POLL = 0.05
 SESSION, START_TIME = 3, 19
 """Positions in /proc/PID/stat, counted from the state (field 3 of proc(5))."""
 DEATH = 5.0
-"""Seconds a killed process gets to be gone; one that the kernel holds in an uninterruptible wait must not hold us."""
+"""Seconds to wait for killed processes to end. One in an uninterruptible wait of the kernel may never; we go on without it."""
+
+MustFinish = Callable[[Sequence[str]], bool]
+"""Given a process's arguments: whether killing it would leave something half-done that may show up later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ def of_job(name: str) -> list[Process]:
 
 
 def of_session(session: int) -> list[Process]:
-    """All living processes of a session (setsid(2)); its leader may be gone."""
+    """All living processes of a session (setsid(2)); its leader may have ended."""
     found = []
     for pid in _pids():
         stat = _stat(pid)
@@ -55,16 +58,19 @@ def of_session(session: int) -> list[Process]:
     return found
 
 
-async def settle(find: Callable[[], Sequence[Process]], may_finish: Callable[[Sequence[str]], bool], patience: float) -> bool:
-    """Kill what is found, except that processes which may finish get `patience` seconds. Returns whether all of those finished."""
+async def end(find: Callable[[], Sequence[Process]], must_finish: MustFinish, patience: float) -> bool:
+    """Kill what `find` finds, until it finds nothing. Those that must finish are killed after `patience` seconds only.
+
+    Returns whether all of those finished by themselves.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience
     finished = True
-    while (found := find()) and loop.time() < deadline + DEATH:
+    while (found := find()) and loop.time() < deadline + DEATH:  # looked for again: a process may start another before it dies
         late = loop.time() >= deadline
         for process in found:
-            if late or not may_finish(process.argv):
-                finished = finished and not may_finish(process.argv)
+            if late or not must_finish(process.argv):
+                finished = finished and not must_finish(process.argv)
                 kill(process)
         await asyncio.sleep(POLL)
     return finished
@@ -72,6 +78,7 @@ async def settle(find: Callable[[], Sequence[Process]], may_finish: Callable[[Se
 
 def kill(process: Process) -> None:
     """SIGKILL, if it still is the process that was seen."""
+    # The pidfd is opened before the start time is compared: whatever gets the pid afterwards is not behind this descriptor.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         handle = os.pidfd_open(process.pid)
         try:

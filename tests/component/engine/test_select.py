@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from provider.adapters.engine.cli import DIALECTS, Engine, event_cluster
 from provider.adapters.engine.select import EngineChoice, child_environment
 from provider.adapters.kind import events as kind_events
+from provider.backoff import Backoff
 from provider.errors import Transient
 from tests.fakes.engine_cli import FakeBinaries
 
@@ -21,6 +23,16 @@ PODMAN_INFO = {
     "version": {"Version": "4.3.1"},
     "store": {"graphRoot": "/somebody/.local/share/containers/storage"},
 }
+
+
+def event_of(cluster: str) -> str:
+    return json.dumps({"Actor": {"Attributes": {"io.x-k8s.kind.cluster": cluster}}}) + "\n"
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.01)
 
 
 def choice(fake: FakeBinaries, wanted: str = "auto") -> EngineChoice:
@@ -90,6 +102,25 @@ async def test_every_engine_says_what_it_is(tmp_path: Path, engine: str, info: d
     assert words == str(await Engine(DIALECTS[engine], fake.env, 10.0).info())
 
 
+@pytest.mark.parametrize(
+    ("engine", "env", "shared"),
+    [
+        ("docker", {}, True),
+        ("docker", {"DOCKER_HOST": "unix:///run/docker.sock"}, True),
+        ("docker", {"DOCKER_HOST": "tcp://elsewhere:2376"}, False),
+        ("docker", {"DOCKER_HOST": "https://elsewhere"}, False),
+        ("docker", {"CONTAINER_HOST": "ssh://elsewhere"}, True),
+        ("podman", {"CONTAINER_HOST": "ssh://elsewhere"}, False),
+        ("podman", {"DOCKER_HOST": "tcp://elsewhere:2376"}, True),
+        ("nerdctl", {"CONTAINERD_ADDRESS": "/run/containerd/containerd.sock"}, True),
+        ("nerdctl", {"DOCKER_HOST": "tcp://elsewhere:2376"}, True),
+    ],
+)
+def test_each_engine_has_its_own_word_for_where_it_is(engine: str, env: dict[str, str], shared: bool) -> None:
+    """Another engine's variable does not matter; paths and ports of this machine are looked at only where they are the engine's."""
+    assert shared is Engine(DIALECTS[engine], env, 10.0).shares_host
+
+
 async def test_podmans_volumes_are_removed_by_name(tmp_path: Path) -> None:
     """kind makes them with a name, so `rm -v` leaves them; docker's are anonymous."""
     for name in ("podman", "docker"):
@@ -128,24 +159,31 @@ def test_events_are_read_in_every_dialect(line: str, cluster: str | None) -> Non
     assert cluster == event_cluster(line)
 
 
-async def test_an_interrupted_stream_asks_for_a_look_and_comes_back(fake: FakeBinaries, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None when the engine is lost, for every new reason why, and after every connection; in between clusters by name."""
-    monkeypatch.setattr(kind_events, "OPENING", 0.1)
-    monkeypatch.setattr(kind_events, "FIRST_PAUSE", 0.05)
-    event = {"Actor": {"Attributes": {"io.x-k8s.kind.cluster": "demo"}}}
-    async with asyncio.timeout(20), aclosing(kind_events.watch(choice(fake, "docker"))) as events:
-        seen = [await anext(events)]
-        (fake.folder / "events.log").write_text(json.dumps(event) + "\n")
-        seen.append(await anext(events))
-        for _ in range(2):
-            fake.fault("docker events", code=1, stderr="Cannot connect to the Docker daemon")
-        (fake.folder / "events.log").write_text("")
-        (fake.folder / "events.stop").touch()
-        seen += [await anext(events), await anext(events)]
-        waiting = asyncio.ensure_future(anext(events))
-        while len(fake.calls("docker events")) < 3:  # noqa: ASYNC110 - another process does it
-            await asyncio.sleep(0.01)
-        (fake.folder / "events.stop").unlink()
-        seen.append(await waiting)
+async def test_an_interrupted_stream_asks_for_a_look_and_comes_back(fake: FakeBinaries) -> None:
+    """None when the engine is lost, for a new reason why, and after every connection; in between clusters by name."""
+    seen: list[str | None] = []
+    log, stop = fake.folder / "events.log", fake.folder / "events.stop"
 
-    assert [None, "demo", None, None, None] == [event.cluster_name for event in seen]
+    async def listen() -> None:
+        async with aclosing(kind_events.watch(choice(fake, "docker"), Backoff(0.05, 0.1), opening=0.3)) as events:
+            async for event in events:
+                seen.append(event.cluster_name)  # noqa: PERF401 - they are looked at while it listens
+
+    listening = asyncio.create_task(listen())
+    await until(lambda: seen == [None])
+    log.write_text(event_of("demo"))
+    await until(lambda: seen == [None, "demo"])
+    for _ in range(2):
+        fake.fault("docker events", code=1, stderr="Cannot connect to the Docker daemon")
+    log.write_text("")
+    stop.touch()
+    await until(lambda: len(fake.calls("docker events")) > 3)
+    stop.unlink()
+    log.write_text(event_of("other"))
+    await until(lambda: seen[-1] == "other")
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+    between = seen[2:-1]
+    assert {None} == set(between)
+    assert 3 <= len(between), "lost, cannot connect, connected again"

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from provider.adapters.kind import errors
-from provider.adapters.process.command import CommandFailed, CommandTimeout
-from provider.api.conditions import Reason
 from provider.errors import Terminal, Transient
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -101,25 +99,3 @@ def test_secrets_are_not_quoted() -> None:
 
     assert not {"hunter2", "abcdef.0123456789abcdef"} & set(errors.create_failure(output).message.replace("=", " ").split())
     assert "hunter2" not in errors.create_failure(output).message
-
-
-@pytest.mark.parametrize(
-    ("tail", "reason"),
-    [
-        ("Cannot connect to the Docker daemon at unix:///x. Is the docker daemon running?", "EngineUnreachable"),
-        ("Error: Bind for 0.0.0.0:80 failed: port is already allocated", "PortInUse"),
-        ("Error response from daemon: something new", "EngineFailed"),
-    ],
-)
-def test_an_engine_that_fails_is_never_the_specs_fault(tail: str, reason: str) -> None:
-    """All of it may go away by itself."""
-    error = errors.engine_failure(CommandFailed(Reason.COMMAND_FAILED, "x", argv=["docker"], tail=tail), "docker")
-
-    assert (Transient, reason) == (type(error), error.reason)
-
-
-def test_a_silent_engine_is_unreachable() -> None:
-    """A passed deadline says nothing about what exists."""
-    error = errors.engine_failure(CommandTimeout(Reason.COMMAND_TIMEOUT, "docker ps did not end", argv=["docker"]), "docker")
-
-    assert "EngineUnreachable" == error.reason

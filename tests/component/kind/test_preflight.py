@@ -27,7 +27,7 @@ def problems(
 ) -> list[Problem]:
     config = {"nodes": [{"role": "control-plane", **node} for node in nodes or ({},)], "networking": networking}
     request = ClusterRequest(config=config, image=image, version=None, timeout=60)
-    return preflight.problems(IDENTITY, request, listing or Listing(), host_visible=visible, disk=disk)
+    return preflight.problems(IDENTITY, request, listing or Listing(), shares_host=visible, disk=disk)
 
 
 def mount(host: str = "/tmp", container: str = "/data") -> dict[str, Any]:
@@ -49,7 +49,7 @@ def neighbour(number: int, mark: str = "") -> Listing:
         addresses=(),
         started_at="",
         exit_code=0,
-        marks=frozenset({mark}),
+        markers=frozenset({mark}),
         published=None,
         bindings=(PortBinding("127.0.0.1", number, "tcp"),),
     )

@@ -607,6 +607,27 @@ async def test_a_hostile_kubeconfig_is_refused(runtime: KindRuntime, fake: FakeB
     assert "KubeconfigRefused" == caught.value.reason
 
 
+@pytest.mark.parametrize(
+    ("in_pod", "env", "reasons"),
+    [(False, {}, ["HostPathMissing"]), (True, {}, []), (False, {"DOCKER_HOST": "tcp://elsewhere:2376"}, [])],
+)
+async def test_this_machine_is_looked_at_only_where_the_engine_is_on_it(
+    fake: FakeBinaries,
+    make_runtime: MakeRuntime,
+    identity: Identity,
+    request_for: RequestFor,
+    in_pod: bool,
+    env: dict[str, str],
+    reasons: list[str],
+) -> None:
+    """A path that is missing in a pod, or here while the engine is elsewhere, may be on the engine's host."""
+    runtime = make_runtime(environment=fake.env | env, in_pod=in_pod)
+    mounts = [{"hostPath": "/nonexistent/x", "containerPath": "/x"}]
+    config = dict(request_for().config) | {"nodes": [{"role": "control-plane", "extraMounts": mounts}]}
+
+    assert reasons == [problem.reason for problem in await runtime.preflight(identity, request_for(config=config))]
+
+
 # --- health -----------------------------------------------------------------------------------------------------------------------
 
 

@@ -1,13 +1,10 @@
-"""The smaller parts of the local runtime: flags, nodes, preflight, folders, ports, lock, threads, logs."""
+"""The smaller parts of the local runtime: flags, nodes, preflight, folders, ports, lock, logs."""
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import os
 import re
 import socket
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +15,8 @@ from hypothesis import strategies as st
 
 from provider.adapters.local import components, logs, loopback, nodes, preflight, state
 from provider.adapters.local.daemons import Daemon
-from provider.adapters.local.lock import locked
 from provider.adapters.local.state import NodeSpec, State, Unreadable
-from provider.adapters.local.threads import to_end
 from provider.api.kind import NodeRole, node_names
-from provider.errors import Transient
 from provider.ports.runtime import ClusterRequest
 
 STATE = State(
@@ -266,73 +260,7 @@ def test_a_process_that_is_gone_listens_nowhere() -> None:
         assert not loopback.listens(2**22 + 1, port)
 
 
-# --- lock, threads, logs --------------------------------------------------------------------------------------------------------
-
-
-def test_a_lock_has_one_holder_and_goes_with_what_it_guards(tmp_path: Path) -> None:
-    """Its file stays while the cluster does, and is gone afterwards."""
-    with (
-        locked(tmp_path, "one", keep=lambda: True),
-        pytest.raises(Transient) as error,
-        locked(tmp_path, "one", keep=lambda: True),
-    ):
-        pass
-    assert error.value.reason == "NameLocked"
-    assert [path.name for path in tmp_path.iterdir()] == [".one.lock"]
-    with locked(tmp_path, "one", keep=lambda: False):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_file_that_was_removed_meanwhile_locks_nothing(tmp_path: Path) -> None:
-    """Many takers and removers: never two inside."""
-    inside, most, failures = [0], [0], [0]
-
-    def work() -> None:
-        for _ in range(100):
-            try:
-                with locked(tmp_path, "one", keep=lambda: False):
-                    inside[0] += 1
-                    most[0] = max(most[0], inside[0])
-                    inside[0] -= 1
-            except Transient:
-                failures[0] += 1
-
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert most[0] == 1
-    assert list(tmp_path.iterdir()) == []
-
-
-async def test_a_cancelled_wait_ends_after_its_thread() -> None:
-    """Else a lock would be let go of with somebody at work under it. The second cancel does not help either."""
-    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
-
-    def work() -> None:
-        begun.set()
-        go_on.wait(5)
-        done.set()
-
-    waiting = asyncio.ensure_future(to_end(work))
-    await asyncio.to_thread(begun.wait, 5)
-    for _ in range(2):
-        waiting.cancel()
-        await asyncio.wait({waiting}, timeout=0.02)
-        assert not waiting.done()
-    go_on.set()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert done.is_set()
-
-
-async def test_what_a_thread_returns_or_raises_comes_through() -> None:
-    """As with asyncio.to_thread."""
-    assert await to_end(int, "7") == 7
-    with pytest.raises(ValueError, match="invalid literal"):
-        await to_end(int, "x")
+# --- logs -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_log_is_bounded_while_its_writer_goes_on(tmp_path: Path) -> None:
@@ -359,12 +287,3 @@ def test_the_quoted_end_of_a_log_is_short(tmp_path: Path) -> None:
     (tmp_path / "etcd.log").write_text("first\na\n\n b \nc" + "!" * 1000 + "\n")
     assert logs.last_lines(tmp_path, "etcd").startswith(" It said: ")
     assert len(logs.last_lines(tmp_path, "etcd")) <= logs.LETTERS + len(" It said: ")
-
-
-def test_a_lock_is_not_inherited(tmp_path: Path) -> None:
-    """The processes of a cluster must not keep it when the manager is gone."""
-    with locked(tmp_path, "one", keep=lambda: True):
-        links = [path for path in Path("/proc/self/fd").iterdir() if path.exists()]
-        held = [int(link.name) for link in links if link.samefile(tmp_path / ".one.lock")]
-        assert held
-        assert all(fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC for fd in held)

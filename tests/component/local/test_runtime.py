@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from provider.adapters.local import components, daemons, state
-from provider.adapters.local.lock import locked
 from provider.adapters.local.runtime import LocalRuntime
+from provider.adapters.locks import Held, NameLocks
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Ownership, Presence, Step, StepState
 from tests.component.local.conftest import until
@@ -37,10 +37,9 @@ def running(identity: Identity) -> dict[str, list[int]]:
     return {component: [daemon.pid for daemon in found] for component, found in daemons.find(identity.marker).items()}
 
 
-def another_manager(root: Path) -> contextlib.AbstractContextManager[None]:
+def another_manager(root: Path) -> contextlib.AbstractAsyncContextManager[Held]:
     """At work on the name."""
-    root.mkdir()
-    return locked(root, "one", keep=lambda: False)
+    return NameLocks(root, keep=lambda _: False).hold("one")
 
 
 def shown(pid: int) -> str:
@@ -302,10 +301,20 @@ async def test_what_another_manager_is_about_to_make_is_not_absent(
     runtime: LocalRuntime, fake: FakeComponents, identity: Identity, root: Path
 ) -> None:
     """An object must not be let go of between two looks at its folder."""
-    with another_manager(root):
+    async with another_manager(root):
         seen = await runtime.observe(identity)
         assert (seen.presence, seen.reason) == (Presence.UNKNOWN, "NameLocked")
     assert (await runtime.observe(identity)).presence is Presence.ABSENT
+
+
+async def test_the_processes_of_a_cluster_do_not_keep_its_lock(runtime: LocalRuntime, identity: Identity, root: Path) -> None:
+    """They outlive the manager; the name must be free for the next one."""
+    await runtime.create(identity, request(), quiet)
+
+    assert running(identity)
+    assert (root / "one.lock").exists()
+    assert not NameLocks(root).in_use("one")
+    await runtime.delete(identity, quiet)
 
 
 async def test_leftovers_of_killed_workers_are_swept(runtime: LocalRuntime, root: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from provider.adapters.process import strays
 from provider.adapters.process.command import (
-    MAX_TAIL,
     Command,
     CommandFailed,
     CommandMissing,
@@ -24,6 +23,7 @@ from provider.adapters.process.command import (
     run_long_command,
     stream_lines,
 )
+from provider.adapters.process.pipes import MAX_TAIL
 
 PYTHON = [sys.executable, "-IS", "-c"]
 ENV = {"PATH": os.defpath}
@@ -153,18 +153,18 @@ for seconds, name in (("0.3", "finish"), ("3", "kill")):
         [os.dup2(os.open(os.devnull, os.O_RDWR), fd) for fd in (1, 2)]
         os.execv(sys.executable, [sys.executable, "-ISc", {child!r}, seconds, {str(tmp_path)!r} + "/" + name])
 """
-    torn: list[str] = []
+    interrupted: list[str] = []
     job = Job(
         on_line=lambda _: None,
-        may_finish=lambda argv: argv[-1].endswith("finish"),
+        must_finish=lambda argv: argv[-1].endswith("finish"),
         finish_timeout=5.0,
-        on_torn=lambda: torn.append("torn"),
+        on_interrupted=lambda: interrupted.append("killed"),
     )
     await run_long_command(command(code), job)
 
     assert (tmp_path / "finish").exists()
     assert not (tmp_path / "kill").exists()
-    assert [] == torn
+    assert [] == interrupted
 
 
 async def test_a_job_dies_with_its_manager(tmp_path: Path) -> None:

@@ -1,13 +1,8 @@
-"""provider.controller.leaderelection: one process per state folder, one manager per Lease."""
+"""provider.controller.leaderelection: one manager per Lease."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
 
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
@@ -18,22 +13,12 @@ from provider.controller.leaderelection import (
     RENEW_DEADLINE,
     RETRY_SECONDS,
     Elector,
-    only_process,
-    stable_identity,
 )
-from provider.errors import Terminal, Transient
+from provider.errors import Transient
 from tests.fakes.clock import LoopClock, in_virtual_time
 from tests.fakes.kube import FakeKube
 
 KEY = ObjectKey("default", LEASE_NAME)
-HOLD = """
-import sys
-from pathlib import Path
-from provider.controller.leaderelection import only_process
-with only_process(Path(sys.argv[1])):
-    print(1, flush=True)
-    input()
-"""
 
 
 def now() -> float:
@@ -212,28 +197,3 @@ async def test_an_unreachable_api_server_at_the_start_is_waited_for() -> None:
     await one.acquire()
 
     assert one.leading
-
-
-def test_the_identity_survives_a_restart(tmp_path: Path) -> None:
-    """One per state folder, with the host's name in it for people."""
-    assert stable_identity(tmp_path) == stable_identity(tmp_path)
-    (tmp_path / "other").mkdir()
-    assert stable_identity(tmp_path) != stable_identity(tmp_path / "other")
-
-
-def test_a_state_folder_has_one_process(tmp_path: Path) -> None:
-    """The second is told which pid is in its way; the lock ends with the process, however it ends."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
-    ) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline()
-
-        with pytest.raises(Terminal, match=f"pid {other.pid}"), only_process(tmp_path):
-            pass
-
-        other.kill()
-        other.wait()
-
-    with only_process(tmp_path):
-        assert (tmp_path / "manager.lock").stat().st_mode & 0o777 == 0o600
