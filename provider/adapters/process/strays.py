@@ -24,7 +24,7 @@ DEATH = 5.0
 """Seconds to wait for killed processes to end. One in an uninterruptible wait of the kernel may never; we go on without it."""
 
 MustFinish = Callable[[Sequence[str]], bool]
-"""Given a process's arguments: whether killing it would leave something half-done that may show up later."""
+"""Given a process's arguments (at least one): whether killing it would leave something half-done that may show up later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Process:
     pid: int
     started: int
     argv: tuple[str, ...]
+    """Empty in the moments when the kernel replaces or tears down the process's memory (execve(2), exit(2))."""
 
 
 def start_time(pid: int) -> int | None:
@@ -69,8 +70,9 @@ async def end(find: Callable[[], Sequence[Process]], must_finish: MustFinish, pa
     while (found := find()) and loop.time() < deadline + DEATH:  # looked for again: a process may start another before it dies
         late = loop.time() >= deadline
         for process in found:
-            if late or not must_finish(process.argv):
-                finished = finished and not must_finish(process.argv)
+            needed = bool(process.argv) and must_finish(process.argv)  # without arguments it has done nothing yet, or is ending
+            if late or not needed:
+                finished = finished and not needed
                 kill(process)
         await asyncio.sleep(POLL)
     return finished
