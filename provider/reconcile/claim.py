@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from provider.api.meta import JsonObject, ObjectKey
+from provider.api.names import FINALIZER
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.ports.kube import Kube
 from provider.ports.runtime import Presence, RuntimeObservation
-from provider.reconcile.identity import with_finalizer
 from provider.reconcile.patch import patch_guarded
 from provider.reconcile.scope import Scope
 
@@ -16,9 +16,9 @@ from provider.reconcile.scope import Scope
 async def ensure_finalizer_and_identity(scope: Scope, kube: Kube, *, token: str = "", runtime: str = "") -> bool:
     """Persist what must be known before anything is made; True when something was written (the pass ends there)."""
     patch: JsonObject = {}
-    finalizers = with_finalizer(scope.obj)
-    if finalizers is not None:
-        patch["metadata"] = {"finalizers": finalizers}
+    finalizers = scope.metadata.get("finalizers") or []
+    if FINALIZER not in finalizers:
+        patch["metadata"] = {"finalizers": [*finalizers, FINALIZER]}
     if scope.spec.identity is None:
         patch["spec"] = {"identity": {"token": token, "runtime": runtime}}
     if not patch:

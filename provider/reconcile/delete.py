@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from provider.api import contract
+from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
@@ -17,7 +17,6 @@ from provider.ports.runtime import Identity, Ownership, Presence, Runtime, Runti
 from provider.ports.tasks import Tasks, TaskState, TaskStatus
 from provider.reconcile.capi import OwnerState, is_annotated
 from provider.reconcile.conditions import running_step
-from provider.reconcile.identity import without_finalizer
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
 from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
@@ -61,7 +60,7 @@ async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks) -> Deletion:
 async def release(obj: JsonObject, kube: Kube) -> None:
     """Remove the finalizer; an object that is gone already is released. Raises Conflict when it changed since it was read."""
     key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
-    patch = {"metadata": {"finalizers": without_finalizer(obj)}}
+    patch = {"metadata": {"finalizers": [name for name in obj["metadata"]["finalizers"] if name != names.FINALIZER]}}
     await kube.patch(KINDCLUSTERS, key, patch, version=obj["metadata"]["resourceVersion"])
 
 

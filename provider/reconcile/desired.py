@@ -50,7 +50,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> Desired:
     return Desired(
         request=replace(request, config=at_published_endpoint(request.config, spec.control_plane_endpoint)),
         config_hash=fingerprint(request.config, image=request.image, version=request.version),
-        made_from=drift.wanted(spec, request.config),
+        made_from=drift.made_from(spec, request.config),
         nodes=node_names(request.config, load_balancer=not scope.runtime.simulated),
         blocked=blocked or network.conflict(scope.spec, owner.cluster, request.config),
     )

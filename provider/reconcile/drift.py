@@ -92,7 +92,7 @@ def compare(
     return Drift(found, node_names(config, load_balancer=load_balancer), update)
 
 
-def wanted(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str]:
+def made_from(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str]:
     """What a cluster made now would be made from: field → value or fingerprint.
 
     `config`: kind's document rendered from the spec, for the number of nodes and for networking with what the Cluster supplies.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 
 from provider.api.meta import JsonObject, ObjectKey
-from provider.api.names import FINALIZER
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import Identity
 
@@ -33,13 +32,3 @@ def identity_of(obj: JsonObject, spec: KINDClusterSpec) -> Identity | None:
         return None
     key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
     return Identity(cluster_name_of(obj), marker(key, spec.identity.token), str(key))
-
-
-def with_finalizer(obj: JsonObject) -> list[str] | None:
-    """The object's finalizers with ours added; None when it is there already."""
-    present: list[str] = list(obj["metadata"].get("finalizers") or [])
-    return None if FINALIZER in present else [*present, FINALIZER]
-
-
-def without_finalizer(obj: JsonObject) -> list[str]:
-    return [name for name in obj["metadata"].get("finalizers") or [] if name != FINALIZER]

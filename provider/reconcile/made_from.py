@@ -19,7 +19,7 @@ async def ensure_made_from(
 ) -> tuple[Scope, Drift]:
     """Keep the record of what the cluster was made from, and compare it with what is wanted now.
 
-    The record is written before the status that calls the cluster finished: killed in between, the record is written again. A cluster
+    The record is written before the status that calls the cluster finished: killed in between, the cluster is made again. A cluster
     without a record (made before there was one, restored without annotations) counts as made from what is wanted now.
     """
     if not complete:

@@ -89,7 +89,7 @@ def test_the_local_runtime_refuses_it_before_a_create() -> None:
 
 def test_the_record_of_what_a_cluster_was_made_from_has_it() -> None:
     """Only what needs a new cluster; objects field by field."""
-    record = drift.wanted(SAMPLE, kind_config(SAMPLE, "demo"))
+    record = drift.made_from(SAMPLE, kind_config(SAMPLE, "demo"))
     assert (record["gadget"], record["disk.size"]) == ("g", "1Gi")
     assert not record.keys() & {"pace", "stamp", "origin"}
 

@@ -241,7 +241,7 @@ specs = st.fixed_dictionaries(
 
 def wanted(raw: dict[str, Any]) -> dict[str, str]:
     spec = KINDClusterSpec.model_validate(raw)
-    return drift.wanted(spec, kind_config(spec, "demo"))
+    return drift.made_from(spec, kind_config(spec, "demo"))
 
 
 @given(specs, specs)
