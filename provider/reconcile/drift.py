@@ -31,6 +31,8 @@ SETTLED = frozenset(
 """What even a replaced cluster keeps: where it runs, and the endpoint that was published."""
 COUNTS: Mapping[str, NodeRole] = {"controlPlaneReplicas": NodeRole.CONTROL_PLANE, "workerReplicas": NodeRole.WORKER}
 """Always in a record, however the spec says them: which nodes a cluster must have is read from them."""
+POSSIBLE_COUNTS = frozenset(map(str, range(51)))
+"""The CRD allows at most 50 nodes of a role."""
 
 
 class UpdatePolicy(StrEnum):
@@ -120,11 +122,12 @@ def recorded(obj: JsonObject) -> dict[str, str] | None:
         return None
     try:
         record = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
         return None
-    return record if all(record.get(field, "").isdecimal() for field in COUNTS) else None
+    # Anybody who may edit the object can write this annotation, and a node is listed for each that it counts.
+    return record if all(record.get(field, "") in POSSIBLE_COUNTS for field in COUNTS) else None
 
 
 def as_annotation(made_from: Mapping[str, str]) -> str:

@@ -262,6 +262,31 @@ def test_a_record_tells_two_specs_apart_exactly_where_they_differ(one: dict[str,
     assert {change.field for change in drift.changes(record, wanted(other))} == differing
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        "no JSON",
+        "[" * 100_000,
+        "[]",
+        '{"controlPlaneReplicas": 1, "workerReplicas": 0}',
+        '{"controlPlaneReplicas": "1"}',
+        '{"controlPlaneReplicas": "1", "workerReplicas": "1000000000"}',
+        '{"controlPlaneReplicas": "1", "workerReplicas": "-1"}',
+        '{"controlPlaneReplicas": "1", "workerReplicas": "' + "9" * 5000 + '"}',
+    ],
+)
+def test_a_record_that_no_cluster_can_have_counts_as_none(record: str) -> None:
+    """The annotation is open to everybody who may edit the object: what is read from it must not cost the manager its memory."""
+    assert drift.recorded({"metadata": {"annotations": {names.MADE_FROM_ANNOTATION: record}}}) is None
+
+
+def test_every_number_of_nodes_that_the_crd_allows_can_be_recorded() -> None:
+    """Of either role, in either form."""
+    limits = {field.le for info in KINDClusterSpec.model_fields.values() for field in info.metadata if hasattr(field, "le")}
+    lists = [field.max_length for field in KINDClusterSpec.model_fields["nodes"].metadata if hasattr(field, "max_length")]
+    assert {str(most) for most in (*limits, *lists)} <= drift.POSSIBLE_COUNTS
+
+
 def test_long_values_are_kept_as_fingerprints() -> None:
     """An annotation has 256 KiB for all; a patch may have 64 KiB. Only the field is named then."""
     (change,) = drift.changes(wanted({}), wanted({"kubeadmConfigPatches": ["x" * 60000]}))
