@@ -41,7 +41,7 @@ def owners(managed: Managed) -> list[str]:
 
 @pytest.mark.parametrize("flavor", ["local", "topology"])
 def test_a_move_forth_and_back_touches_nothing(pair: tuple[Managed, Managed], flavor: str) -> None:
-    """Same processes (pid and start time) before, between and after; status is rebuilt; neither manager starts a job for it."""
+    """Same processes (pid and start time) before, between and after; status is rebuilt; neither manager starts a task for it."""
     home, away = pair
     home.apply(home.generate(NAME, "--flavor", flavor).replace("value: auto", "value: local"))
     home.wait_available(NAME)

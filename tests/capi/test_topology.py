@@ -78,7 +78,7 @@ def test_one_cluster_comes_out_of_two_objects(topology: Managed) -> None:
     """Named like the Cluster, made in the topology's version, green for core and for the topology controller."""
     spec, status = topology.kindcluster(NAME)["spec"], control_plane(topology)["status"]
 
-    assert [NAME] == [path.name for path in topology.local.iterdir() if path.name.startswith(NAME)]
+    assert [NAME] == [path.name for path in topology.local.iterdir() if path.is_dir() and path.name.startswith(NAME)]
     assert ("local", "Report") == (spec["runtime"], spec["updatePolicy"])
     assert "v1.34.4" == control_plane(topology)["spec"]["version"] == topology.kindcluster(NAME)["status"]["version"]
     assert {1} == {status[kind] for kind in ("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas")}
@@ -115,7 +115,7 @@ def test_a_changed_variable_without_consent_is_reported_and_not_done(topology: M
 def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Managed) -> None:
     """Other processes, the same endpoint, new kubeconfigs; exactly one create."""
     before, secret, endpoint = topology.processes(NAME), topology.secret(f"{NAME}-kubeconfig"), _endpoint(topology)
-    creates = topology.manager.log.count(f"Starting job object=default/{NAME} verb=create")
+    creates = topology.manager.log.count(f"Starting task object=default/{NAME} verb=create")
 
     set_variable(topology, "workers", 1)
     wait_outdated(topology, "workerReplicas (0 → 1)")
@@ -126,7 +126,7 @@ def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Man
     assert endpoint == _endpoint(topology)
     assert secret["data"] != topology.secret(f"{NAME}-kubeconfig")["data"]
     assert ["topology-control-plane", "topology-worker"] == topology.secret_nodes(f"{NAME}-kubeconfig")
-    assert creates + 1 == topology.manager.log.count(f"Starting job object=default/{NAME} verb=create")
+    assert creates + 1 == topology.manager.log.count(f"Starting task object=default/{NAME} verb=create")
     set_variable(topology, "updatePolicy", "Report")
     wait_up_to_date(topology, updatePolicy="Report")
 
