@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel
 
 from provider.api.customresource import CustomResource
+from provider.api.meta import Resource
 from provider.api.model import Model
 from provider.api.rules.rule import Rule
 from provider.api.v1alpha1 import RESOURCES
@@ -48,6 +49,13 @@ NOT_RE2 = re.compile(r"\(\?[=!<>]|\(\?P=|\\[1-9]|[*+?}]\+")
 BOUNDS = {"array": "maxItems", "string": "maxLength"}
 
 
+SCALE = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.selector",
+}
+
+
 class Unrepresentable(Exception):
     """A model says something that a structural schema cannot; the message starts with the path of the field."""
 
@@ -67,12 +75,12 @@ def crd(kind: CustomResource) -> Schema:
         **({"additionalPrinterColumns": columns} if columns else {}),
         "schema": {"openAPIV3Schema": root_schema(kind.model)},
     }
-    if kind.subresources:
-        version["subresources"] = kind.subresources
+    if served := subresources(kind):
+        version["subresources"] = served
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": kind.name, "labels": dict(kind.labels)},
+        "metadata": {"name": f"{resource.plural}.{resource.group}", "labels": labels(resource)},
         "spec": {
             "group": resource.group,
             "names": {
@@ -87,6 +95,17 @@ def crd(kind: CustomResource) -> Schema:
             "versions": [version],
         },
     }
+
+
+def labels(resource: Resource) -> dict[str, str]:
+    """By the first, Cluster API finds the version that speaks its contract; by the second, clusterctl finds what is the provider's."""
+    return {"cluster.x-k8s.io/v1beta2": resource.version, "cluster.x-k8s.io/provider": "infrastructure-kind"}
+
+
+def subresources(kind: CustomResource) -> Schema:
+    """The status where the model has one, and the scale where the kind asks for it."""
+    served: Schema = {"status": {}} if "status" in kind.model.model_fields else {}
+    return served | ({"scale": SCALE} if kind.scale else {})
 
 
 def root_schema(model: type[BaseModel]) -> Schema:
@@ -147,11 +166,23 @@ def _convert(
         if key in schema:
             schema[key] = _convert(schema[key], defs, rules, path + suffix, inside)
     if schema.get("type") == "object" and (found := rules.get(raw.get("title", ""))):
-        schema["x-kubernetes-validations"] = [rule.as_dict() for rule in found]
+        schema["x-kubernetes-validations"] = [_validation(rule) for rule in found]
     _checked(schema, path)
     if not schema.get("properties", True):
         del schema["properties"]  # an object without fields; the API server stores no empty map
     return schema
+
+
+def _validation(rule: Rule) -> dict[str, str]:
+    """A rule as an entry of x-kubernetes-validations."""
+    entries = {
+        "rule": rule.rule,
+        "message": rule.message,
+        "messageExpression": rule.expression,
+        "fieldPath": rule.path,
+        "reason": rule.reason,
+    }
+    return {key: value for key, value in entries.items() if value}
 
 
 def _without_null(raw: Schema, path: str) -> Schema:
@@ -207,6 +238,11 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def file_name(resource: Resource) -> str:
+    """As controller-gen names it."""
+    return f"{resource.group}_{resource.plural}.yaml"
+
+
 def render(kind: CustomResource) -> str:
     """The file's content."""
     return f"{HEADER}---\n" + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
@@ -214,13 +250,13 @@ def render(kind: CustomResource) -> str:
 
 def kustomization(kinds: Sequence[CustomResource]) -> str:
     """The list of the definitions, for `kubectl apply -k`."""
-    listed = "".join(f"  - bases/{kind.file_name}\n" for kind in kinds)
+    listed = "".join(f"  - bases/{file_name(kind.resource)}\n" for kind in kinds)
     return f"{HEADER}apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n{listed}"
 
 
 def files(folder: Path = FOLDER) -> dict[Path, str]:
     """Everything that is made, and its content."""
-    definitions = {folder / "bases" / kind.file_name: render(kind) for kind in RESOURCES}
+    definitions = {folder / "bases" / file_name(kind.resource): render(kind) for kind in RESOURCES}
     return definitions | {folder / "kustomization.yaml": kustomization(RESOURCES)}
 
 

@@ -56,7 +56,7 @@ def of_type(annotation: Any, constraints: Sequence[Any] = ()) -> str:
     parts = [part for part in get_args(annotation) if part is not types.NoneType]
     origin = get_origin(annotation)
     if origin is Annotated:
-        return of_type(parts[0])
+        return of_type(parts[0], parts[1].metadata)  # of a Field
     if origin in (Union, types.UnionType):
         return of_type(parts[0], constraints)
     if origin is Literal:

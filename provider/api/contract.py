@@ -10,8 +10,6 @@ from typing import Any
 
 from provider.api.meta import Resource
 
-CONTRACT = "v1beta2"
-
 CAPI_GROUP = "cluster.x-k8s.io"
 CLUSTERS = Resource(CAPI_GROUP, "", "clusters", "Cluster")
 
@@ -19,8 +17,6 @@ PAUSED_ANNOTATION = "cluster.x-k8s.io/paused"
 MANAGED_BY_ANNOTATION = "cluster.x-k8s.io/managed-by"
 DELETE_FOR_MOVE_ANNOTATION = "clusterctl.cluster.x-k8s.io/delete-for-move"
 CLUSTER_NAME_LABEL = "cluster.x-k8s.io/cluster-name"
-PROVIDER_LABEL = "cluster.x-k8s.io/provider"
-PROVIDER_NAME = "infrastructure-kind"
 WATCH_FILTER_LABEL = "cluster.x-k8s.io/watch-filter"
 TOPOLOGY_OWNED_LABEL = "topology.cluster.x-k8s.io/owned"
 """On what Cluster API made from a ClusterClass."""

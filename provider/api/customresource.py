@@ -1,15 +1,14 @@
-"""What the definition of a kind says besides the shape of its objects: names, columns of `kubectl get`, labels, subresources.
+"""What the definition of a kind says besides the shape of its objects: names and columns of `kubectl get`.
 
 Only the types live here. Each kind's definition stands in the file of the kind, and provider.api.v1alpha1 lists them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from provider.api import contract
-from provider.api.meta import JsonObject, Resource
+from provider.api.meta import Resource
 from provider.api.model import Model
 
 
@@ -25,11 +24,6 @@ class Column:
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
-SCALE = {
-    "specReplicasPath": ".spec.replicas",
-    "statusReplicasPath": ".status.replicas",
-    "labelSelectorPath": ".status.selector",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +37,3 @@ class CustomResource:
     short_names: Sequence[str] = ()
     scale: bool = False
     """Whether spec.replicas and status.replicas are served as the scale subresource."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.resource.plural}.{self.resource.group}"
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """By the first, Cluster API finds the version that speaks its contract; by the second, clusterctl finds what is the provider's."""
-        return {
-            f"{contract.CAPI_GROUP}/{contract.CONTRACT}": self.resource.version,
-            contract.PROVIDER_LABEL: contract.PROVIDER_NAME,
-        }
-
-    @property
-    def subresources(self) -> JsonObject:
-        served: JsonObject = {"status": {}} if "status" in self.model.model_fields else {}
-        return served | ({"scale": SCALE} if self.scale else {})
-
-    @property
-    def file_name(self) -> str:
-        return f"{self.resource.group}_{self.resource.plural}.yaml"

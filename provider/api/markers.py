@@ -4,17 +4,10 @@ One `Marker` stands on each field, as metadata of its type:
 
     feature_gates: Annotated[dict[str, bool] | None, Marker(Mutability.RECREATE, kind=SAME)] = Field(None, ...)
 
-Whatever depends on these properties asks `marked_fields`, so that a new field is declared in one place:
-
-    provider.api.rules.cluster         the CEL rules on changes, and on what runtime `local` refuses
-    provider.reconcile.kind_config     kind's document
-    provider.reconcile.drift           the record of what a cluster was made from, and what a replaced cluster keeps
-    provider.adapters.local.preflight  what runtime `local` refuses before a create
-    hack.fieldtables                   docs/reference/kindcluster.md
-
-`Annotated` and not `json_schema_extra`: a marker is no part of the JSON schema, so the CRD generator need not remove it, and mypy checks
-how it is made. The fields of an object below a spec are either all marked, or none is; then they take the marker of the field that holds
-the object. `marked_fields` raises on a missing marker and on one that contradicts the field or its holder, already at import.
+Whatever depends on these properties asks `marked_fields`, so that a new field is declared in one place (ADR 83): CEL rules, kind's
+document, the record of what a cluster was made from, what runtime `local` refuses, the reference. The fields of an object below a spec are
+either all marked, or none is; then they take the marker of the field that holds the object. A missing marker raises, already at import;
+that none contradicts its field or its holder is proved by tests/unit/api/test_markers.py.
 """
 
 from __future__ import annotations
@@ -62,16 +55,10 @@ SAME = ""
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Raises ValueError for what no field can be."""
-
     mutability: Mutability
     local: Local = Local.HONOURED
     kind: str | None = None
     """Its name in kind's document (kind pkg/apis/config/v1alpha4/types.go), or SAME; None: not part of that document."""
-
-    def __post_init__(self) -> None:
-        if self.kind is not None and self.mutability in (Mutability.FREE, Mutability.ONCE):
-            raise ValueError(f'kind reads its document once: a field of it cannot change "{self.mutability}"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +89,11 @@ def below(fields: Sequence[MarkedField], path: str = "") -> Iterator[tuple[str, 
 
 @cache
 def marked_fields(model: type[BaseModel]) -> tuple[MarkedField, ...]:
-    """All fields of a spec, in the order of the model. Raises ValueError with the field for a missing or impossible marker."""
+    """All fields of a spec, in the order of the model. Raises ValueError for a missing marker."""
     return _fields(model, None, model.__name__)
 
 
-def _fields(model: type[BaseModel], holder: Marker | None, place: str, *, inside_list: bool = False) -> tuple[MarkedField, ...]:
+def _fields(model: type[BaseModel], holder: Marker | None, place: str) -> tuple[MarkedField, ...]:
     own = {name: [entry for entry in info.metadata if isinstance(entry, Marker)] for name, info in model.model_fields.items()}
     if holder is not None and not any(own.values()):
         inherited = replace(holder, kind=None if holder.kind is None else SAME)
@@ -117,39 +104,11 @@ def _fields(model: type[BaseModel], holder: Marker | None, place: str, *, inside
         path = f"{place}.{name}"
         if len(own[attribute]) != 1:
             raise ValueError(f"{path}: one Marker expected, {len(own[attribute])} found")
-        marker = own[attribute][0]
-        for contradiction in _contradictions(marker, holder, required=info.is_required(), inside_list=inside_list):
-            raise ValueError(f"{path}: {contradiction}")
+        (marker,) = own[attribute]
         held, is_list = _object(info.annotation)
-        fields = _fields(held, marker, path, inside_list=inside_list or is_list) if held else ()
+        fields = _fields(held, marker, path) if held else ()
         found.append(MarkedField(attribute, name, marker, info, fields, is_list))
-    names = [field.kind_name for field in found if field.kind_name is not None]
-    if len(names) != len(set(names)):
-        raise ValueError(f"{place}: two fields have the same name in kind's document")
     return tuple(found)
-
-
-def _contradictions(marker: Marker, holder: Marker | None, *, required: bool, inside_list: bool) -> Iterator[str]:
-    """Why a marker cannot stand where it does. `holder`: of the field that holds the object; None at the top of a spec."""
-    refused = marker.local is Local.REFUSED
-    if required and refused and (holder is None or holder.local is not Local.REFUSED):
-        yield "a required field that runtime local refuses would shut it out"
-    if holder is None:
-        if required and marker.mutability is Mutability.ONCE:
-            yield "what the provider writes later cannot be required"
-        return
-    if marker.mutability is not holder.mutability:
-        if (holder.mutability, marker.mutability) != (Mutability.RECREATE, Mutability.KEPT):
-            yield f'it is part of a field that may change "{holder.mutability}", not "{marker.mutability}"'
-        if inside_list:
-            yield "lists are compared as a whole: nothing inside can be kept on its own"
-    if holder.local is Local.REFUSED and not refused:
-        yield "runtime local refuses the object that it is part of"
-    if holder.kind is None and marker.kind is not None:
-        yield "kind has no object that it could be part of"
-    if marker.kind:
-        # Messages about kind's document and the record of what a cluster was made from name the fields of objects by kind's names.
-        yield "inside an object, a field has the name that kind gave it"
 
 
 def _object(annotation: Any) -> tuple[type[BaseModel] | None, bool]:

@@ -7,19 +7,19 @@ unescaped decides what is refused here).
 
 from __future__ import annotations
 
-LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-IMAGE_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$"
-VERSION_PATTERN = r"^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
-DURATION_PATTERN = r"^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$"
-PATH_PATTERN = r"^/$|^(/(\.{0,2}[^./:\x00-\x1f][^/:\x00-\x1f]*|\.{3}[^/:\x00-\x1f]*))+/?$"
+LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+IMAGE = r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$"
+VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
+DURATION = r"^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$"
+PATH = r"^/$|^(/(\.{0,2}[^./:\x00-\x1f][^/:\x00-\x1f]*|\.{3}[^/:\x00-\x1f]*))+/?$"
 """Absolute, without empty parts, "." and ".."; without ":", at which engines split. Long, because RE2 has no "not this word"."""
-LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
-LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
-FEATURE_GATE_PATTERN = r"^[A-Za-z][A-Za-z0-9]*$"
-RUNTIME_CONFIG_PATTERN = r"^[A-Za-z0-9][-A-Za-z0-9._/]*$"
-RUNTIME_CONFIG_VALUE_PATTERN = r"^[-A-Za-z0-9._/]*$"
-DNS_SEARCH_PATTERN = r"^[A-Za-z0-9_.]([-A-Za-z0-9_.]*[A-Za-z0-9_.])?$"
-CONDITION_TYPE_PATTERN = (
+LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+FEATURE_GATE = r"^[A-Za-z][A-Za-z0-9]*$"
+RUNTIME_CONFIG = r"^[A-Za-z0-9][-A-Za-z0-9._/]*$"
+RUNTIME_CONFIG_VALUE = r"^[-A-Za-z0-9._/]*$"
+DNS_SEARCH = r"^[A-Za-z0-9_.]([-A-Za-z0-9_.]*[A-Za-z0-9_.])?$"
+CONDITION_TYPE = (
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"
 )
-REASON_PATTERN = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+REASON = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"

@@ -25,14 +25,14 @@ def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Spec]:
     return st.fixed_dictionaries({}, optional=fields)
 
 
-NAMES = matching(patterns.LABEL_PATTERN, 40)
-IMAGES = matching(patterns.IMAGE_PATTERN, 512)
+NAMES = matching(patterns.LABEL, 40)
+IMAGES = matching(patterns.IMAGE, 512)
 LONGEST_PATH = 255
-PATHS = matching(patterns.PATH_PATTERN, LONGEST_PATH)
+PATHS = matching(patterns.PATH, LONGEST_PATH)
 TEXTS = st.lists(st.text(max_size=30), max_size=3)
 LABELS = st.dictionaries(
-    matching(patterns.LABEL_KEY_PATTERN, 317).filter(lambda key: "kubernetes.io/" not in key and "k8s.io/" not in key),
-    matching(patterns.LABEL_VALUE_PATTERN, 63),
+    matching(patterns.LABEL_KEY, 317).filter(lambda key: "kubernetes.io/" not in key and "k8s.io/" not in key),
+    matching(patterns.LABEL_VALUE, 63),
     max_size=3,
 )
 JSON6902 = st.lists(
@@ -88,7 +88,7 @@ def networking(draw: st.DrawFn) -> Spec:
             apiServerAddress=st.ip_addresses().map(str).filter(lambda address: "%" not in address and "::ffff:" not in address),
             disableDefaultCNI=st.booleans(),
             kubeProxyMode=st.sampled_from(["iptables", "ipvs", "nftables", "none"]),
-            dnsSearch=st.lists(matching(patterns.DNS_SEARCH_PATTERN, 253), max_size=3),
+            dnsSearch=st.lists(matching(patterns.DNS_SEARCH, 253), max_size=3),
         )
     )
     return rest | ({"ipFamily": family} if family else {})
@@ -130,11 +130,11 @@ def specs(draw: st.DrawFn) -> Spec:
     common = draw(
         some(
             clusterName=NAMES,
-            version=matching(patterns.VERSION_PATTERN, 64),
+            version=matching(patterns.VERSION, 64),
             networking=networking(),
-            featureGates=st.dictionaries(matching(patterns.FEATURE_GATE_PATTERN, 128), st.booleans(), max_size=3),
+            featureGates=st.dictionaries(matching(patterns.FEATURE_GATE, 128), st.booleans(), max_size=3),
             runtimeConfig=st.dictionaries(
-                matching(patterns.RUNTIME_CONFIG_PATTERN, 317), matching(patterns.RUNTIME_CONFIG_VALUE_PATTERN, 63), max_size=3
+                matching(patterns.RUNTIME_CONFIG, 317), matching(patterns.RUNTIME_CONFIG_VALUE, 63), max_size=3
             ),
             deletionPolicy=st.sampled_from(["Delete", "Retain"]),
             healPolicy=st.sampled_from(["Repair", "Recreate", "Report"]),

@@ -6,15 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
+from provider.api import patterns
 from provider.api.markers import Local, MarkedField, Mutability, marked_fields
-from provider.api.patterns import (
-    DURATION_PATTERN,
-    FEATURE_GATE_PATTERN,
-    IMAGE_PATTERN,
-    LABEL_PATTERN,
-    RUNTIME_CONFIG_PATTERN,
-    VERSION_PATTERN,
-)
 from provider.api.rules.ports import ports_across_nodes
 from provider.api.rules.rule import FORBIDDEN, NEW, Rule, keys, matches
 
@@ -47,7 +40,7 @@ OBJECT = (
         reason=FORBIDDEN,
     ),
     Rule(
-        rule=f"({NAMED}) || (self.metadata.name.matches(r'{LABEL_PATTERN}') && self.metadata.name.size() <= 49)",
+        rule=f"({NAMED}) || (self.metadata.name.matches(r'{patterns.LABEL}') && self.metadata.name.size() <= 49)",
         message="metadata.name cannot name a kind cluster (RFC 1123 label, at most 49 characters): set spec.clusterName",
         expression=(
             "'metadata.name \"' + self.metadata.name + '\" cannot name a kind cluster: set spec.clusterName to a name of at most 49 "
@@ -111,9 +104,7 @@ def changes(spec: type[BaseModel]) -> Iterator[Rule]:
                 yield _settled(field.name)
             case Mutability.ONCE:
                 yield _once(field.name)
-            case Mutability.IMMUTABLE if (
-                field.kind_name != "name"
-            ):  # OBJECT compares the name, which metadata.name may give as well
+            case Mutability.IMMUTABLE if field.kind_name != "name":  # OBJECT compares that: metadata.name may give it as well
                 yield _immutable(field.name)
 
 
@@ -148,13 +139,13 @@ def _refused(fields: Sequence[MarkedField], of: str = "self", path: str = "") ->
             yield inner, f"has({held}) && {held}.exists({entry}, {condition})"
 
 
-VERSION = matches("version", VERSION_PATTERN, 'must be a full Kubernetes version with a leading v, such as "v1.34.4"')
+VERSION = matches("version", patterns.VERSION, 'must be a full Kubernetes version with a leading v, such as "v1.34.4"')
 
 SETTINGS = (
-    matches("image", IMAGE_PATTERN, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
+    matches("image", patterns.IMAGE, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
     matches(
         "createTimeout",
-        DURATION_PATTERN,
+        patterns.DURATION,
         'must be a duration between 30s and 2h, such as "10m" or "1h30m"',
         also="duration(self.createTimeout) >= duration('30s') && duration(self.createTimeout) <= duration('2h')",
     ),
@@ -164,10 +155,10 @@ SETTINGS = (
         path=".nodes",
     ),
     *ports_across_nodes(),
-    keys("featureGates", FEATURE_GATE_PATTERN, 'must be the name of a feature gate, such as "MemoryQoS"'),
+    keys("featureGates", patterns.FEATURE_GATE, 'must be the name of a feature gate, such as "MemoryQoS"'),
     keys(
         "runtimeConfig",
-        RUNTIME_CONFIG_PATTERN,
+        patterns.RUNTIME_CONFIG,
         'must be an API group, version or resource, such as "api/alpha" or "batch/v2alpha1"',
     ),
     refused_by_local,
@@ -187,7 +178,7 @@ TEMPLATE = (
 SPEC = (
     matches(
         "clusterName",
-        LABEL_PATTERN,
+        patterns.LABEL,
         'must consist of lower-case letters, digits and "-" and start and end with a letter or digit',
     ),
     VERSION,

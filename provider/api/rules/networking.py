@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provider.api.rules.rule import Rule
+from provider.api.rules.rule import Rule, quoting
 
 FAMILY = "(has(self.ipFamily) ? self.ipFamily : 'ipv4')"
 
@@ -24,11 +24,11 @@ def _subnet(field: str, example: str) -> tuple[Rule, Rule]:
     )
     # The second rule lets text pass that is no CIDR: cidr() of it is an evaluation error, whose message explains nothing.
     return (
-        Rule(
-            rule=f"!has(self.{field}) || {_valid(field)}",
-            message=f"{field} must be a CIDR",
-            expression=f"'{field} \"' + self.{field} + '\" must be a CIDR such as \"{example}\", or two separated by a comma for dual'",
-            path=f".{field}",
+        quoting(
+            field,
+            f"!has(self.{field}) || {_valid(field)}",
+            "must be a CIDR",
+            example=f' such as "{example}", or two separated by a comma for dual',
         ),
         Rule(
             rule=f"!has(self.{field}) || !{_valid(field)} || {of_family}",
@@ -43,11 +43,11 @@ def _subnet(field: str, example: str) -> tuple[Rule, Rule]:
 
 
 NETWORKING = (
-    Rule(
-        rule="!has(self.apiServerAddress) || isIP(self.apiServerAddress)",
-        message="apiServerAddress must be an IP address of the host",
-        expression="'apiServerAddress \"' + self.apiServerAddress + '\" must be an IP address of the host, such as \"127.0.0.1\"'",
-        path=".apiServerAddress",
+    quoting(
+        "apiServerAddress",
+        "!has(self.apiServerAddress) || isIP(self.apiServerAddress)",
+        "must be an IP address of the host",
+        example=', such as "127.0.0.1"',
     ),
     *_subnet("podSubnet", "10.244.0.0/16"),
     *_subnet("serviceSubnet", "10.96.0.0/16"),
@@ -62,16 +62,12 @@ NETWORKING = (
         ),
         path=".serviceSubnet",
     ),
-    Rule(
-        rule=(
+    quoting(
+        "serviceSubnet",
+        (
             f"!has(self.serviceSubnet) || !{_valid('serviceSubnet')} || {_parts('serviceSubnet')}.all(c, cidr(c).ip().family() == 4 ? "
             "cidr(c).prefixLength() >= 12 && cidr(c).prefixLength() <= 28 : cidr(c).prefixLength() >= 108 && cidr(c).prefixLength() <= 124)"
         ),
-        message="serviceSubnet must have a mask from /12 to /28 (IPv6: /108 to /124): kubeadm refuses other sizes",
-        expression=(
-            "'serviceSubnet \"' + self.serviceSubnet + '\" must have a mask from /12 to /28 (IPv6: /108 to /124): kubeadm refuses "
-            "other sizes'"
-        ),
-        path=".serviceSubnet",
+        "must have a mask from /12 to /28 (IPv6: /108 to /124): kubeadm refuses other sizes",
     ),
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from provider.api.patterns import IMAGE_PATTERN, LABEL_KEY_PATTERN, PATH_PATTERN
+from provider.api import patterns
 from provider.api.rules.ports import ports_of_a_node
-from provider.api.rules.rule import FORBIDDEN, Rule, keys, matches
+from provider.api.rules.rule import FORBIDDEN, Rule, keys, matches, quoting
 
 KUBELET_LABELS = (
     "kubernetes.io/hostname",
@@ -27,7 +27,7 @@ OWN_PREFIXES = r"^([^/]*\.)?(kubelet|node)\.kubernetes\.io/"
 def _labels() -> tuple[Rule, ...]:
     refused = f"k.matches(r'{RESERVED}') && !k.matches(r'{OWN_PREFIXES}') && !(k in {list(KUBELET_LABELS)})"
     return (
-        keys("labels", LABEL_KEY_PATTERN, 'must be a label key, such as "tier" or "example.com/tier"'),
+        keys("labels", patterns.LABEL_KEY, 'must be a label key, such as "tier" or "example.com/tier"'),
         Rule(
             rule=f"!has(self.labels) || !self.labels.exists(k, {refused})",
             message="labels: a kubelet may not give itself this label of kubernetes.io or k8s.io",
@@ -42,7 +42,7 @@ def _labels() -> tuple[Rule, ...]:
 
 
 NODE = (
-    matches("image", IMAGE_PATTERN, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
+    matches("image", patterns.IMAGE, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
     *_labels(),
     ports_of_a_node(),
     Rule(
@@ -55,12 +55,7 @@ NODE = (
 
 def _clean_path(field: str) -> Rule:
     must = 'must be an absolute path without ":", "//", "." and ".."'
-    return Rule(
-        rule=f"self.{field}.matches(r'{PATH_PATTERN}')",
-        message=f"{field} {must}",
-        expression=f"'{field} \"' + self.{field} + '\" {must}'",
-        path=f".{field}",
-    )
+    return quoting(field, f"self.{field}.matches(r'{patterns.PATH}')", must)
 
 
 MOUNT = (
@@ -78,10 +73,10 @@ MOUNT = (
 )
 
 PORT_MAPPING = (
-    Rule(
-        rule="!has(self.listenAddress) || self.listenAddress == '' || isIP(self.listenAddress)",
-        message="listenAddress must be an IP address of the host",
-        expression="'listenAddress \"' + self.listenAddress + '\" must be an IP address of the host, such as \"127.0.0.1\"'",
-        path=".listenAddress",
+    quoting(
+        "listenAddress",
+        "!has(self.listenAddress) || self.listenAddress == '' || isIP(self.listenAddress)",
+        "must be an IP address of the host",
+        example=', such as "127.0.0.1"',
     ),
 )

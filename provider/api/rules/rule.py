@@ -1,4 +1,4 @@
-"""A CEL rule, and the two most common forms of one."""
+"""A CEL rule, and the most common forms of one."""
 
 from __future__ import annotations
 
@@ -19,31 +19,26 @@ class Rule:
     reason: str = ""
     """FieldValueInvalid where empty (apiextensions/v1 ValidationRule)."""
 
-    def as_dict(self) -> dict[str, str]:
-        entries = {
-            "rule": self.rule,
-            "message": self.message,
-            "messageExpression": self.expression,
-            "fieldPath": self.path,
-            "reason": self.reason,
-        }
-        return {key: value for key, value in entries.items() if value}
-
 
 FORBIDDEN = "FieldValueForbidden"
 
 NEW = "create a new KINDCluster for another value"
 
 
+def quoting(field: str, rule: str, must: str, *, example: str = "") -> Rule:
+    """On a string field, what it must be in words; the message quotes its value, and then gives the example."""
+    return Rule(
+        rule=rule,
+        message=f"{field} {must}",
+        expression=f"'{field} \"' + self.{field} + '\" {must}{example}'",
+        path=f".{field}",
+    )
+
+
 def matches(field: str, pattern: str, must: str, *, also: str = "") -> Rule:
     """An optional string field, and what it must be in words."""
     extra = f" && {also}" if also else ""
-    return Rule(
-        rule=f"!has(self.{field}) || (self.{field}.matches(r'{pattern}'){extra})",
-        message=f"{field} {must}",
-        expression=f"'{field} \"' + self.{field} + '\" {must}'",
-        path=f".{field}",
-    )
+    return quoting(field, f"!has(self.{field}) || (self.{field}.matches(r'{pattern}'){extra})", must)
 
 
 def keys(field: str, pattern: str, must: str) -> Rule:

@@ -12,29 +12,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from provider.api import patterns
 from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, Marker
 from provider.api.model import Model, validated_by
-from provider.api.patterns import (
-    DNS_SEARCH_PATTERN,
-    DURATION_PATTERN,
-    FEATURE_GATE_PATTERN,
-    IMAGE_PATTERN,
-    LABEL_KEY_PATTERN,
-    LABEL_VALUE_PATTERN,
-    PATH_PATTERN,
-    RUNTIME_CONFIG_PATTERN,
-    RUNTIME_CONFIG_VALUE_PATTERN,
-)
 from provider.api.rules.networking import NETWORKING
 from provider.api.rules.node import MOUNT, NODE, PORT_MAPPING
 
+ClusterName = Annotated[str, Field(min_length=1, max_length=49, pattern=patterns.LABEL)]
+Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=patterns.DURATION)]
+HostPort = Annotated[int, Field(ge=-1, le=65535)]
+KubernetesVersion = Annotated[str, Field(max_length=64, pattern=patterns.VERSION)]
+Path = Annotated[str, Field(pattern=patterns.PATH)]
 Text = Annotated[str, Field(max_length=65536)]
-LabelKey = Annotated[str, Field(max_length=317, pattern=LABEL_KEY_PATTERN)]
-LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
-FeatureGate = Annotated[str, Field(max_length=128, pattern=FEATURE_GATE_PATTERN)]
-RuntimeConfigKey = Annotated[str, Field(max_length=317, pattern=RUNTIME_CONFIG_PATTERN)]
-RuntimeConfigValue = Annotated[str, Field(max_length=63, pattern=RUNTIME_CONFIG_VALUE_PATTERN)]
-SearchDomain = Annotated[str, Field(max_length=253, pattern=DNS_SEARCH_PATTERN)]
+LabelKey = Annotated[str, Field(max_length=317, pattern=patterns.LABEL_KEY)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=patterns.LABEL_VALUE)]
+FeatureGate = Annotated[str, Field(max_length=128, pattern=patterns.FEATURE_GATE)]
+RuntimeConfigKey = Annotated[str, Field(max_length=317, pattern=patterns.RUNTIME_CONFIG)]
+RuntimeConfigValue = Annotated[str, Field(max_length=63, pattern=patterns.RUNTIME_CONFIG_VALUE)]
+SearchDomain = Annotated[str, Field(max_length=253, pattern=patterns.DNS_SEARCH)]
 AnnotationValue = Annotated[str, Field(max_length=4096)]
 
 
@@ -42,12 +37,9 @@ AnnotationValue = Annotated[str, Field(max_length=4096)]
 class Mount(Model):
     """A path of the host that the node sees."""
 
-    container_path: str = Field(
-        max_length=255, pattern=PATH_PATTERN, description="containerPath is the absolute path inside the node."
-    )
-    host_path: str = Field(
+    container_path: Path = Field(max_length=255, description="containerPath is the absolute path inside the node.")
+    host_path: Path = Field(
         max_length=512,
-        pattern=PATH_PATTERN,
         description="hostPath is the absolute path on the engine's host. It must exist: a missing path is reported, not created.",
     )
     read_only: bool | None = Field(None, description="readOnly mounts the path read-only.")
@@ -65,11 +57,8 @@ class PortMapping(Model):
     """A port of the host that leads to a port of the node."""
 
     container_port: int = Field(ge=1, le=65535, description="containerPort is the port inside the node.")
-    host_port: int | None = Field(
-        None,
-        ge=-1,
-        le=65535,
-        description="hostPort on the engine's host; 0 or absent lets kind pick one, -1 lets the engine pick.",
+    host_port: HostPort | None = Field(
+        None, description="hostPort on the engine's host; 0 or absent lets kind pick one, -1 lets the engine pick."
     )
     listen_address: str | None = Field(
         None, max_length=45, description="listenAddress is the host's IP address to listen on; kind's default is all addresses."
@@ -94,7 +83,7 @@ class Node(Model):
         None, description="role: control-plane (kind's default) or worker."
     )
     image: Annotated[str | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
-        None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of this node; overrides spec.image."
+        None, min_length=1, max_length=512, pattern=patterns.IMAGE, description="image of this node; overrides spec.image."
     )
     labels: Annotated[dict[LabelKey, LabelValue] | None, Marker(RECREATE, kind=SAME)] = Field(
         None, max_length=32, description="labels are Kubernetes labels of the Node, set when it joins."
@@ -123,10 +112,8 @@ class Networking(Model):
     ip_family: Annotated[Literal["ipv4", "ipv6", "dual"] | None, Marker(KEPT, kind=SAME)] = Field(
         None, description="ipFamily: ipv4 (kind's default), ipv6 or dual."
     )
-    api_server_port: Annotated[int | None, Marker(KEPT, kind=SAME)] = Field(
+    api_server_port: Annotated[HostPort | None, Marker(KEPT, kind=SAME)] = Field(
         None,
-        ge=-1,
-        le=65535,
         description="apiServerPort on the host; 0 or absent picks a free one and keeps it, -1 lets the engine pick one at every start.",
     )
     api_server_address: Annotated[str | None, Marker(KEPT, kind=SAME)] = Field(
@@ -159,7 +146,7 @@ class ClusterSettings(Model):
     """What a cluster is made of, whichever object asks for it. Field names of kind's config are kind's own."""
 
     image: Annotated[str | None, Marker(RECREATE, REFUSED)] = Field(
-        None, min_length=1, max_length=512, pattern=IMAGE_PATTERN, description="image of all nodes that name none of their own."
+        None, min_length=1, max_length=512, pattern=patterns.IMAGE, description="image of all nodes that name none of their own."
     )
     worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
         None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0."
@@ -213,12 +200,8 @@ class ClusterSettings(Model):
         None,
         description="retainOnFailure keeps the containers of a failed create for inspection, until the next try or the deletion.",
     )
-    create_timeout: Annotated[str | None, Marker(FREE)] = Field(
-        None,
-        min_length=2,
-        max_length=16,
-        pattern=DURATION_PATTERN,
-        description='createTimeout of one try, e.g. "10m"; 30s to 2h.',
+    create_timeout: Annotated[Duration | None, Marker(FREE)] = Field(
+        None, description='createTimeout of one try, e.g. "10m"; 30s to 2h.'
     )
     update_policy: Annotated[Literal["Refuse", "Report", "Recreate"] | None, Marker(FREE)] = Field(
         None,

@@ -11,9 +11,8 @@ from provider.api.customresource import AGE, Column, CustomResource
 from provider.api.markers import FREE, IMMUTABLE, ONCE, RECREATE, Marker
 from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
-from provider.api.patterns import LABEL_PATTERN, VERSION_PATTERN
 from provider.api.rules.cluster import OBJECT, SPEC
-from provider.api.v1alpha1.common import ClusterSettings
+from provider.api.v1alpha1.common import ClusterName, ClusterSettings, KubernetesVersion
 from provider.api.v1alpha1.status import KINDClusterStatus
 
 KINDCLUSTERS = Resource(names.GROUP, names.VERSION, "kindclusters", "KINDCluster")
@@ -39,17 +38,11 @@ class OwnerIdentity(Model):
 class KINDClusterSpec(ClusterSettings):
     """What is wanted of one cluster."""
 
-    cluster_name: Annotated[str | None, Marker(IMMUTABLE, kind="name")] = Field(
-        None,
-        min_length=1,
-        max_length=49,
-        pattern=LABEL_PATTERN,
-        description="clusterName is the name of the kind cluster; absent: the object's name. Immutable.",
+    cluster_name: Annotated[ClusterName | None, Marker(IMMUTABLE, kind="name")] = Field(
+        None, description="clusterName is the name of the kind cluster; absent: the object's name. Immutable."
     )
-    version: Annotated[str | None, Marker(RECREATE)] = Field(
+    version: Annotated[KubernetesVersion | None, Marker(RECREATE)] = Field(
         None,
-        max_length=64,
-        pattern=VERSION_PATTERN,
         description='version of Kubernetes, e.g. "v1.34.4"; picks the node image kindest/node:<version> where no image is named.',
     )
     control_plane_replicas: Annotated[int | None, Marker(RECREATE)] = Field(

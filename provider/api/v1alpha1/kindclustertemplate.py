@@ -29,7 +29,7 @@ class KINDClusterTemplateSpec(ClusterSettings):
         description=(
             "updatePolicy says what an edit of the topology or its class does that needs other nodes: Report accepts it, changes "
             "nothing and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
-        ),
+        )
     )
 
 

@@ -8,9 +8,9 @@ from provider.api import names
 from provider.api.customresource import AGE, Column, CustomResource
 from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
-from provider.api.patterns import VERSION_PATTERN
 from provider.api.rules.cluster import VERSION
-from provider.api.v1alpha1.status import Condition, VersionStatus
+from provider.api.v1alpha1.common import KubernetesVersion
+from provider.api.v1alpha1.status import Conditions, VersionStatus
 
 KINDCONTROLPLANES = Resource(names.CONTROL_PLANE_GROUP, names.VERSION, "kindcontrolplanes", "KINDControlPlane")
 
@@ -19,9 +19,7 @@ KINDCONTROLPLANES = Resource(names.CONTROL_PLANE_GROUP, names.VERSION, "kindcont
 class KINDControlPlaneSpec(Model):
     """What a topology says about the control plane."""
 
-    version: str = Field(
-        max_length=64, pattern=VERSION_PATTERN, description='version of Kubernetes, e.g. "v1.34.4"; set by the topology.'
-    )
+    version: KubernetesVersion = Field(description='version of Kubernetes, e.g. "v1.34.4"; set by the topology.')
     replicas: int | None = Field(None, ge=1, le=9, description="replicas: number of control-plane nodes; absent: 1.")
 
 
@@ -39,11 +37,8 @@ class KINDControlPlaneStatus(Model):
     initialization: ControlPlaneInitialization | None = Field(
         None, description="initialization: one-way marks of the Cluster API contract (v1beta2)."
     )
-    conditions: list[Condition] | None = Field(
-        None,
-        max_length=32,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        description="conditions of the KINDCluster that a control plane has as well, and Paused.",
+    conditions: Conditions = Field(
+        None, description="conditions of the KINDCluster that a control plane has as well, and Paused."
     )
     version: str | None = Field(None, max_length=64, description="version that the API server reports.")
     versions: list[VersionStatus] | None = Field(None, max_length=16, description="versions of Kubernetes in use, oldest first.")

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
+from provider.api import patterns
 from provider.api.model import Model
-from provider.api.patterns import CONDITION_TYPE_PATTERN, REASON_PATTERN
 
-DATE_TIME: dict[str, JsonValue] = {"format": "date-time"}
+Message = Annotated[str, Field(max_length=32768)]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+OptionalTime = Annotated[str | None, Field(json_schema_extra={"format": "date-time"})]
 
 
 class Condition(Model):
     """A metav1.Condition."""
 
-    type: str = Field(max_length=316, pattern=CONDITION_TYPE_PATTERN, description="type of the condition, in CamelCase.")
+    type: str = Field(max_length=316, pattern=patterns.CONDITION_TYPE, description="type of the condition, in CamelCase.")
     status: Literal["True", "False", "Unknown"] = Field(description="status: True, False or Unknown.")
     reason: str = Field(
         min_length=1,
         max_length=1024,
-        pattern=REASON_PATTERN,
+        pattern=patterns.REASON,
         description="reason of the last transition, in CamelCase; for programs.",
     )
-    message: str = Field(
-        max_length=32768, description="message for people: what is wrong and what to do; empty when all is well."
-    )
+    message: Message = Field(description="message for people: what is wrong and what to do; empty when all is well.")
     observed_generation: int | None = Field(
         None, ge=0, description="observedGeneration is the generation of the spec that the condition speaks about."
     )
-    last_transition_time: str = Field(
-        json_schema_extra=DATE_TIME, description="lastTransitionTime is when the status last changed from one value to another."
+    last_transition_time: Time = Field(
+        description="lastTransitionTime is when the status last changed from one value to another."
     )
+
+
+Conditions = Annotated[
+    list[Condition] | None,
+    Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+]
 
 
 class HistoryEntry(Model):
     """Something that happened."""
 
-    time: str = Field(json_schema_extra=DATE_TIME, description="time of the newest of them.")
+    time: Time = Field(description="time of the newest of them.")
     phase: str = Field(max_length=63, description="phase that the object was in.")
     reason: str = Field(max_length=1024, description="reason in CamelCase, as in conditions and Events.")
     message: str | None = Field(None, max_length=1024, description="message for people.")
@@ -84,11 +90,9 @@ class LastCreate(Model):
     """The newest create and how far it got."""
 
     attempts: int | None = Field(None, ge=0, description="attempts made for this generation of the spec.")
-    started_at: str | None = Field(None, json_schema_extra=DATE_TIME, description="startedAt is the start of the newest attempt.")
-    finished_at: str | None = Field(None, json_schema_extra=DATE_TIME, description="finishedAt is set only by success.")
-    next_attempt_at: str | None = Field(
-        None, json_schema_extra=DATE_TIME, description="nextAttemptAt is when a failed create is tried again."
-    )
+    started_at: OptionalTime = Field(None, description="startedAt is the start of the newest attempt.")
+    finished_at: OptionalTime = Field(None, description="finishedAt is set only by success.")
+    next_attempt_at: OptionalTime = Field(None, description="nextAttemptAt is when a failed create is tried again.")
     seconds: int | None = Field(None, ge=0, description="seconds the newest successful attempt took.")
     generation: int | None = Field(None, ge=0, description="generation of the spec that is being created.")
     config_hash: str | None = Field(None, max_length=128, description="configHash of the kind config that was used.")
@@ -112,12 +116,7 @@ class KINDClusterStatus(Model):
     phase: Literal["Pending", "Queued", "Creating", "Ready", "Degraded", "Repairing", "Deleting", "Failed"] | None = Field(
         None, description="phase is one word for people; programs read the conditions."
     )
-    conditions: list[Condition] | None = Field(
-        None,
-        max_length=32,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        description="conditions: what is true now, and where it is not, why and what to do.",
-    )
+    conditions: Conditions = Field(None, description="conditions: what is true now, and where it is not, why and what to do.")
     history: list[HistoryEntry] | None = Field(None, max_length=32, description="history: what happened, newest last.")
     nodes: list[NodeStatus] | None = Field(None, max_length=64, description="nodes as the runtime and the cluster see them.")
     nodes_ready: str | None = Field(None, max_length=16, description='nodesReady: ready and expected nodes, e.g. "3/3".')
@@ -136,9 +135,7 @@ class KINDClusterStatus(Model):
         max_length=256,
         description="failureReason in CamelCase, while nothing more is tried for this generation of the spec.",
     )
-    failure_message: str | None = Field(
-        None, max_length=32768, description="failureMessage for people: what failed and what to do."
-    )
+    failure_message: Message | None = Field(None, description="failureMessage for people: what failed and what to do.")
     last_create: LastCreate | None = Field(None, description="lastCreate: the newest create and how far it got.")
     observed_generation: int | None = Field(
         None, ge=0, description="observedGeneration is the generation of the spec that this status speaks about."

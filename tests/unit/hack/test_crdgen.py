@@ -148,8 +148,8 @@ def test_a_rule_is_one_line_and_blames_a_field() -> None:
 
 def test_stale_files_are_named_and_written_anew(tmp_path: Path) -> None:
     """Changed, missing and left-over files are stale; writing repairs all three."""
-    kind = RESOURCES[0].file_name
-    made = sorted([*(f"bases/{kind.file_name}" for kind in RESOURCES), "kustomization.yaml"])
+    kind = crdgen.file_name(RESOURCES[0].resource)
+    made = sorted([*(f"bases/{crdgen.file_name(kind.resource)}" for kind in RESOURCES), "kustomization.yaml"])
     assert sorted(str(path.relative_to(tmp_path)) for path in crdgen.stale(tmp_path)) == made
     crdgen.write(tmp_path)
     (tmp_path / "bases" / kind).write_text("changed")
@@ -164,7 +164,7 @@ def test_every_kind_with_a_definition_is_listed() -> None:
     """A new kind is a file with a DEFINITION and an entry of RESOURCES; one that is not listed would not be served."""
     modules = [import_module(f"provider.api.v1alpha1.{found.name}") for found in pkgutil.iter_modules(v1alpha1.__path__)]
     defined = [module.DEFINITION for module in modules if hasattr(module, "DEFINITION")]
-    assert sorted(kind.name for kind in RESOURCES) == sorted(kind.name for kind in defined)
+    assert sorted(str(kind.resource) for kind in RESOURCES) == sorted(str(kind.resource) for kind in defined)
 
 
 def test_an_entry_is_all_that_a_kind_needs() -> None:

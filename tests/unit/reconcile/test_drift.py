@@ -117,15 +117,13 @@ async def test_a_preflight_problem_costs_no_cluster_either() -> None:
     """A missing mount path is found while the old cluster still runs."""
     world = await ready(World(), updatePolicy="Recreate")
     before = made_by(world)
-    world.runtime.problems = [
-        Problem(Reason.HOST_PATH_MISSING, "spec.nodes[0].extraMounts[0]: /nowhere is missing.", terminal=False)
-    ]
+    world.runtime.problems = [Problem(Reason.MOUNT_FAILED, "spec.nodes[0].extraMounts[0]: /nowhere is missing.", terminal=False)]
 
     world.edit({"spec": {"nodes": [{"extraMounts": [{"hostPath": "/nowhere", "containerPath": "/data"}]}]}})
     await world.pass_time(30)
 
     assert (made_by(world), world.status()["phase"]) == (before, "Ready")
-    assert world.condition("UpToDate")["reason"] == "HostPathMissing"
+    assert world.condition("UpToDate")["reason"] == "MountFailed"
 
 
 async def test_the_cluster_stays_ready_while_its_replacement_is_prepared() -> None:
