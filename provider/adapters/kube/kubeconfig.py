@@ -83,9 +83,6 @@ def _refused(why: str) -> Terminal:
     return Terminal(Reason.KUBECONFIG_REFUSED, message)
 
 
-# --- YAML ------------------------------------------------------------------------------------------------------------------------
-
-
 class _Loader(yaml.SafeLoader):
     """YAML without aliases (they expand without bound), deep nesting, duplicate keys and non-scalar keys."""
 
@@ -117,9 +114,6 @@ def _load(text: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _refused("it is not one plain YAML document")
     return document
-
-
-# --- shape -----------------------------------------------------------------------------------------------------------------------
 
 
 def _only(document: dict[str, Any], plural: str, singular: str, keys: set[str]) -> tuple[str, dict[str, str]]:

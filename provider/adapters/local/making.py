@@ -158,7 +158,7 @@ class Maker:
             await finish(asyncio.to_thread(daemons.end, orphan))
         argv = components.argv(component, self.binaries[component], self.folder, current, fsync=self.fsync)
         daemon = await daemons.start(component, argv, marker=marker, folder=self.folder)
-        current = current.with_daemon(component, daemon)
+        current = replace(current, daemons={**current.daemons, component: daemon})
         with _as_transient("The state of the cluster cannot be written"):
             await finish(asyncio.to_thread(state.write, self.folder, current))
         return current
