@@ -48,16 +48,10 @@ EVENTS = ("create", "start", "die", "pause", "unpause", "destroy")
 class EngineInfo:
     """What the engine says of itself."""
 
-    engine: str
-    version: str
-    cgroup: str
-    """"1" or "2"."""
-    rootless: bool
-    root_dir: str = ""
-    """Folder of the engine's data on its host."""
-
-    def __str__(self) -> str:
-        return f"{self.engine} {self.version} (cgroup v{self.cgroup}{', rootless' if self.rootless else ''})"
+    description: str
+    """E.g. "docker 20.10.24 (cgroup v1, rootless)"."""
+    root_dir: str
+    """Folder of the engine's data on its host; empty when it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +78,7 @@ DIALECTS = {
     for dialect in (
         Dialect("docker", "DOCKER_HOST", events=(*_LABEL, *(word for one in EVENTS for word in ("--filter", f"event={one}")))),
         Dialect(
-            "podman",
-            "CONTAINER_HOST",
-            info=("info", "--format", "json"),
-            events=_LABEL,
-            named_volumes=True,
-            children_exit=False,
+            "podman", "CONTAINER_HOST", info=("info", "--format", "json"), events=_LABEL, named_volumes=True, children_exit=False
         ),
         Dialect("nerdctl", "CONTAINERD_ADDRESS", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
     )
@@ -121,9 +110,8 @@ class Engine:
         try:
             return _info(self.name, json.loads(done.stdout))
         except (ValueError, KeyError, TypeError) as error:
-            tail = f"{done.stderr}\n{done.stdout}"
             message = f"{self.name} info gave no usable answer."
-            failure = CommandFailed(Reason.COMMAND_FAILED, message, argv=done.argv, returncode=done.returncode, tail=tail)
+            failure = CommandFailed(Reason.COMMAND_FAILED, message, tail=f"{done.stderr}\n{done.stdout}")
             raise engine_failure(failure, self.name) from error
 
     async def containers(self) -> Listing:
@@ -144,8 +132,7 @@ class Engine:
             if not left:
                 break
             done = await self._change("rm", "-f", "-v", *left, timeout=SLOW, check=False)
-            if done.returncode != 0 and not any(word in done.stderr.lower() for word in GONE):
-                raise engine_failure(_failed(done), self.name)
+            self._check(done, GONE)
             left = await self._existing(left)
             if left:
                 await asyncio.sleep(CONTAINER_REMOVAL.delay(attempt))
@@ -165,8 +152,7 @@ class Engine:
 
     async def has_image(self, image: str) -> bool:
         done = await self._run("image", "inspect", image, max_output=MAX_INSPECT, check=False)
-        if done.returncode != 0 and not any(word in done.stderr.lower() for word in NO_IMAGE):
-            raise engine_failure(_failed(done), self.name)
+        self._check(done, NO_IMAGE)
         return done.returncode == 0
 
     async def pull(self, image: str, timeout: float) -> None:
@@ -219,8 +205,7 @@ class Engine:
             done = await self._run("inspect", "--type", "container", *found, max_output=MAX_INSPECT, check=False)
             if done.returncode == 0:
                 return inspect.parse(done.stdout)
-            if not any(word in done.stderr.lower() for word in GONE):
-                raise engine_failure(_failed(done), self.name)
+            self._check(done, GONE)
             return await self._list_partly(found, done.stdout)
         except UnknownShape as error:
             return Listing(
@@ -264,6 +249,11 @@ class Engine:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
+    def _check(self, done: Completed, tolerated: Sequence[str]) -> None:
+        """Raises Transient for a failure whose message has none of the tolerated words."""
+        if done.returncode != 0 and not any(word in done.stderr.lower() for word in tolerated):
+            raise engine_failure(done.failure(), self.name)
+
     async def _run(self, *args: str, timeout: float = 0.0, max_output: int = MAX_OUTPUT, check: bool = True) -> Completed:
         try:
             return await run_command(self._command(args, timeout or self._timeout, max_output), check=check)
@@ -291,20 +281,15 @@ def _info(engine: str, answer: Any) -> EngineInfo:
         if engine != "podman":
             raise ValueError("the command is podman under another name")
         host = answer["host"]
-        version = str(answer["version"]["Version"])
-        cgroup = str(host["cgroupVersion"]).removeprefix("v")
-        return EngineInfo(engine, version, cgroup, bool(host["security"]["rootless"]), answer["store"]["graphRoot"])
-    version = str(answer["ServerVersion"])
-    if not version:
-        raise ValueError("no server answered")
-    options = answer.get("SecurityOptions") or []
-    rootless = any("name=rootless" in str(option) for option in options)
-    return EngineInfo(engine, version, str(answer.get("CgroupVersion") or "1"), rootless, str(answer.get("DockerRootDir") or ""))
-
-
-def _failed(done: Completed) -> CommandFailed:
-    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    return CommandFailed(Reason.COMMAND_FAILED, last[:500], argv=done.argv, returncode=done.returncode, tail=done.stderr)
+        version, cgroup = answer["version"]["Version"], str(host["cgroupVersion"]).removeprefix("v")
+        rootless, root_dir = host["security"]["rootless"], answer["store"]["graphRoot"]
+    else:
+        version, cgroup = answer["ServerVersion"], answer.get("CgroupVersion") or "1"
+        rootless = any("name=rootless" in str(option) for option in answer.get("SecurityOptions") or [])
+        root_dir = answer.get("DockerRootDir") or ""
+        if not version:
+            raise ValueError("no server answered")
+    return EngineInfo(f"{engine} {version} (cgroup v{cgroup}{', rootless' if rootless else ''})", str(root_dir))
 
 
 def _only_member(archive: bytes) -> str:

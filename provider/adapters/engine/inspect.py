@@ -53,6 +53,15 @@ class PortBinding:
     address: str
     port: int
     protocol: str
+    """Lower case."""
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}/{self.protocol}"
+
+    def clashes(self, other: PortBinding) -> bool:
+        """Whether both cannot be bound at once."""
+        same = self.address == other.address or self.address in WILDCARDS or other.address in WILDCARDS
+        return same and (self.port, self.protocol) == (other.port, other.protocol)
 
 
 @dataclass(frozen=True, slots=True)

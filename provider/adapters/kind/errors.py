@@ -8,16 +8,7 @@ from __future__ import annotations
 
 import re
 
-from provider.adapters.engine.errors import (
-    ENGINE,
-    HOST,
-    IMAGES,
-    LONG_COMMAND,
-    MOUNTS,
-    NAMES_AND_PORTS,
-    rule,
-    with_excerpt,
-)
+from provider.adapters.engine.errors import ENGINE, HOST, IMAGES, LONG_COMMAND, MOUNTS, NAMES_AND_PORTS, rule, with_excerpt
 from provider.api.conditions import Reason
 from provider.errors import ProviderError, Terminal, Transient
 

@@ -11,13 +11,13 @@ import ipaddress
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from provider.adapters.engine.errors import INOTIFY
-from provider.adapters.engine.inspect import Container, Listing
+from provider.adapters.engine.inspect import Listing, PortBinding
+from provider.adapters.process import strays
 from provider.api import kind
 from provider.api.conditions import Reason
 from provider.ports.runtime import ClusterRequest, Identity, Problem
@@ -26,30 +26,12 @@ IMAGE = re.compile(
     r"(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::\d{1,5})?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::\w[\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
 )
 """A reference as the engines read it (distribution/reference), strict enough that nothing can pass for an option."""
-WILDCARDS = ("0.0.0.0", "::")
 SOCKETS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 LEAST_DISK = 2 << 30
 """Bytes. A node writes about one gigabyte before its API answers."""
 LEAST_INSTANCES = 10
 """inotify instances that even a bare node needs; a real one takes about 26."""
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
-
-
-@dataclass(frozen=True, slots=True)
-class WantedPort:
-    """A fixed host port of the spec."""
-
-    path: str
-    address: str
-    port: int
-    protocol: str
-
-    def __str__(self) -> str:
-        return f"{self.address}:{self.port}/{self.protocol}"
-
-    def clashes(self, other: WantedPort) -> bool:
-        same = self.address == other.address or self.address in WILDCARDS or other.address in WILDCARDS
-        return same and (self.port, self.protocol) == (other.port, other.protocol)
 
 
 def problems(
@@ -90,29 +72,30 @@ def _mounts(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
             yield f"spec.nodes[{index}].extraMounts[{number}]", mount
 
 
-def _wanted_ports(config: Mapping[str, Any]) -> list[WantedPort]:
+def _wanted_ports(config: Mapping[str, Any]) -> list[tuple[str, PortBinding]]:
+    """Path in the spec, and the port, of every fixed host port."""
     networking = config.get("networking") or {}
     ipv6 = networking.get("ipFamily") == "ipv6"
     found = []
     if port := max(0, networking.get("apiServerPort") or 0):
         address = networking.get("apiServerAddress") or ("::1" if ipv6 else "127.0.0.1")
-        found.append(WantedPort("spec.networking.apiServerPort", address, port, "tcp"))
+        found.append(("spec.networking.apiServerPort", PortBinding(address, port, "tcp")))
     for index, node in enumerate(config["nodes"]):
         for number, mapping in enumerate(node.get("extraPortMappings") or []):
             if port := max(0, mapping.get("hostPort") or 0):
                 address = mapping.get("listenAddress") or ("::" if ipv6 else "0.0.0.0")
                 path = f"spec.nodes[{index}].extraPortMappings[{number}].hostPort"
-                found.append(WantedPort(path, address, port, (mapping.get("protocol") or "TCP").lower()))
+                found.append((path, PortBinding(address, port, (mapping.get("protocol") or "TCP").lower())))
     return found
 
 
 def _duplicate_ports(config: Mapping[str, Any]) -> Iterator[Problem]:
     """kind looks for them within one node only (kind pkg/internal/apis/config/validate.go)."""
     wanted = _wanted_ports(config)
-    for index, port in enumerate(wanted):
-        for earlier in wanted[:index]:
+    for index, (path, port) in enumerate(wanted):
+        for earlier_path, earlier in wanted[:index]:
             if port.clashes(earlier):
-                message = f"{port.path}: host port {port} is asked for by {earlier.path}, too. Choose another one."
+                message = f"{path}: host port {port} is asked for by {earlier_path}, too. Choose another one."
                 yield Problem(Reason.PORT_DUPLICATE, message, terminal=True)
 
 
@@ -120,43 +103,32 @@ def _duplicate_ports(config: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _taken_by_kind(config: Mapping[str, Any], identity: Identity, listing: Listing) -> Iterator[Problem]:
-    bound = [
-        (container, WantedPort("", binding.address, binding.port, binding.protocol))
-        for container in _others(identity, listing)
-        for binding in container.bindings
-        if binding.port
-    ]
-    for port in _wanted_ports(config):
-        for container, other in bound:
-            if port.clashes(other):
-                message = (
-                    f"{port.path}: host port {port} belongs to {container.name} of kind cluster {container.cluster}. "
-                    "Delete that cluster, or choose another port in a new object."
-                )
-                yield Problem(Reason.PORT_IN_USE, message, terminal=False)
-                break
-
-
-def _others(identity: Identity, listing: Listing) -> list[Container]:
-    return [one for found in listing.clusters.values() for one in found if not one.owned_by(identity.marker)]
+    others = [one for found in listing.clusters.values() for one in found if not one.owned_by(identity.marker)]
+    for path, port in _wanted_ports(config):
+        if taker := next((one for one in others if any(port.clashes(binding) for binding in one.bindings)), None):
+            message = (
+                f"{path}: host port {port} belongs to {taker.name} of kind cluster {taker.cluster}. "
+                "Delete that cluster, or choose another port in a new object."
+            )
+            yield Problem(Reason.PORT_IN_USE, message, terminal=False)
 
 
 def _ports(config: Mapping[str, Any], identity: Identity, listing: Listing) -> Iterator[Problem]:
     remains = [container for found in listing.clusters.values() for container in found if container.owned_by(identity.marker)]
     own = {binding.port for container in remains for binding in container.bindings}
-    for port in _wanted_ports(config):
+    for path, port in _wanted_ports(config):
         if port.port in own or port.protocol not in SOCKETS:
             continue
         number = _bind(port)
         if number == errno.EADDRINUSE:
-            message = f"{port.path}: host port {port} is in use. Stop what listens there, or choose another port in a new object."
+            message = f"{path}: host port {port} is in use. Stop what listens there, or choose another port in a new object."
             yield Problem(Reason.PORT_IN_USE, message, terminal=False)
         elif number in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-            message = f"{port.path}: this host has no address {port.address}. Use one of its own, or 127.0.0.1."
+            message = f"{path}: this host has no address {port.address}. Use one of its own, or 127.0.0.1."
             yield Problem(Reason.ADDRESS_UNAVAILABLE, message, terminal=True)
 
 
-def _bind(port: WantedPort) -> int:
+def _bind(port: PortBinding) -> int:
     """errno of listening there for a moment; 0 when it works, or when it says nothing about the engine (privileged ports)."""
     try:
         family = socket.AF_INET6 if ipaddress.ip_address(port.address).version == 6 else socket.AF_INET  # noqa: PLR2004
@@ -204,30 +176,7 @@ def _inotify(nodes: int) -> Iterator[Problem]:
         return
     if limit >= LEAST_INSTANCES * nodes + 1024:
         return
-    used = _inotify_instances()
+    used = sum(target == "anon_inode:inotify" for target in strays.open_files())
     if limit - used < LEAST_INSTANCES * nodes:
         message = f"The host's inotify instances are used up ({used} of {limit}). Raise the limits on it: {INOTIFY}."
         yield Problem(Reason.HOST_LIMITS, message, terminal=False)
-
-
-def _inotify_instances() -> int:
-    count = 0
-    for process in _entries("/proc"):
-        if process.isdigit():
-            links = (_link(f"/proc/{process}/fd/{fd}") for fd in _entries(f"/proc/{process}/fd"))
-            count += sum(link == "anon_inode:inotify" for link in links)
-    return count
-
-
-def _entries(folder: str) -> Sequence[str]:
-    try:
-        return [entry.name for entry in os.scandir(folder)]
-    except OSError:
-        return []
-
-
-def _link(path: str) -> str:
-    try:
-        return str(Path(path).readlink())
-    except OSError:
-        return ""

@@ -7,7 +7,7 @@ the marker was seen on it under the name's lock. The user's own kubeconfig is ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from provider.adapters.kind.progress import StepLines
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
 from provider.adapters.process.command import CommandMissing, CommandTimeout, RunError
+from provider.adapters.steps import as_step
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.runtime import (
@@ -34,8 +35,6 @@ from provider.ports.runtime import (
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
-    Step,
-    StepState,
 )
 
 NOT_INSTALLED = frozenset({Reason.ENGINE_MISSING, Reason.KIND_MISSING, Reason.KIND_UNUSABLE})
@@ -105,7 +104,7 @@ class KindRuntime:
             oldest = ".".join(map(str, OLDEST))
             detail = f"kind {version.text} is too old: install {oldest} or newer (https://kind.sigs.k8s.io)."
             return RuntimeHealth(False, Reason.KIND_TOO_OLD, detail)
-        return RuntimeHealth(True, description=f"{version} on {info}")
+        return RuntimeHealth(True, description=f"{version} on {info.description}")
 
     async def observe(self, identity: Identity) -> RuntimeObservation:
         try:
@@ -132,7 +131,7 @@ class KindRuntime:
         images = {str(node.get("image") or request.image or "") for node in request.config["nodes"]} - {""}
         for image in sorted(images):
             if not await engine.has_image(image):
-                await _as_step(progress, f"Pulling {image}", lambda image=image: engine.pull(image, request.timeout))  # type: ignore[misc]
+                await as_step(progress, f"Pulling {image}", engine.pull(image, request.timeout))
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:
         """Parsed strictly and written anew: safe to load. Raises Terminal(KubeconfigRefused) besides what the port says."""
@@ -177,12 +176,12 @@ class KindRuntime:
     async def delete(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()
         async with self._hold(engine, identity):
-            await _as_step(progress, REMOVING, lambda: self._remove(engine, identity, mixed=True))
+            await as_step(progress, REMOVING, self._remove(engine, identity, mixed=True))
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()
         async with self._hold(engine, identity):
-            await _as_step(progress, STARTING, lambda: containers.start(engine, identity))
+            await as_step(progress, STARTING, containers.start(engine, identity))
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
@@ -255,15 +254,3 @@ class KindRuntime:
             own: Sequence[Container] = containers_of(await engine.containers(), identity)
             return "\n".join([await engine.logs(one.id, BOOT_LOG_LINES) for one in own[:BOOT_LOG_NODES]])
         return ""
-
-
-async def _as_step(progress: Progress, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    progress(Step(name, StepState.STARTED))
-    try:
-        await work()
-    except BaseException:
-        progress(Step(name, StepState.FAILED, loop.time() - started))
-        raise
-    progress(Step(name, StepState.SUCCEEDED, loop.time() - started))

@@ -79,17 +79,20 @@ class KubeClient:
 
     async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "") -> Objects:
         where = ObjectKey(namespace or "", "")
-        query = [("limit", str(PAGE))] + ([("labelSelector", labels)] if labels else [])
+        selector: Query = [("labelSelector", labels)] if labels else []
+        paging: Query = [("limit", str(PAGE))]
         items: Objects = []
-        while (answer := await self._resource_request("GET", resource, where, query=query)) is not None:
-            if answer.status == GONE:  # the continue token is older than etcd's last compaction
-                return await self._list_at_once(resource, where, labels)
+        while (answer := await self._resource_request("GET", resource, where, query=selector + paging)) is not None:
+            if answer.status == GONE and paging:
+                # The continue token is older than etcd's last compaction: one page of everything is consistent again.
+                items, paging = [], []
+                continue
             page = self._checked(answer, resource, where)
             kind = {"apiVersion": page["apiVersion"], "kind": resource.kind}
             items += [kind | item for item in page["items"]]
             if not (more := page["metadata"].get("continue")):
                 break
-            query = [pair for pair in query if pair[0] != "continue"] + [("continue", more)]
+            paging = [("limit", str(PAGE)), ("continue", more)]
         return items
 
     async def create(self, resource: Resource, obj: JsonObject) -> JsonObject:
@@ -153,13 +156,6 @@ class KubeClient:
                 return None
         return None
 
-    async def _list_at_once(self, resource: Resource, where: ObjectKey, labels: str) -> Objects:
-        """After an expired continue token: one page of everything is consistent again."""
-        query = [("labelSelector", labels)] if labels else []
-        answer = await self._resource_request("GET", resource, where, query=query)
-        page: JsonObject = {"items": [], "apiVersion": ""} if answer is None else self._checked(answer, resource, where)
-        return [{"apiVersion": page["apiVersion"], "kind": resource.kind} | item for item in page["items"]]
-
     async def _discovered(self, group: str) -> str | None:
         if group not in self._versions and (version := await self._preferred_version(group)) is not None:
             self._versions[group] = version
@@ -181,13 +177,7 @@ class KubeClient:
 
     # --- one request -----------------------------------------------------------------------------------------------------------
 
-    async def _request(
-        self,
-        method: str,
-        path: str,
-        query: Query,
-        body: JsonObject | None,
-    ) -> Answer:
+    async def _request(self, method: str, path: str, query: Query, body: JsonObject | None) -> Answer:
         try:
             async with asyncio.timeout(self._deadline):
                 used = await self._logged_in()

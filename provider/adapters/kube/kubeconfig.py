@@ -38,36 +38,35 @@ class Kubeconfig:
 
     def dump(self, cluster_name: str) -> str:
         """The document, with the names that kind uses: equal values give equal text."""
-        name = f"kind-{cluster_name}"
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [
-                {"name": name, "cluster": {"certificate-authority-data": _encode(self.authority), "server": self.server.url}}
-            ],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-            "current-context": name,
-            "preferences": {},
-            "users": [
-                {
-                    "name": name,
-                    "user": {"client-certificate-data": _encode(self.certificate), "client-key-data": _encode(self.key)},
-                }
-            ],
-        }
-        return yaml.safe_dump(document, sort_keys=False, width=1 << 20)
+        content = document(f"kind-{cluster_name}", self.server.url, self.authority, self.certificate, self.key)
+        return yaml.safe_dump(content, sort_keys=False, width=1 << 20)
+
+
+def document(name: str, server: str, authority: bytes, certificate: bytes, key: bytes) -> dict[str, Any]:
+    """A kubeconfig with inline data only: one cluster, user and context of this name. Certificates and key are PEM."""
+    cluster = {"certificate-authority-data": _encode(authority), "server": server}
+    user = {"client-certificate-data": _encode(certificate), "client-key-data": _encode(key)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
+        "preferences": {},
+        "users": [{"name": name, "user": user}],
+    }
 
 
 def parse(text: str) -> Kubeconfig:
     """Raises Terminal(KubeconfigRefused); its message never quotes the text."""
-    document = _load(text)
-    _keys(document, "it", {"apiVersion", "kind", "clusters", "contexts", "current-context", "users"}, {"preferences"})
-    if (document["apiVersion"], document["kind"]) != ("v1", "Config") or document.get("preferences"):
+    content = _load(text)
+    _keys(content, "it", {"apiVersion", "kind", "clusters", "contexts", "current-context", "users"}, {"preferences"})
+    if (content["apiVersion"], content["kind"]) != ("v1", "Config") or content.get("preferences"):
         raise _refused("it is not a plain v1 Config")
-    cluster_name, cluster = _only(document, "clusters", "cluster", {"server", "certificate-authority-data"})
-    user_name, user = _only(document, "users", "user", {"client-certificate-data", "client-key-data"})
-    context_name, context = _only(document, "contexts", "context", {"cluster", "user"})
-    if (context["cluster"], context["user"], document["current-context"]) != (cluster_name, user_name, context_name):
+    cluster_name, cluster = _only(content, "clusters", "cluster", {"server", "certificate-authority-data"})
+    user_name, user = _only(content, "users", "user", {"client-certificate-data", "client-key-data"})
+    context_name, context = _only(content, "contexts", "context", {"cluster", "user"})
+    if (context["cluster"], context["user"], content["current-context"]) != (cluster_name, user_name, context_name):
         raise _refused("its context does not name its cluster and its user")
     certificate = _pem(user, "client-certificate-data", "CERTIFICATE")
     _check_certificate(certificate)
@@ -82,9 +81,6 @@ def parse(text: str) -> Kubeconfig:
 def _refused(why: str) -> Terminal:
     message = f"The node's kubeconfig is refused: {why}. Use an unchanged kind node image."
     return Terminal(Reason.KUBECONFIG_REFUSED, message)
-
-
-# --- YAML ------------------------------------------------------------------------------------------------------------------------
 
 
 class _Loader(yaml.SafeLoader):
@@ -118,9 +114,6 @@ def _load(text: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise _refused("it is not one plain YAML document")
     return document
-
-
-# --- shape -----------------------------------------------------------------------------------------------------------------------
 
 
 def _only(document: dict[str, Any], plural: str, singular: str, keys: set[str]) -> tuple[str, dict[str, str]]:

@@ -28,7 +28,8 @@ def ensure(folder: Path, state: State) -> frozenset[str]:
     authority, now, made = _ensure_authority(folder, AUTHORITY), datetime.now(UTC), set[str]()
     _ensure_authority(folder, ACCOUNTS)
     if _due(folder, components.API_SERVER, now):
-        _write(folder, components.API_SERVER, pki.serving(authority, _first_service_address(state)))
+        kubernetes_default = ip_network(components.service_subnet(state), strict=False)[1]
+        _write(folder, components.API_SERVER, pki.serving(authority, str(kubernetes_default)))
         made.add(components.API_SERVER)
     for name, (user, *groups) in CLIENTS.items():
         if _due(folder, name, now):
@@ -57,11 +58,6 @@ def write_kubeconfigs(folder: Path, state: State) -> None:
 def kubeconfig(folder: Path, state: State, client: str, name: str) -> bytes:
     """Raises OSError or ValueError when there are no certificates."""
     return pki.kubeconfig(f"https://{HOST}:{state.port}", _load(folder, AUTHORITY), _load(folder, client), name)
-
-
-def _first_service_address(state: State) -> str:
-    """What `kubernetes.default` resolves to."""
-    return str(ip_network(components.service_subnet(state), strict=False)[1])
 
 
 def _ensure_authority(folder: Path, name: str) -> pki.KeyPair:

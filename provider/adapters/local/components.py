@@ -46,10 +46,6 @@ def needed(state: State) -> tuple[str, ...]:
     return ALL if state.nodes else WITHOUT_NODES
 
 
-def pod_subnet(state: State) -> str:
-    return str(state.networking.get("podSubnet") or POD_SUBNET)
-
-
 def service_subnet(state: State) -> str:
     return str(state.networking.get("serviceSubnet") or SERVICE_SUBNET)
 
@@ -100,7 +96,7 @@ def _controller_manager(folder: Path, state: State) -> list[str]:
         f"--cluster-signing-key-file={folder}/ca.key",
         "--use-service-account-credentials=true",
         "--allocate-node-cidrs=true",
-        f"--cluster-cidr={pod_subnet(state)}",
+        f"--cluster-cidr={state.networking.get('podSubnet') or POD_SUBNET}",
         f"--service-cluster-ip-range={service_subnet(state)}",
         # Its default (20 requests a second) delays the ServiceAccounts of its controllers, and so users' default one, by four seconds.
         "--kube-api-qps=200",

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from provider.adapters.process import strays
 from provider.adapters.process.command import Command, run_command
-from provider.adapters.process.strays import start_time
 from provider.api.conditions import Reason
 from provider.errors import Transient
 
@@ -54,24 +54,23 @@ async def start(component: str, argv: Sequence[str], *, marker: str, folder: Pat
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(folder), f"{component}.log", *argv]
     done = await run_command(Command(argv=launcher, env=environ, timeout=LAUNCH_SECONDS))
     pid = int(done.stdout)
-    return Daemon(pid, start_time(pid) or 0, mark, datetime.now(UTC).isoformat(timespec="milliseconds"))
+    return Daemon(pid, strays.start_time(pid) or 0, mark, datetime.now(UTC).isoformat(timespec="milliseconds"))
 
 
 def alive(daemon: Daemon | None) -> bool:
     """Whether this process runs, and not another one with its pid."""
-    if daemon is None or not daemon.started or start_time(daemon.pid) != daemon.started:
+    if daemon is None or not daemon.started or strays.start_time(daemon.pid) != daemon.started:
         return False
-    return _mark(daemon.pid) == daemon.mark
+    return strays.environment(daemon.pid, MARK) == daemon.mark
 
 
 def find(marker: str) -> dict[str, list[Daemon]]:
     """Running processes of a marker by component, also those that a killed manager started and did not record."""
     found: dict[str, list[Daemon]] = {}
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit() or not (mark := _mark(int(entry.name))).startswith(f"{marker}/"):
-            continue
-        if started := start_time(int(entry.name)):
-            found.setdefault(mark.partition("/")[2], []).append(Daemon(int(entry.name), started, mark))
+    for pid in strays.pids():
+        mark = strays.environment(pid, MARK)
+        if mark.startswith(f"{marker}/") and (started := strays.start_time(pid)):
+            found.setdefault(mark.partition("/")[2], []).append(Daemon(pid, started, mark))
     return found
 
 
@@ -109,13 +108,3 @@ def reap(fd: int) -> None:
     """Reap an ended process that is our child: a manager that runs as pid 1 of a container inherits all orphans."""
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
-
-
-def _mark(pid: int) -> str:
-    """Empty for a process without one, or whose environment may not be read."""
-    with contextlib.suppress(OSError):
-        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-            name, _, value = variable.partition(b"=")
-            if name == MARK.encode():
-                return value.decode(errors="replace")
-    return ""

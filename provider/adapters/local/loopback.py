@@ -8,12 +8,12 @@ can bind it.
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from provider.adapters.process import strays
 from provider.api.conditions import Reason
 from provider.errors import Transient
 
@@ -55,17 +55,7 @@ def taken(port: int) -> bool:
 def listens(pid: int, port: int) -> bool:
     """Whether this process listens on the port: an answer there could come from another program (proc(5): net/tcp, fd)."""
     sockets = {f"socket:[{inode}]" for inode in _listeners(port)}
-    folder = Path(f"/proc/{pid}/fd")
-    try:
-        return bool(sockets) and any(_target(folder / name) in sockets for name in os.listdir(folder))  # noqa: PTH208 - closed at once
-    except OSError:
-        return False
-
-
-def _target(entry: Path) -> str:
-    with contextlib.suppress(OSError):
-        return str(entry.readlink())
-    return ""
+    return bool(sockets) and any(target in sockets for target in strays.open_files(pid))
 
 
 def _listeners(port: int) -> Iterator[str]:

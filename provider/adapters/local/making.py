@@ -11,12 +11,13 @@ from pathlib import Path
 
 from provider.adapters.local import certificates, components, daemons, logs, loopback, state
 from provider.adapters.local.components import API_SERVER, ETCD, KWOK
-from provider.adapters.local.nodes import Api, manifest
+from provider.adapters.local.nodes import connect, manifest
 from provider.adapters.local.state import State
 from provider.adapters.process.shielded import finish
+from provider.adapters.steps import as_step
 from provider.api.conditions import Reason
 from provider.errors import Transient
-from provider.ports.runtime import Progress, Step, StepState
+from provider.ports.runtime import Progress
 
 READY_SECONDS = 60.0
 """For an API server to answer /readyz; two seconds are usual, a busy host takes many more."""
@@ -44,10 +45,11 @@ class Maker:
 
     async def make(self, wanted: State) -> State:
         """From nothing to a running control plane with registered nodes. Raises Transient."""
-        current = await self._step("Writing certificates", self._prepare, wanted)
-        current = await self._step("Starting etcd", self._starter(ETCD), current)
-        current = await self._step("Starting control-plane", self._control_plane, current)
-        current = await self._step("Registering nodes", self._nodes, current) if current.nodes else current
+        current = await as_step(self.progress, "Writing certificates", self._prepare(wanted))
+        current = await as_step(self.progress, "Starting etcd", self._start(ETCD, current))
+        current = await as_step(self.progress, "Starting control-plane", self._control_plane(current))
+        if current.nodes:
+            current = await as_step(self.progress, "Registering nodes", self._nodes(current))
         self._all_alive(current)
         return current
 
@@ -57,7 +59,7 @@ class Maker:
         Components that fail together do not end at the same moment: one that ran when it was checked may end while the others start,
         so there are several rounds.
         """
-        current = await self._step("Checking certificates", self._renew, current)
+        current = await as_step(self.progress, "Checking certificates", self._renew(current))
         for left in reversed(range(START_ROUNDS)):
             try:
                 return await self._start_round(current)
@@ -70,22 +72,11 @@ class Maker:
     async def _start_round(self, current: State) -> State:
         for component in components.needed(current):
             if not daemons.alive(current.daemons.get(component)):
-                current = await self._step(f"Starting {component}", self._starter(component), current)
+                current = await as_step(self.progress, f"Starting {component}", self._start(component, current))
         await self._wait_ready(current)
         current = await self._register(current)
         self._all_alive(current)
         return current
-
-    async def _step(self, name: str, work: Callable[[State], Awaitable[State]], current: State) -> State:
-        began = time.monotonic()
-        self.progress(Step(name, StepState.STARTED))
-        try:
-            result = await work(current)
-        except BaseException:
-            self.progress(Step(name, StepState.FAILED, time.monotonic() - began))
-            raise
-        self.progress(Step(name, StepState.SUCCEEDED, time.monotonic() - began))
-        return result
 
     # --- steps --------------------------------------------------------------------------------------------------------------
 
@@ -110,7 +101,7 @@ class Maker:
     async def _control_plane(self, current: State) -> State:
         for component in components.needed(current)[1:]:
             if component != KWOK:
-                current = await self._starter(component)(current)
+                current = await self._start(component, current)
         return current
 
     async def _nodes(self, current: State) -> State:
@@ -119,11 +110,10 @@ class Maker:
 
     # --- parts --------------------------------------------------------------------------------------------------------------
 
-    def _starter(self, component: str) -> Callable[[State], Awaitable[State]]:
-        async def start(current: State) -> State:
-            return await self._start(component, current)
-
-        return {API_SERVER: self._api_server, KWOK: self._kwok}.get(component, start)
+    async def _start(self, component: str, current: State) -> State:
+        if component == API_SERVER:
+            return await self._api_server(current)
+        return await (self._kwok(current) if component == KWOK else self._launch(component, current))
 
     async def _api_server(self, current: State) -> State:
         """At the cluster's port or the one the spec asks for; otherwise at a free one, and at another if a program takes it first."""
@@ -137,14 +127,14 @@ class Maker:
         return await self._at_free_port(lambda port: self._serve(current, port))
 
     async def _serve(self, current: State, port: int) -> State:
-        current = await self._start(API_SERVER, replace(current, port=port))
+        current = await self._launch(API_SERVER, replace(current, port=port))
         await self._wait_ready(current)
         await finish(asyncio.to_thread(certificates.write_kubeconfigs, self.folder, current))
         return current
 
     async def _kwok(self, current: State) -> State:
         async def start(port: int) -> State:
-            started = await self._start(KWOK, replace(current, kwok_port=port))
+            started = await self._launch(KWOK, replace(current, kwok_port=port))
             pid = started.daemons[KWOK].pid
             await self._wait(started, KWOK, BOUND_SECONDS, lambda: asyncio.to_thread(loopback.listens, pid, port))
             return started
@@ -161,26 +151,26 @@ class Maker:
                         raise
         raise Transient(Reason.PORT_IN_USE, f"{PORT_TRIES} ports in a row were taken by other programs.")
 
-    async def _start(self, component: str, current: State) -> State:
+    async def _launch(self, component: str, current: State) -> State:
         """Ends unrecorded processes of this component first: a killed manager may have started one without recording it."""
         marker = current.marker
         for orphan in (await finish(asyncio.to_thread(daemons.find, marker))).get(component, []):
             await finish(asyncio.to_thread(daemons.end, orphan))
         argv = components.argv(component, self.binaries[component], self.folder, current, fsync=self.fsync)
         daemon = await daemons.start(component, argv, marker=marker, folder=self.folder)
-        current = current.with_daemon(component, daemon)
+        current = replace(current, daemons={**current.daemons, component: daemon})
         with _as_transient("The state of the cluster cannot be written"):
             await finish(asyncio.to_thread(state.write, self.folder, current))
         return current
 
     async def _register(self, current: State) -> State:
-        async with Api(self.folder, current.port) as api:
+        async with connect(self.folder, current.port) as api:
             for node in current.nodes:
                 await api.register(manifest(node, self.folder.name, self.version, alone=len(current.nodes) == 1))
         return current
 
     async def _wait_ready(self, current: State) -> None:
-        async with Api(self.folder, current.port) as api:
+        async with connect(self.folder, current.port) as api:
             await self._wait(current, API_SERVER, READY_SECONDS, api.ready)
 
     async def _wait(self, current: State, component: str, seconds: float, done: Callable[[], Awaitable[bool]]) -> None:

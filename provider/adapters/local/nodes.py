@@ -5,13 +5,13 @@ They use the cluster's own admin certificate and serve creation only; the manage
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 
@@ -31,22 +31,19 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """uname(2)'s names to Go's, where they differ."""
 
 
+@contextlib.asynccontextmanager
+async def connect(folder: Path, port: int) -> AsyncIterator[Api]:
+    """https://127.0.0.1:port with the admin certificate of `folder`."""
+    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    context.load_cert_chain(folder / "admin.crt", folder / "admin.key")
+    connector = aiohttp.TCPConnector(ssl=context)
+    async with aiohttp.ClientSession(f"https://{HOST}:{port}", connector=connector) as session:
+        yield Api(session)
+
+
 class Api:
-    """https://127.0.0.1:port with the admin certificate of `folder`: `async with Api(folder, port) as api`."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self._url, self._folder = f"https://{HOST}:{port}", folder
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        context = ssl.create_default_context(cafile=str(self._folder / "ca.crt"))
-        context.load_cert_chain(self._folder / "admin.crt", self._folder / "admin.key")
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._session is not None
-        await self._session.close()
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
 
     async def ready(self) -> bool:
         try:
@@ -68,9 +65,8 @@ class Api:
     async def _request(
         self, method: str, path: str, body: Any = None, timeout: float = REQUEST_SECONDS
     ) -> tuple[int, dict[str, Any]]:
-        assert self._session is not None
         deadline = aiohttp.ClientTimeout(total=timeout)
-        async with self._session.request(method, self._url + path, json=body, timeout=deadline) as response:
+        async with self._session.request(method, path, json=body, timeout=deadline) as response:
             return response.status, await response.json() if response.content_type == "application/json" else {}
 
 

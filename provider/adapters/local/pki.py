@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import json
 from collections.abc import Sequence
@@ -13,6 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from provider.adapters.kube.kubeconfig import document
 
 LIFETIME = timedelta(days=365)
 AUTHORITY_LIFETIME = timedelta(days=3650)
@@ -52,77 +53,47 @@ def _subject(user: str, groups: tuple[str, ...] = ()) -> x509.Name:
     return x509.Name(attributes)
 
 
-def _builder(
-    subject: x509.Name, key: ec.EllipticCurvePrivateKey, issuer: x509.Name, lifetime: timedelta = LIFETIME
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
+def _made(
+    subject: x509.Name, *extensions: x509.ExtensionType, ca: KeyPair | None = None, lifetime: timedelta = LIFETIME
+) -> KeyPair:
+    """A new key, and a certificate for it that `ca` signs; without one it signs itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(issuer)
+        .issuer_name(ca.certificate.subject if ca else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))  # for clients whose clock is behind
         .not_valid_after(now + lifetime)
     )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+    return KeyPair(key, builder.sign(ca.key if ca else key, hashes.SHA256()))
 
 
 def authority(name: str = "kubernetes") -> KeyPair:
     """A certificate authority."""
-    key, subject = ec.generate_private_key(ec.SECP256R1()), _subject(name)
-    builder = _builder(subject, key, subject, AUTHORITY_LIFETIME).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
-    return KeyPair(key, builder.sign(key, hashes.SHA256()))
+    return _made(_subject(name), x509.BasicConstraints(ca=True, path_length=0), lifetime=AUTHORITY_LIFETIME)
 
 
 def serving(ca: KeyPair, *addresses: str, names: Sequence[str] = SERVER_NAMES) -> KeyPair:
     """A server's own certificate: valid on loopback, for `addresses` (an API server's: the first of its service network) and `names`."""
-    key = ec.generate_private_key(ec.SECP256R1())
     subjects: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
     subjects += [x509.IPAddress(ipaddress.ip_address(address)) for address in (*SERVER_ADDRESSES, *addresses)]
-    builder = (
-        _builder(_subject("kube-apiserver"), key, ca.certificate.subject)
-        .add_extension(x509.SubjectAlternativeName(subjects), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    )
-    return KeyPair(key, builder.sign(ca.key, hashes.SHA256()))
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    return _made(_subject("kube-apiserver"), x509.SubjectAlternativeName(subjects), usage, ca=ca)
 
 
 def client(ca: KeyPair, user: str, *groups: str) -> KeyPair:
     """A client certificate: common name = user, organisations = groups."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(_subject(user, groups), key, ca.certificate.subject).add_extension(
-        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
-    )
-    return KeyPair(key, builder.sign(ca.key, hashes.SHA256()))
+    return _made(_subject(user, groups), x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), ca=ca)
 
 
 def kubeconfig(server: str, ca: KeyPair, user: KeyPair, name: str = "management") -> bytes:
     """A kubeconfig with inline data only (JSON, which is YAML)."""
-
-    def inline(data: bytes) -> str:
-        return base64.b64encode(data).decode()
-
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": inline(ca.certificate_pem)}}],
-            "users": [
-                {
-                    "name": name,
-                    "user": {
-                        "client-certificate-data": inline(user.certificate_pem),
-                        "client-key-data": inline(user.key_pem),
-                    },
-                }
-            ],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-            "current-context": name,
-        },
-        indent=1,
-    ).encode()
+    content = document(name, server, ca.certificate_pem, user.certificate_pem, user.key_pem)
+    return json.dumps(content, indent=1).encode()
 
 
 def load(key_pem: bytes, certificate_pem: bytes) -> KeyPair:

@@ -22,20 +22,16 @@ CURE = "or use spec.runtime: kind."
 def problems(request: ClusterRequest, available: str) -> list[Problem]:
     """`available`: the version of the binaries, "v1.34.4"."""
     networking = request.config.get("networking") or {}
-    found = [*_containers(request.config), *_addresses(networking), *_subnets(networking)]
-    if (problem := _version(request, available)) is not None:
-        found.append(problem)
-    return found
+    return [*_containers(request.config), *_addresses(networking), *_subnets(networking), *_version(request, available)]
 
 
-def _version(request: ClusterRequest, available: str) -> Problem | None:
-    if request.version in (None, available):
-        return None
-    message = (
-        f"spec.version: {request.version} is not available on the local runtime, which has {available}: "
-        f"set spec.version: {available}, leave it out, {CURE}"
-    )
-    return Problem(Reason.VERSION_NOT_AVAILABLE, message, terminal=True)
+def _version(request: ClusterRequest, available: str) -> Iterator[Problem]:
+    if request.version not in (None, available):
+        message = (
+            f"spec.version: {request.version} is not available on the local runtime, which has {available}: "
+            f"set spec.version: {available}, leave it out, {CURE}"
+        )
+        yield Problem(Reason.VERSION_NOT_AVAILABLE, message, terminal=True)
 
 
 def wanted_port(request: ClusterRequest) -> int:

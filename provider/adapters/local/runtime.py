@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from provider.adapters.local.watching import Watcher
 from provider.adapters.locks import NameLocks
 from provider.adapters.process.command import Command, RunError, run_command
 from provider.adapters.process.shielded import finish
+from provider.adapters.steps import as_step
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
 from provider.ports.runtime import (
@@ -30,8 +30,6 @@ from provider.ports.runtime import (
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
-    Step,
-    StepState,
 )
 
 RESCAN_SECONDS = 5.0
@@ -136,10 +134,7 @@ class LocalRuntime:
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
         async with self._locked(identity.cluster_name):
-            began = time.monotonic()
-            progress(Step("Ending processes", StepState.STARTED))
-            await finish(asyncio.to_thread(self._remove_own, identity))
-            progress(Step("Ending processes", StepState.SUCCEEDED, time.monotonic() - began))
+            await as_step(progress, "Ending processes", finish(asyncio.to_thread(self._remove_own, identity)))
         self._wake()
 
     async def start(self, identity: Identity, progress: Progress) -> None:
@@ -157,18 +152,15 @@ class LocalRuntime:
         return self._root / identity.cluster_name
 
     def _observe(self, identity: Identity) -> RuntimeObservation:
-        folder = self._folder(identity)
         try:
-            current = state.read(folder)
-        except Unreadable as error:
-            return view.foreign(f"{error}; move it away.")
-        except OSError as error:
-            return RuntimeObservation(Presence.UNKNOWN, Ownership.NONE, detail=f"{folder} cannot be read: {error}.")
+            current = self._own(identity)
+        except NotOurs as error:
+            return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, reason=error.reason, detail=error.message)
+        except Transient as error:
+            return RuntimeObservation(Presence.UNKNOWN, detail=error.message)
         if current is None:
             return self._observe_nothing(identity)
-        if other := view.belongs_to_another(identity, current):
-            return view.foreign(other)
-        return view.cluster(identity, folder, current)
+        return view.cluster(identity, self._folder(identity), current)
 
     def _observe_nothing(self, identity: Identity) -> RuntimeObservation:
         """Absent; unknown while another manager holds the lock, because it may be creating the cluster."""
@@ -187,8 +179,9 @@ class LocalRuntime:
             raise NotOurs(Reason.NAME_CONFLICT, f"{error}; move it away.") from error
         except OSError as error:
             raise Transient(Reason.LOCAL_FOLDER_FAILED, f"{folder} cannot be read: {error}.") from error
-        if current is not None and (other := view.belongs_to_another(identity, current)):
-            raise NotOurs(Reason.NAME_CONFLICT, other)
+        if current is not None and current.marker != identity.marker:
+            message = f"The local cluster {identity.cluster_name} belongs to KINDCluster {current.holder}."
+            raise NotOurs(Reason.NAME_CONFLICT, message)
         return current
 
     def _remove_own(self, identity: Identity) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,6 @@ class State:
     sockets: str = ""
     """Folder of etcd's unix socket: the cluster's own, or a short one where that path is too long."""
     daemons: dict[str, Daemon] = field(default_factory=dict)
-
-    def with_daemon(self, component: str, daemon: Daemon) -> State:
-        return replace(self, daemons={**self.daemons, component: daemon})
 
 
 def make(folder: Path, state: State, fill: Callable[[Path], None]) -> None:

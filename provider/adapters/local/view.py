@@ -33,17 +33,6 @@ def orphans(identity: Identity, root: Path) -> RuntimeObservation:
     return RuntimeObservation(Presence.PRESENT, Ownership.OURS, reason=Reason.FOLDER_MISSING, detail=detail)
 
 
-def foreign(detail: str) -> RuntimeObservation:
-    return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, reason=Reason.NAME_CONFLICT, detail=detail)
-
-
-def belongs_to_another(identity: Identity, current: State) -> str:
-    """Why the cluster under this name is not the identity's; empty when it is."""
-    if current.marker == identity.marker:
-        return ""
-    return f"The local cluster {identity.cluster_name} belongs to KINDCluster {current.holder}."
-
-
 def port_in_use(current: State | None) -> int:
     """The port that the cluster's own API server listens on; 0 while it does not run."""
     return current.port if current is not None and daemons.alive(current.daemons.get(components.API_SERVER)) else 0

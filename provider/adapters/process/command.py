@@ -47,22 +47,23 @@ class Completed:
     """Standard output (of a job: its end)."""
     stderr: str
     """The end of it."""
-    seconds: float
 
     @property
     def stdout(self) -> str:
         return self.output.decode(errors="replace")
 
+    def failure(self) -> CommandFailed:
+        """The error for an exit code other than 0, with the last line that the program said."""
+        last = self.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        message = f"{_short(self.argv)} failed (exit code {self.returncode}): {last[0][:500]}"
+        return CommandFailed(Reason.COMMAND_FAILED, redact(message), tail=self.stderr)
+
 
 class RunError(Transient):
     """A program did not succeed. `tail` is the end of its output, for programs that look for a reason in it, not for messages."""
 
-    def __init__(
-        self, reason: Reason, message: str, *, argv: Sequence[str], returncode: int | None = None, tail: str = ""
-    ) -> None:
+    def __init__(self, reason: Reason, message: str, *, tail: str = "") -> None:
         super().__init__(reason, message)
-        self.argv = tuple(redact(word) for word in argv)
-        self.returncode = returncode
         self.tail = tail
 
 
@@ -112,9 +113,10 @@ async def run_command(command: Command, *, check: bool = True) -> Completed:
     out, err = Head(command.max_output), Tail()
     completed = await _execute(command, _locate(command), out, err, None)
     if out.overflowed:
-        message = f"{_short(command.argv)} said more than {command.max_output} bytes."
-        raise CommandFailed(Reason.COMMAND_FAILED, message, argv=command.argv, returncode=completed.returncode)
-    return _checked(completed) if check else completed
+        raise CommandFailed(Reason.COMMAND_FAILED, f"{_short(command.argv)} said more than {command.max_output} bytes.")
+    if check and completed.returncode != 0:
+        raise completed.failure()
+    return completed
 
 
 async def run_long_command(command: Command, job: Job) -> Completed:
@@ -130,15 +132,14 @@ async def stream_lines(command: Command) -> AsyncGenerator[str, None]:
     """
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
     err = Tail()
-    async with _Running.start(argv, command, None) as running:
+    async with _start(argv, command, None) as running:
         listener = asyncio.create_task(pipes.drain(running.stderr, err))
         try:
             while line := await pipes.next_line(running.stdout):
                 yield line.decode(errors="replace").rstrip("\r\n")
         finally:
             listener.cancel()
-    message = f"{_short(command.argv)} ended."
-    raise CommandFailed(Reason.COMMAND_FAILED, message, argv=command.argv, returncode=running.returncode, tail=err.text())
+    raise CommandFailed(Reason.COMMAND_FAILED, f"{_short(command.argv)} ended.", tail=err.text())
 
 
 def redact(text: str) -> str:
@@ -150,32 +151,20 @@ def redact(text: str) -> str:
 
 
 async def _execute(command: Command, argv: Sequence[str], out: Tail | Head, err: Tail, job: Job | None) -> Completed:
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    async with _Running.start(argv, command, job) as running:
+    async with _start(argv, command, job) as running:
         readers = [asyncio.create_task(pipes.drain(running.stdout, out)), asyncio.create_task(pipes.drain(running.stderr, err))]
         try:
             async with asyncio.timeout(command.timeout):
-                returncode = await running.wait()
+                returncode = await running.process.wait()
             await asyncio.wait(readers, timeout=LEFTOVER_OUTPUT)
         except TimeoutError:
             message = f"{_short(command.argv)} did not end within {command.timeout:.0f} s."
-            raise CommandTimeout(Reason.COMMAND_TIMEOUT, message, argv=command.argv, tail=err.text()) from None
+            raise CommandTimeout(Reason.COMMAND_TIMEOUT, message, tail=err.text()) from None
         finally:
             for reader in readers:
                 reader.cancel()
             await asyncio.gather(*readers, return_exceptions=True)
-    return Completed(tuple(command.argv), returncode, out.data(), err.text(), loop.time() - started)
-
-
-def _checked(completed: Completed) -> Completed:
-    if completed.returncode == 0:
-        return completed
-    last = completed.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-    message = f"{_short(completed.argv)} failed (exit code {completed.returncode}): {last[0][:500]}"
-    raise CommandFailed(
-        Reason.COMMAND_FAILED, redact(message), argv=completed.argv, returncode=completed.returncode, tail=completed.stderr
-    )
+    return Completed(tuple(command.argv), returncode, out.data(), err.text())
 
 
 def _short(argv: Sequence[str]) -> str:
@@ -187,53 +176,45 @@ def _short(argv: Sequence[str]) -> str:
 def _locate(command: Command) -> list[str]:
     program = shutil.which(command.argv[0], path=command.env.get("PATH", os.defpath))
     if program is None:
-        message = f"{command.argv[0]} is not on PATH (or not executable)."
-        raise CommandMissing(Reason.COMMAND_MISSING, message, argv=command.argv)
+        raise CommandMissing(Reason.COMMAND_MISSING, f"{command.argv[0]} is not on PATH (or not executable).")
     return [program, *command.argv[1:]]
 
 
+@dataclass(frozen=True, slots=True)
 class _Running:
-    """A started program, its pipes, and its end: leaving the `async with` of `start` kills whatever is left of its session."""
+    process: asyncio.subprocess.Process
+    stdout: asyncio.StreamReader
+    stderr: asyncio.StreamReader
 
-    def __init__(self, process: asyncio.subprocess.Process, stdout: asyncio.StreamReader, stderr: asyncio.StreamReader) -> None:
-        self._process = process
-        self.stdout, self.stderr = stdout, stderr
 
-    @property
-    def returncode(self) -> int | None:
-        return self._process.returncode
-
-    async def wait(self) -> int:
-        return await self._process.wait()
-
-    @staticmethod
-    @contextlib.asynccontextmanager
-    async def start(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
-        # Pipes of our own instead of asyncio's, whose Process.wait() also waits for the end of the pipes: a grandchild that
-        # inherited them would keep us waiting after the program has ended.
-        with pipes.stdin_file(command.stdin) as source, pipes.pipe() as (out, out_end), pipes.pipe() as (err, err_end):
-            environment = dict(command.env) | {"LC_ALL": LOCALE} | ({strays.VARIABLE: job.name} if job and job.name else {})
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *argv,
-                    stdin=source,
-                    stdout=out_end,
-                    stderr=err_end,
-                    env=environment,
-                    start_new_session=True,
-                    close_fds=True,
-                    pass_fds=job.pass_fds if job else (),
-                )
-            except OSError as error:
-                message = f"{_short(command.argv)} could not be started: {error.strerror}."
-                raise CommandMissing(Reason.COMMAND_MISSING, message, argv=command.argv) from error
-            try:
-                out_end.close()
-                err_end.close()
-                async with pipes.reader(out) as stdout, pipes.reader(err) as stderr:
-                    yield _Running(process, stdout, stderr)
-            finally:
-                await finish(_end(process, command.grace, job))
+@contextlib.asynccontextmanager
+async def _start(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
+    """A started program and its pipes. Leaving the `async with` kills whatever is left of its session."""
+    # Pipes of our own instead of asyncio's, whose Process.wait() also waits for the end of the pipes: a grandchild that
+    # inherited them would keep us waiting after the program has ended.
+    with pipes.stdin_file(command.stdin) as source, pipes.pipe() as (out, out_end), pipes.pipe() as (err, err_end):
+        environment = dict(command.env) | {"LC_ALL": LOCALE} | ({strays.VARIABLE: job.name} if job and job.name else {})
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=source,
+                stdout=out_end,
+                stderr=err_end,
+                env=environment,
+                start_new_session=True,
+                close_fds=True,
+                pass_fds=job.pass_fds if job else (),
+            )
+        except OSError as error:
+            message = f"{_short(command.argv)} could not be started: {error.strerror}."
+            raise CommandMissing(Reason.COMMAND_MISSING, message) from error
+        try:
+            out_end.close()
+            err_end.close()
+            async with pipes.reader(out) as stdout, pipes.reader(err) as stderr:
+                yield _Running(process, stdout, stderr)
+        finally:
+            await finish(_end(process, command.grace, job))
 
 
 async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import glob
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -45,14 +46,13 @@ def start_time(pid: int) -> int | None:
 
 def of_job(name: str) -> list[Process]:
     """All processes of this user whose environment says that they work for the job."""
-    entry = f"{VARIABLE}={name}".encode()
-    return [process for pid in _pids() if (process := _describe(pid)) is not None and entry in _read(pid, "environ").split(b"\0")]
+    return [process for pid in pids() if (process := _describe(pid)) is not None and environment(pid, VARIABLE) == name]
 
 
 def of_session(session: int) -> list[Process]:
     """All living processes of a session (setsid(2)); its leader may have ended."""
     found = []
-    for pid in _pids():
+    for pid in pids():
         stat = _stat(pid)
         if stat is not None and stat[0] == session and (process := _describe(pid)) is not None:
             found.append(process)
@@ -78,6 +78,27 @@ async def end(find: Callable[[], Sequence[Process]], must_finish: MustFinish, pa
     return finished
 
 
+def open_files(pid: int | str = "[0-9]*") -> Iterator[str]:
+    """What the file descriptors of a process (of all) lead to, e.g. "socket:[4711]". Nothing for processes that we may not look into."""
+    for descriptor in glob.iglob(f"{PROC}/{pid}/fd/*"):  # noqa: PTH207 - Path.glob fails when a process ends meanwhile
+        with contextlib.suppress(OSError):
+            yield str(Path(descriptor).readlink())
+
+
+def environment(pid: int, name: str) -> str:
+    """A variable of a process's environment; empty without one, or where it may not be read."""
+    start = f"{name}=".encode()
+    found = (entry.removeprefix(start) for entry in _read(pid, "environ").split(b"\0") if entry.startswith(start))
+    return next(found, b"").decode(errors="replace")
+
+
+def pids() -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(PROC):
+            if entry.name.isdigit():
+                yield int(entry.name)
+
+
 def kill(process: Process) -> None:
     """SIGKILL, if it still is the process that was seen."""
     # The pidfd is opened before the start time is compared: whatever gets the pid afterwards is not behind this descriptor.
@@ -88,13 +109,6 @@ def kill(process: Process) -> None:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
             os.close(handle)
-
-
-def _pids() -> Iterator[int]:
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(PROC):
-            if entry.name.isdigit():
-                yield int(entry.name)
 
 
 def _describe(pid: int) -> Process | None:

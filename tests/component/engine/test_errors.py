@@ -21,14 +21,14 @@ from provider.errors import Terminal, Transient
 )
 def test_an_engine_that_fails_is_never_the_specs_fault(tail: str, reason: str) -> None:
     """All of it may go away by itself."""
-    error = errors.engine_failure(CommandFailed(Reason.COMMAND_FAILED, "x", argv=["docker"], tail=tail), "docker")
+    error = errors.engine_failure(CommandFailed(Reason.COMMAND_FAILED, "x", tail=tail), "docker")
 
     assert (Transient, reason) == (type(error), error.reason)
 
 
 def test_a_silent_engine_is_unreachable() -> None:
     """A passed deadline says nothing about what exists."""
-    error = errors.engine_failure(CommandTimeout(Reason.COMMAND_TIMEOUT, "docker ps did not end", argv=["docker"]), "docker")
+    error = errors.engine_failure(CommandTimeout(Reason.COMMAND_TIMEOUT, "docker ps did not end"), "docker")
 
     assert "EngineUnreachable" == error.reason
 

@@ -99,7 +99,7 @@ async def test_every_engine_says_what_it_is(tmp_path: Path, engine: str, info: d
     fake = FakeBinaries(tmp_path / "fake", engine=engine)
     fake.edit(info=info)
 
-    assert words == str(await Engine(DIALECTS[engine], fake.env, 10.0).info())
+    assert words == (await Engine(DIALECTS[engine], fake.env, 10.0).info()).description
 
 
 @pytest.mark.parametrize(
