@@ -20,7 +20,7 @@ from provider.adapters import state_dir
 from provider.controller.leaderelection import Elector
 from provider.errors import ProviderError
 from provider.manager import Manager, Parts
-from provider.observability import logs
+from provider.observability import logformat
 from provider.ports.runtime import Runtime
 from provider.settings import Settings
 
@@ -32,7 +32,7 @@ LAST_RESORT = 9.5
 
 def run(settings: Settings) -> int:
     """Run a manager in this process until it ends; returns the exit code."""
-    logs.set_up(settings.log_format, settings.log_level)
+    logformat.set_up(settings.log_format, settings.log_level)
     os.umask(0o077)
     try:
         state_dir.prepare(settings.state_dir)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from capi_conformance.management import Json, Management
-from capi_conformance.profile import GroupKind
+from capi_conformance.profiles import GroupKind
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from capi_conformance.profile import GroupKind
+from capi_conformance.profiles import GroupKind
 
 MERGE = "application/merge-patch+json"
 START_SECONDS = 20.0

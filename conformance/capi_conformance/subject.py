@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from capi_conformance.management import CLUSTER, SECRET, Json, Management
-from capi_conformance.profile import GroupKind, Profile
+from capi_conformance.profiles import GroupKind, Profile
 from capi_conformance.waiting import wait
 from capi_conformance.workload import Workload
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from capi_conformance.history import Event, History
 from capi_conformance.management import CLUSTER, SECRET, Json, Management
-from capi_conformance.profile import Profile
+from capi_conformance.profiles import Profile
 from capi_conformance.subject import Subject, at
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from capi_conformance.profile import Profile, Seconds
+from capi_conformance.profiles import Profile, Seconds
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "conformance" / "README.md"

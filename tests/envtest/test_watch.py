@@ -76,7 +76,7 @@ def install(api: ManagementAPI, crd: dict[str, Any]) -> None:
 
 @pytest.fixture(autouse=True)
 def silent_kopf() -> Iterator[None]:
-    """As in the product (observability.logs): kopf's tracebacks of what these tests break on purpose help nobody."""
+    """As in the product (observability.logformat): kopf's tracebacks of what these tests break on purpose help nobody."""
     logger = logging.getLogger("kopf")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,9 @@ def test_functions_of_the_product_fit_a_screen(path: Path) -> None:
 def test_every_module_says_what_it_is_for(path: Path) -> None:
     """A module opens with a docstring: what lives there and why it is separate."""
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=name)
+def test_no_module_is_called_like_one_of_the_standard_library(path: Path) -> None:
+    """A reader who sees the name in a traceback or an import thinks of the wrong one."""
+    assert path.stem not in sys.stdlib_module_names - {"__main__"}

@@ -11,7 +11,7 @@ import pytest
 
 from capi_conformance import options
 from capi_conformance.management import Access, Clusters, Host, Json, Management
-from capi_conformance.profile import BadProfile, GroupKind, Profile, Seconds
+from capi_conformance.profiles import BadProfile, GroupKind, Profile, Seconds
 from capi_conformance.subject import PAUSED, Subject
 from capi_conformance.supply import Provisioned, Supply
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from capi_conformance.crds import contracts, labels, plural, property_of, schemas
 from capi_conformance.management import Json, Management
-from capi_conformance.profile import GroupKind, Profile
+from capi_conformance.profiles import GroupKind, Profile
 from capi_conformance.subject import at
 
 COVERED_GROUPS = ("infrastructure.cluster.x-k8s.io", "controlplane.cluster.x-k8s.io", "bootstrap.cluster.x-k8s.io")

@@ -8,7 +8,7 @@ import pytest
 
 from capi_conformance.history import Event, History
 from capi_conformance.management import Json
-from capi_conformance.profile import GroupKind, Profile
+from capi_conformance.profiles import GroupKind, Profile
 from capi_conformance.subject import PAUSED, Subject, condition
 from capi_conformance.supply import Supply
 from capi_conformance.waiting import hold, wait

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capi_conformance.management import SECRET, Json
-from capi_conformance.profile import GroupKind
+from capi_conformance.profiles import GroupKind
 from capi_conformance.subject import Subject
 from capi_conformance.waiting import wait
 

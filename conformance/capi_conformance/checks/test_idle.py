@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from capi_conformance.management import SECRET, Json
-from capi_conformance.profile import Profile
+from capi_conformance.profiles import Profile
 from capi_conformance.subject import MANAGED_BY, PAUSED, Subject
 from capi_conformance.supply import Supply
 from capi_conformance.waiting import POLL_SECONDS, wait

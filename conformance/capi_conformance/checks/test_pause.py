@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from capi_conformance.management import SECRET, Json
-from capi_conformance.profile import GroupKind
+from capi_conformance.profiles import GroupKind
 from capi_conformance.subject import PAUSED, Subject
 from capi_conformance.waiting import hold, wait
 

@@ -7,7 +7,7 @@ import re
 from capi_conformance.crds import contracts
 from capi_conformance.history import Event
 from capi_conformance.management import CLUSTER, SECRET, Json
-from capi_conformance.profile import GroupKind, Profile
+from capi_conformance.profiles import GroupKind, Profile
 from capi_conformance.subject import CLUSTER_LABEL, Subject, at, condition
 from capi_conformance.supply import Provisioned, initialized
 from capi_conformance.waiting import wait

@@ -16,9 +16,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from provider.adapters.engine import inspect
 from provider.adapters.engine.errors import engine_failure, pull_failure
-from provider.adapters.engine.inspect import Listing, UnknownShape
+from provider.adapters.engine.listing import Listing, UnknownShape, container_ids, parse_listing, unready_clusters
 from provider.adapters.process.command import MAX_OUTPUT, Command, CommandFailed, Completed, RunError, run_command, stream_lines
 from provider.api import kind
 from provider.api.conditions import Reason
@@ -204,7 +203,7 @@ class Engine:
                 return Listing()
             done = await self._run("inspect", "--type", "container", *found, max_output=MAX_INSPECT, check=False)
             if done.returncode == 0:
-                return inspect.parse(done.stdout)
+                return parse_listing(done.stdout)
             self._check(done, GONE)
             return await self._list_partly(found, done.stdout)
         except UnknownShape as error:
@@ -220,9 +219,9 @@ class Engine:
         The others are being made: docker lists a container for seconds (while it fills the volumes) before it can be inspected. Only
         their clusters are unreadable; "absent" would be wrong for them.
         """
-        listing = inspect.parse(inspected)
-        missing = set(listed) - inspect.ids(inspected)
-        unready = inspect.unready(await self._ps("--format", "{{json .}}"), missing)
+        listing = parse_listing(inspected)
+        missing = set(listed) - container_ids(inspected)
+        unready = unready_clusters(await self._ps("--format", "{{json .}}"), missing)
         return replace(listing, unreadable={**listing.unreadable, **unready})
 
     async def _ps(self, *options: str) -> str:

@@ -19,7 +19,7 @@ import yaml
 
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.errors import missing_help
-from provider.adapters.engine.inspect import owner_entry
+from provider.adapters.engine.listing import owner_entry
 from provider.adapters.kind.ownership import wanted_roles
 from provider.adapters.locks import Held
 from provider.adapters.process.command import Command, CommandMissing, Completed, Job, RunError, run_command, run_long_command

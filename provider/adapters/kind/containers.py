@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from provider.adapters.engine.cli import Engine
-from provider.adapters.engine.inspect import Container
+from provider.adapters.engine.listing import Container
 from provider.adapters.kind.ownership import containers_of
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole

@@ -7,8 +7,8 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from provider.adapters.engine.choice import EngineChoice
 from provider.adapters.engine.cli import Engine
-from provider.adapters.engine.select import EngineChoice
 from provider.backoff import ENGINE_EVENTS, Backoff
 from provider.errors import Transient
 from provider.ports.runtime import RuntimeEvent

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provider.adapters.engine.cli import Engine
-from provider.adapters.engine.inspect import Container
+from provider.adapters.engine.listing import Container
 from provider.adapters.kind.cli import KindCommand
 from provider.errors import ProviderError
 

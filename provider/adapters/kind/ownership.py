@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provider.adapters.engine.inspect import Container, Listing
+from provider.adapters.engine.listing import Container, Listing
 from provider.api import kind
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from provider.adapters.engine.errors import INOTIFY
-from provider.adapters.engine.inspect import Listing, PortBinding
+from provider.adapters.engine.listing import Listing, PortBinding
 from provider.adapters.process import strays
 from provider.api import kind
 from provider.api.conditions import Reason

@@ -12,9 +12,9 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from provider.adapters.engine.choice import EngineChoice, child_environment
 from provider.adapters.engine.cli import Engine
-from provider.adapters.engine.inspect import Container
-from provider.adapters.engine.select import EngineChoice, child_environment
+from provider.adapters.engine.listing import Container
 from provider.adapters.kind import containers, events, logs, preflight
 from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, must_finish
 from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed

@@ -21,8 +21,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provider.adapters.process import pipes, strays
-from provider.adapters.process.pipes import Head, Lines, OnLine, Tail
+from provider.adapters.process import output, strays
+from provider.adapters.process.output import Head, Lines, OnLine, Tail
 from provider.adapters.process.shielded import finish
 from provider.api.conditions import Reason
 from provider.errors import Transient
@@ -133,9 +133,9 @@ async def stream_lines(command: Command) -> AsyncGenerator[str, None]:
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
     err = Tail()
     async with _start(argv, command, None) as running:
-        listener = asyncio.create_task(pipes.drain(running.stderr, err))
+        listener = asyncio.create_task(output.drain(running.stderr, err))
         try:
-            while line := await pipes.next_line(running.stdout):
+            while line := await output.next_line(running.stdout):
                 yield line.decode(errors="replace").rstrip("\r\n")
         finally:
             listener.cancel()
@@ -152,7 +152,7 @@ def redact(text: str) -> str:
 
 async def _execute(command: Command, argv: Sequence[str], out: Tail | Head, err: Tail, job: Job | None) -> Completed:
     async with _start(argv, command, job) as running:
-        readers = [asyncio.create_task(pipes.drain(running.stdout, out)), asyncio.create_task(pipes.drain(running.stderr, err))]
+        readers = [asyncio.create_task(output.drain(running.stdout, out)), asyncio.create_task(output.drain(running.stderr, err))]
         try:
             async with asyncio.timeout(command.timeout):
                 returncode = await running.process.wait()
@@ -189,10 +189,10 @@ class _Running:
 
 @contextlib.asynccontextmanager
 async def _start(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
-    """A started program and its pipes. Leaving the `async with` kills whatever is left of its session."""
+    """A started program and its output. Leaving the `async with` kills whatever is left of its session."""
     # Pipes of our own instead of asyncio's, whose Process.wait() also waits for the end of the pipes: a grandchild that
     # inherited them would keep us waiting after the program has ended.
-    with pipes.stdin_file(command.stdin) as source, pipes.pipe() as (out, out_end), pipes.pipe() as (err, err_end):
+    with output.stdin_file(command.stdin) as source, output.pipe() as (out, out_end), output.pipe() as (err, err_end):
         environment = dict(command.env) | {"LC_ALL": LOCALE} | ({strays.VARIABLE: job.name} if job and job.name else {})
         try:
             process = await asyncio.create_subprocess_exec(
@@ -211,7 +211,7 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
         try:
             out_end.close()
             err_end.close()
-            async with pipes.reader(out) as stdout, pipes.reader(err) as stderr:
+            async with output.reader(out) as stdout, output.reader(err) as stderr:
                 yield _Running(process, stdout, stderr)
         finally:
             await finish(_end(process, command.grace, job))

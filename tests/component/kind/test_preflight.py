@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from provider.adapters.engine.inspect import Container, Listing, PortBinding
+from provider.adapters.engine.listing import Container, Listing, PortBinding
 from provider.adapters.kind import preflight
 from provider.api.kind import NodeRole
 from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Problem

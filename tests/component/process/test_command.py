@@ -23,7 +23,7 @@ from provider.adapters.process.command import (
     run_long_command,
     stream_lines,
 )
-from provider.adapters.process.pipes import MAX_TAIL
+from provider.adapters.process.output import MAX_TAIL
 
 PYTHON = [sys.executable, "-IS", "-c"]
 ENV = {"PATH": os.defpath}

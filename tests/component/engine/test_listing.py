@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.adapters.engine import inspect
-from provider.adapters.engine.inspect import Container, UnknownShape
+from provider.adapters.engine.listing import Container, UnknownShape, parse_listing, unready_clusters
 from provider.api.kind import NodeRole
 from provider.ports.runtime import Endpoint, NodeRunState
 
@@ -31,14 +30,14 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 
 def one(**changes: Any) -> Container:
-    listing = inspect.parse(json.dumps([entry(**changes)]))
+    listing = parse_listing(json.dumps([entry(**changes)]))
     return listing.clusters["demo"][0]
 
 
 @pytest.mark.parametrize(("name", "port"), [("docker-20.10", 38895), ("podman-4", 41234)])
 def test_real_output_is_understood(name: str, port: int) -> None:
     """Docker 20.10 as recorded; podman 4 in its own dialect (names without slash, other time format)."""
-    listing = inspect.parse((FIXTURES / f"inspect-{name}.json").read_text())
+    listing = parse_listing((FIXTURES / f"inspect-{name}.json").read_text())
     container = listing.clusters["demo"][0]
 
     assert ("demo-control-plane", NodeRole.CONTROL_PLANE, NodeRunState.RUNNING) == (
@@ -122,7 +121,7 @@ def test_an_unknown_role_is_nobody_of_ours() -> None:
 )
 def test_an_odd_container_makes_its_cluster_unreadable(changes: dict[str, Any]) -> None:
     """Not absent, and not without a mark: unreadable."""
-    listing = inspect.parse(json.dumps([entry(**changes)]))
+    listing = parse_listing(json.dumps([entry(**changes)]))
 
     assert "demo" in listing.unreadable
 
@@ -133,7 +132,7 @@ def test_an_odd_container_makes_its_cluster_unreadable(changes: dict[str, Any]) 
 def test_an_odd_answer_is_no_listing(text: str) -> None:
     """When not even the clusters can be told apart, nothing can be said about any."""
     with pytest.raises(UnknownShape):
-        inspect.parse(text)
+        parse_listing(text)
 
 
 @pytest.mark.parametrize(
@@ -145,15 +144,15 @@ def test_an_odd_answer_is_no_listing(text: str) -> None:
 )
 def test_a_container_that_cannot_be_inspected_yet_names_its_cluster(line: str) -> None:
     """docker and nerdctl in one way, podman in another; containers that are gone are nothing."""
-    assert {"demo"} == set(inspect.unready(line + "\n", {"1"}))
-    assert {} == inspect.unready(line + "\n", {"2"})
+    assert {"demo"} == set(unready_clusters(line + "\n", {"1"}))
+    assert {} == unready_clusters(line + "\n", {"2"})
 
 
 @pytest.mark.parametrize("line", ["x", "[]", "{}", '{"ID": "1"}', '{"ID": "1", "Labels": "a=b"}'])
 def test_a_listing_that_cannot_be_read_is_refused(line: str) -> None:
     """Then nothing can be said about any cluster."""
     with pytest.raises(UnknownShape):
-        inspect.unready(line, {"1"})
+        unready_clusters(line, {"1"})
 
 
 json_values = st.recursive(
@@ -167,7 +166,7 @@ def test_no_shape_upsets_the_reader(field: str, value: Any) -> None:
     """Any part may be anything: it is read, or it is unreadable, or the answer is refused."""
     text = json.dumps([entry() | {field: value}])
     try:
-        listing = inspect.parse(text)
+        listing = parse_listing(text)
     except UnknownShape:
         return
     assert listing.clusters or listing.unreadable

@@ -106,7 +106,7 @@ def owner_entry(marker: str) -> str:
     return f"{marker}.{OWNER_DOMAIN}"
 
 
-def parse(text: str) -> Listing:
+def parse_listing(text: str) -> Listing:
     """The output of `inspect`. Raises UnknownShape when a container's cluster cannot be read."""
     try:
         entries = json.loads(text)
@@ -126,12 +126,12 @@ def parse(text: str) -> Listing:
     return Listing(sort, unreadable)
 
 
-def ids(text: str) -> set[str]:
+def container_ids(text: str) -> set[str]:
     """Just the container ids of an `inspect` output."""
     return {_text(entry, "Id") for entry in json.loads(text)}
 
 
-def unready(text: str, wanted: AbstractSet[str]) -> dict[str, str]:
+def unready_clusters(text: str, wanted: AbstractSet[str]) -> dict[str, str]:
     """Clusters of containers that `ps --format {{json .}}` still lists, of those wanted: name → what to say about it.
 
     docker and nerdctl write labels as "a=b,c=d", podman as an object. Raises UnknownShape.

@@ -1,4 +1,4 @@
-"""provider.observability.logs: readable lines, machine lines, and no secret in either."""
+"""provider.observability.logformat: readable lines, machine lines, and no secret in either."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from provider.adapters.local import pki
-from provider.observability.logs import MAX_VALUE, ConsoleFormatter, JsonFormatter, redact
+from provider.observability.logformat import MAX_VALUE, ConsoleFormatter, JsonFormatter, redact
 
 CANARY = "c4n4ryC4N4RYc4n4ry0123456789"
 PEM = f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----"
@@ -129,7 +129,7 @@ def test_set_up_takes_over_the_root_logger() -> None:
     """Every library's line goes through the filter, also its warnings; debug does not wake kopf's dumps of whole objects."""
     code = f"""
 import logging, warnings
-from provider.observability.logs import set_up
+from provider.observability.logformat import set_up
 set_up("json", "debug")
 logging.getLogger("some.library").info("token: {CANARY}")
 logging.getLogger("kopf.objects").debug("a whole object: {CANARY}")
