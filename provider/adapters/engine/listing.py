@@ -151,10 +151,14 @@ def _labels(labels: Any) -> dict[str, str]:
 
 
 def _cluster(entry: Any) -> str:
+    """May be empty: somebody else uses kind's label. No cluster has that name, so the container concerns nobody."""
     try:
-        return _text(entry["Config"]["Labels"], kind.KIND_CLUSTER_LABEL)
-    except (KeyError, TypeError, ValueError) as error:
+        label = entry["Config"]["Labels"][kind.KIND_CLUSTER_LABEL]
+    except (KeyError, TypeError) as error:
         raise UnknownShape(f"a container without the label {kind.KIND_CLUSTER_LABEL}") from error
+    if not isinstance(label, str):
+        raise UnknownShape(f"the label {kind.KIND_CLUSTER_LABEL} is not text")
+    return label
 
 
 def _container(entry: Any, cluster: str) -> Container:

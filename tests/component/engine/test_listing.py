@@ -126,6 +126,15 @@ def test_an_odd_container_makes_its_cluster_unreadable(changes: dict[str, Any]) 
     assert "demo" in listing.unreadable
 
 
+def test_a_container_of_no_cluster_hides_no_other() -> None:
+    """Anybody may start a container with kind's label and nothing in it; every object would lose sight of its cluster."""
+    nameless = {"Config": {"Labels": {"io.x-k8s.kind.cluster": ""}}}
+    listing = parse_listing(json.dumps([entry(), nameless]))
+
+    assert [MARK in container.markers for container in listing.clusters["demo"]] == [True]
+    assert "demo" not in listing.unreadable
+
+
 @pytest.mark.parametrize(
     "text", ["", "{}", "null", "[1]", '[{"Config": {}}]', '[{"Config": {"Labels": {"io.x-k8s.kind.cluster": 1}}}]']
 )
