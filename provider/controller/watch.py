@@ -22,10 +22,10 @@ import aiohttp
 import kopf
 
 from provider.api import names
-from provider.api.meta import JsonObject, Resource
+from provider.api.meta import Resource
 from provider.api.rbac import Permission
 from provider.backoff import API_REQUEST, WATCH_RESTART
-from provider.controller.sources import WatchedResource
+from provider.controller.sources import Handle, WatchedResource
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,6 @@ END_SECONDS, END_ROUNDS = 0.5, 20
 HEARTBEAT_SECONDS = 1.0
 CLOSING_ROUNDS = 5
 """Rounds of the event loop that a transport needs to close its socket."""
-
-Handle = Callable[[Resource, JsonObject], None]
-"""Called for each object that was listed, changed or deleted; a deleted one as it was last."""
 
 
 class Credentials(Protocol):

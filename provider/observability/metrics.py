@@ -107,6 +107,6 @@ class Metrics(Collector):
             phases.add_metric([phase], count)
         yield phases
 
-    def exposition(self) -> tuple[bytes, str]:
-        """The page and its content type."""
-        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+    def exposition(self) -> tuple[bytes, str, int]:
+        """The page /metrics (observability.health.Page)."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST, 200
