@@ -91,7 +91,8 @@ class Controller:
 
     async def _pass(self, key: ObjectKey) -> None:
         """Reconcile the key once and schedule its next pass. Raises nothing but CancelledError."""
-        began, result = _now(), Result()
+        now, result = asyncio.get_running_loop().time, Result()
+        began = now()
         try:
             async with asyncio.timeout(self.timeout):
                 result = await self._reconcile(key)
@@ -102,10 +103,10 @@ class Controller:
             self.queue.add_after(key, jittered(CONFLICT_SECONDS, JITTER, self._chance))
         except ProviderError as error:
             outcome = "terminal" if isinstance(error, Terminal) else "transient"
-            self._retry(key, error.reason, error.message, _retry_after(error))
+            self._retry(key, error)
         except TimeoutError:
             outcome = "timeout"
-            self._retry(key, Reason.RECONCILE_TIMEOUT, f"Not done after {self.timeout:.0f} s.", 0.0)
+            self._retry(key, Transient(Reason.RECONCILE_TIMEOUT, f"Not done after {self.timeout:.0f} s."))
         except Exception:
             outcome = "defect"
             log.exception("Looking at an object failed by a defect of the provider", extra=self._context(key))
@@ -113,13 +114,14 @@ class Controller:
         else:
             outcome = "success"
             self._schedule(key, result)
-        self._reconciled(self.name, key, outcome, _now() - began, result)
+        self._reconciled(self.name, key, outcome, now() - began, result)
 
-    def _retry(self, key: ObjectKey, reason: Reason, message: str, at_least: float) -> None:
+    def _retry(self, key: ObjectKey, error: ProviderError) -> None:
         failures = self.queue.failures(key)
-        wait = self.queue.add_failed(key, at_least=at_least)
+        asked = error.retry_after if isinstance(error, Transient) else None  # by the API server (Retry-After)
+        wait = self.queue.add_failed(key, at_least=asked or 0.0)
         level = logging.WARNING if failures >= WARN_AFTER_FAILURES else logging.INFO
-        log.log(level, "Trying again", extra=self._context(key, reason=reason, error=message, seconds=round(wait, 1)))
+        log.log(level, "Trying again", extra=self._context(key, reason=error.reason, error=error.message, seconds=round(wait, 1)))
 
     def _schedule(self, key: ObjectKey, result: Result) -> None:
         """After a success: when the result asks for it, and after the sync period; the queue keeps the sooner one."""
@@ -147,12 +149,3 @@ class Controller:
                 log.warning("An event stream failed", extra={"stream": stream.name, "error": error.message})
             await asyncio.sleep(stream.backoff.delay(failures, self._chance))
             failures += 1
-
-
-def _retry_after(error: ProviderError) -> float:
-    """Seconds the API server asked for (Retry-After), if it did."""
-    return (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -30,7 +30,6 @@ RENEW_DEADLINE = 10.0
 RETRY_SECONDS = 2.0
 RELEASE_SECONDS = 1.0
 """Seconds that an orderly end may spend on giving the Lease up."""
-MICRO_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 class Elector:
@@ -140,7 +139,7 @@ class Elector:
         return spec
 
     def _time(self) -> str:
-        return self._clock.now().astimezone(UTC).strftime(MICRO_TIME)
+        return self._clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # metav1.MicroTime
 
 
 def _now() -> float:

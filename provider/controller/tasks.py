@@ -103,7 +103,6 @@ class TaskManager:
     def forget(self, key: ObjectKey) -> None:
         task = self._tasks.get(key)
         if task is not None and not task.status.unfinished:
-            self._cancel_requeue(task)
             del self._tasks[key]
 
     # --- for the manager -------------------------------------------------------------------------------------------------------
@@ -121,8 +120,6 @@ class TaskManager:
             run.cancel()
         if runs:
             await asyncio.wait(runs, timeout=timeout)
-        for task in self._tasks.values():
-            self._cancel_requeue(task)
         return [task.key for task in self._tasks.values() if task.run is not None and not task.run.done()]
 
     # --- running ---------------------------------------------------------------------------------------------------------------

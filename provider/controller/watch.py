@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 import ssl
@@ -32,12 +33,10 @@ log = logging.getLogger(__name__)
 PERMISSIONS = (
     Permission(names.CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch"), "Kinds that are installed later, Cluster API's among them."),
 )
-CONNECTIONS = 16
 SERVER_TIMEOUT = 300
 """Seconds. Sent as timeoutSeconds, which the API server takes as a whole number only."""
 INACTIVITY_TIMEOUT, REQUEST_TIMEOUT, CONNECT_TIMEOUT = 70.0, 30.0, 5.0
 """Seconds. The API server sends bookmarks every minute: 70 s of silence mean a dead stream."""
-PAGE = 500
 FORBIDDEN = 403
 MAX_RESTARTS, RESTART_WINDOW = 5, 600.0
 """After more restarts than this in so many seconds kopf is not restarted: the process ends, and its restarts are counted outside."""
@@ -45,7 +44,6 @@ STOP_DEADLINE = 3.0
 """Seconds after which a thread that does not stop is left to end with the process."""
 END_SECONDS, END_ROUNDS = 0.5, 20
 """Seconds that kopf's tasks get to end before they are cancelled, in each round; rounds after which kopf counts as stuck."""
-HEARTBEAT_SECONDS = 1.0
 CLOSING_ROUNDS = 5
 """Rounds of the event loop that a transport needs to close its socket."""
 
@@ -73,15 +71,14 @@ def make_registry(
     registry = kopf.OperatorRegistry()
     kopf.on.login(registry=registry)(login)
     for one in watched:
-        kopf.on.event(*selector(one.resource), registry=registry, id=one.resource.plural)(_handler(one.resource, handle))
+        kopf.on.event(*selector(one.resource), registry=registry, id=one.resource.plural)(
+            functools.partial(_event, one.resource, handle)
+        )
     return registry
 
 
-def _handler(resource: Resource, handle: Handle) -> Callable[..., Awaitable[None]]:
-    async def event(body: kopf.Body, **_: Any) -> None:
-        handle(resource, dict(body))
-
-    return event
+async def _event(watched: Resource, handle: Handle, *, body: kopf.Body, **_: Any) -> None:
+    handle(watched, dict(body))
 
 
 def selector(resource: Resource) -> tuple[str, ...]:
@@ -103,7 +100,7 @@ def make_settings(watched: Sequence[WatchedResource]) -> kopf.OperatorSettings:
     settings.watching.server_timeout = SERVER_TIMEOUT
     settings.watching.connect_timeout = CONNECT_TIMEOUT
     settings.watching.inactivity_timeout = INACTIVITY_TIMEOUT
-    settings.watching.chunk_size = PAGE
+    settings.watching.chunk_size = 500
     for one in watched:
         if one.selector:
             # The key must be this tuple: "v1/secrets" matches nothing, without an error, and every Secret of the cluster would be read
@@ -115,10 +112,7 @@ def make_settings(watched: Sequence[WatchedResource]) -> kopf.OperatorSettings:
 def open_session(
     credentials: Credentials, watch_opened: Callable[[str], None], sockets: WeakSet[socket.socket]
 ) -> kopf.AiohttpSession:
-    """`watch_opened` is called with the path of each watch that the API server has begun to answer: from then on no event is missed.
-
-    The session's sockets are added to `sockets`.
-    """
+    """`watch_opened` is called with the path of each watch that the API server has begun to answer: from then on no event is missed."""
     refused: set[str] = set()
 
     async def ended(_: object, __: object, end: aiohttp.TraceRequestEndParams) -> None:
@@ -137,7 +131,7 @@ def open_session(
     trace.on_request_end.append(ended)
     headers = {"Authorization": credentials.authorization} if credentials.authorization else {}
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=credentials.tls, socket_factory=make_socket),
+        connector=aiohttp.TCPConnector(limit=16, ssl=credentials.tls, socket_factory=make_socket),
         headers=headers | {"User-Agent": "cluster-api-provider-kind/watch"},
         proxy=credentials.proxy,
         trust_env=True,
@@ -278,7 +272,7 @@ class KopfWatcher:
     async def _beat(self) -> None:
         while True:
             self._heartbeat = asyncio.get_running_loop().time()  # all loops of a process share the monotonic clock
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(1.0)
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         """Call a function in the manager's loop: nothing of the manager is safe to touch from this thread."""

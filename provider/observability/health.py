@@ -18,6 +18,11 @@ Check = Callable[[], str]
 """Empty when it passes, else what is wrong."""
 Page = Callable[[], tuple[bytes, str, int]]
 """→ body, content type, HTTP status."""
+CAUSES: Mapping[int | None, str] = {
+    errno.EADDRINUSE: "another program listens there",
+    errno.EACCES: "this user may not listen there",
+    errno.EPERM: "this user may not listen there",
+}
 SHUTDOWN = 0.5
 """Seconds given to requests under way when the server closes."""
 
@@ -54,20 +59,12 @@ class Server:
             await web.TCPSite(self._runner, address.host, address.port).start()
         except OSError as error:
             await self.stop()
-            raise Terminal(Reason.ADDRESS_UNUSABLE, _why(error, address, flag)) from error
+            cause = CAUSES.get(error.errno, error.strerror or type(error).__name__)
+            cure = f"Give {flag} another address, port 0 for any free port, or 0 for none."
+            raise Terminal(Reason.ADDRESS_UNUSABLE, f"Cannot listen on {address}: {cause}. {cure}") from error
         bound = Address(address.host, self._runner.addresses[0][1])
         log.info("Listening", extra={"address": str(bound), "pages": ", ".join(sorted(self._pages))})
         return bound
 
     async def stop(self) -> None:
         await self._runner.cleanup()
-
-
-def _why(error: OSError, address: Address, flag: str) -> str:
-    if error.errno == errno.EADDRINUSE:
-        cause = "another program listens there"
-    elif error.errno in (errno.EACCES, errno.EPERM):
-        cause = "this user may not listen there"
-    else:
-        cause = error.strerror or type(error).__name__
-    return f"Cannot listen on {address}: {cause}. Give {flag} another address, port 0 for any free port, or 0 for none."
