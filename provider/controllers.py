@@ -103,7 +103,7 @@ def build(
     )
     for entry in entries:
         reconciler = entry.make(Environment(parts, tasks, options, requeue))
-        controllers[entry.resource] = Controller(
+        controller = controllers[entry.resource] = Controller(
             entry.resource,
             reconciler.reconcile,
             watches=reconciler.watches,
@@ -111,7 +111,9 @@ def build(
             concurrency=entry.concurrency(settings),
             sync_period=settings.sync_period.total_seconds(),
             timeout=settings.reconcile_timeout.total_seconds(),
-            metrics=metrics,
+            reconciled=metrics.reconciled,
+            queue_waited=metrics.queue_waited,
             namespace=settings.namespace,
         )
+        metrics.add_controller(controller.name, controller.queue.__len__)
     return list(controllers.values()), tasks

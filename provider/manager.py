@@ -18,16 +18,16 @@ from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.backoff import FIRST_LIST
 from provider.controller.controller import Controller
 from provider.controller.leaderelection import Elector
-from provider.controller.sources import WatchedResource, watched_resources
+from provider.controller.sources import Handle, WatchedResource, watched_resources
 from provider.controller.tasks import TaskManager
 from provider.errors import ProviderError, Transient
-from provider.observability.health import Server
+from provider.observability.health import Page, Server, checks
 from provider.observability.metrics import Metrics
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
 from provider.ports.runtime import Runtime
 from provider.ports.workload import Workload
-from provider.settings import Settings
+from provider.settings import Address, Settings
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +53,6 @@ class Watcher(Protocol):
     async def stop(self) -> None: ...
 
 
-MakeWatcher = Callable[
-    [Sequence[WatchedResource], Callable[[Resource, JsonObject], None], Callable[[], None], Callable[[], None]], Watcher
-]
-"""(what to watch, handle, gave_up, restarted) → a watcher that is not started yet."""
-
-
 @dataclass(slots=True)
 class Parts:
     """The adapters a manager runs on; tests put fakes here."""
@@ -68,7 +62,8 @@ class Parts:
     recorder: Recorder
     runtimes: Mapping[str, Runtime]
     clock: Clock
-    make_watcher: MakeWatcher
+    make_watcher: Callable[[Sequence[WatchedResource], Handle, Callable[[], None], Callable[[], None]], Watcher]
+    """(what to watch, handle, gave_up, restarted) → a watcher that is not started yet."""
     elector: Elector | None = None
     """None: work without a Lease."""
 
@@ -101,9 +96,8 @@ class Manager:
         """Returns the exit code when told to end or unable to go on. Raises ProviderError when it cannot even start."""
         try:
             await self._listen()
-            if await self._acquire_lease():
-                self._start()
-                await self._ending.wait()
+            self._spawn(self._lead(), "lease")
+            await self._ending.wait()
         finally:
             await self._shut_down()
         return self._exit_code
@@ -118,25 +112,19 @@ class Manager:
             self._exit_code = exit_code
             self._ending.set()
 
-    async def _acquire_lease(self) -> bool:
-        """Wait for the Lease, and keep it. False when told to end before."""
-        if self.parts.elector is not None:
-            self.metrics.set_leading(False)
-            acquiring, ending = asyncio.create_task(self.parts.elector.acquire()), asyncio.create_task(self._ending.wait())
-            await asyncio.wait({acquiring, ending}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (acquiring, ending):
-                task.cancel()
-            if self._ending.is_set():
-                return False
-            await acquiring
-            self._spawn(self._keep_lease(self.parts.elector), "lease")
+    async def _lead(self) -> None:
+        """Begin to work when the Lease is held, at once without an elector; end the manager when it is lost."""
+        elector = self.parts.elector
+        if elector is not None:
+            await elector.acquire()
+        if self.ending:
+            return
         self.metrics.set_leading(True)
-        return True
-
-    async def _keep_lease(self, elector: Elector) -> None:
-        await elector.keep()
-        self.metrics.set_leading(False)
-        self.end(1)
+        self._start()
+        if elector is not None:
+            await elector.keep()
+            self.metrics.set_leading(False)
+            self.end(1)
 
     def _start(self) -> None:
         self._started = True
@@ -151,7 +139,7 @@ class Manager:
         log.info("Ending", extra={"tasks": sum(count for (_, state), count in self.tasks.counts().items() if state == "running")})
         for controller in self.controllers:
             controller.queue.close()
-        left, _ = await asyncio.gather(self._end_work(), self.watcher.stop() if self._started else asyncio.sleep(0))
+        left, _ = await asyncio.gather(self._end_work(), self.watcher.stop())
         await _end(self._parts)
         if left:
             # The Lease is kept: what these tasks do may still change clusters, so no successor may begin before it runs out.
@@ -216,16 +204,16 @@ class Manager:
     # --- health and metrics ----------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        health, diagnostics = Server(), Server()
-        health.add_checks("/healthz", {"watch": self._check_watch, "reconcile": self._check_passes})
-        health.add_checks("/readyz", {"synced": self._check_synced})
-        diagnostics.add_page("/metrics", self.metrics.exposition)
-        wanted = [(health, self.settings.health_addr, "--health-addr")]
-        wanted.append((diagnostics, self.settings.diagnostics_address, "--diagnostics-address"))
-        for server, address, flag in wanted:
-            if address is not None:
-                await server.start(address, flag)
-                self.servers.append(server)
+        healthz = checks({"watch": self._check_watch, "reconcile": self._check_passes})
+        health = {"/healthz": healthz, "/readyz": checks({"synced": self._check_synced})}
+        await self._serve(health, self.settings.health_addr, "--health-addr")
+        await self._serve({"/metrics": self.metrics.exposition}, self.settings.diagnostics_address, "--diagnostics-address")
+
+    async def _serve(self, pages: Mapping[str, Page], address: Address | None, flag: str) -> None:
+        if address is not None:
+            server = Server(pages)
+            await server.start(address, flag)
+            self.servers.append(server)
 
     def _check_watch(self) -> str:
         if not self._started:

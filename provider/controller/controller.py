@@ -9,7 +9,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
@@ -28,17 +27,8 @@ STREAM_DELAY = 0.1
 
 Reconcile = Callable[[ObjectKey], Awaitable[Result]]
 """One pass. Raises ProviderError: the key is retried with backoff (Conflict: at once)."""
-
-
-class ControllerMetrics(Protocol):
-    """Where a controller reports (provider.observability.metrics.Metrics)."""
-
-    def add_controller(self, controller: str, queue_depth: Callable[[], int]) -> None: ...
-    def queue_waited(self, controller: str, seconds: float) -> None:
-        """A key waited so long for a worker."""
-
-    def reconciled(self, controller: str, key: ObjectKey, outcome: str, seconds: float, result: Result) -> None:
-        """A pass ended; the result is empty unless the outcome is "success"."""
+Reconciled = Callable[[str, ObjectKey, str, float, Result], None]
+"""Called with controller, key, outcome and seconds of each pass; the result is empty unless the outcome is "success"."""
 
 
 class Controller:
@@ -54,7 +44,8 @@ class Controller:
         concurrency: int = 1,
         sync_period: float,
         timeout: float,
-        metrics: ControllerMetrics,
+        reconciled: Reconciled,
+        queue_waited: Callable[[str, float], None],
         namespace: str | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -62,16 +53,15 @@ class Controller:
 
         `concurrency`: passes at the same time, of different keys. `sync_period`: seconds after which an object of ours is reconciled
         without any event. `timeout`: seconds of one pass. `namespace`: keys of other namespaces are dropped; None: of none.
-        `chance` jitters waits.
+        `queue_waited`: called with the controller and the seconds each key waited for a worker. `chance` jitters waits.
         """
         self.name = resource.kind.lower()
         self.resource = resource
         self.watches = (Watch(resource, lambda obj: (key_of(obj),)), *watches)
         self.timeout = timeout
-        self.queue = WorkQueue(chance=chance, waited=lambda seconds: metrics.queue_waited(self.name, seconds))
+        self.queue = WorkQueue(chance=chance, waited=lambda seconds: queue_waited(self.name, seconds))
         self._reconcile, self._streams, self._concurrency = reconcile, streams, concurrency
-        self._sync_period, self._metrics, self._namespace, self._chance = sync_period, metrics, namespace, chance
-        metrics.add_controller(self.name, self.queue.__len__)
+        self._sync_period, self._reconciled, self._namespace, self._chance = sync_period, reconciled, namespace, chance
 
     def handle(self, resource: Resource, obj: JsonObject) -> None:
         """An object of a watched resource was listed, changed or deleted."""
@@ -101,7 +91,8 @@ class Controller:
 
     async def _pass(self, key: ObjectKey) -> None:
         """Reconcile the key once and schedule its next pass. Raises nothing but CancelledError."""
-        began, result = _now(), Result()
+        now, result = asyncio.get_running_loop().time, Result()
+        began = now()
         try:
             async with asyncio.timeout(self.timeout):
                 result = await self._reconcile(key)
@@ -112,10 +103,10 @@ class Controller:
             self.queue.add_after(key, jittered(CONFLICT_SECONDS, JITTER, self._chance))
         except ProviderError as error:
             outcome = "terminal" if isinstance(error, Terminal) else "transient"
-            self._retry(key, error.reason, error.message, _retry_after(error))
+            self._retry(key, error)
         except TimeoutError:
             outcome = "timeout"
-            self._retry(key, Reason.RECONCILE_TIMEOUT, f"Not done after {self.timeout:.0f} s.", 0.0)
+            self._retry(key, Transient(Reason.RECONCILE_TIMEOUT, f"Not done after {self.timeout:.0f} s."))
         except Exception:
             outcome = "defect"
             log.exception("Looking at an object failed by a defect of the provider", extra=self._context(key))
@@ -123,13 +114,14 @@ class Controller:
         else:
             outcome = "success"
             self._schedule(key, result)
-        self._metrics.reconciled(self.name, key, outcome, _now() - began, result)
+        self._reconciled(self.name, key, outcome, now() - began, result)
 
-    def _retry(self, key: ObjectKey, reason: Reason, message: str, at_least: float) -> None:
+    def _retry(self, key: ObjectKey, error: ProviderError) -> None:
         failures = self.queue.failures(key)
-        wait = self.queue.add_failed(key, at_least=at_least)
+        asked = error.retry_after if isinstance(error, Transient) else None  # by the API server (Retry-After)
+        wait = self.queue.add_failed(key, at_least=asked or 0.0)
         level = logging.WARNING if failures >= WARN_AFTER_FAILURES else logging.INFO
-        log.log(level, "Trying again", extra=self._context(key, reason=reason, error=message, seconds=round(wait, 1)))
+        log.log(level, "Trying again", extra=self._context(key, reason=error.reason, error=error.message, seconds=round(wait, 1)))
 
     def _schedule(self, key: ObjectKey, result: Result) -> None:
         """After a success: when the result asks for it, and after the sync period; the queue keeps the sooner one."""
@@ -157,12 +149,3 @@ class Controller:
                 log.warning("An event stream failed", extra={"stream": stream.name, "error": error.message})
             await asyncio.sleep(stream.backoff.delay(failures, self._chance))
             failures += 1
-
-
-def _retry_after(error: ProviderError) -> float:
-    """Seconds the API server asked for (Retry-After), if it did."""
-    return (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -30,7 +30,6 @@ RENEW_DEADLINE = 10.0
 RETRY_SECONDS = 2.0
 RELEASE_SECONDS = 1.0
 """Seconds that an orderly end may spend on giving the Lease up."""
-MICRO_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 class Elector:
@@ -41,7 +40,7 @@ class Elector:
         self._key = ObjectKey(namespace, LEASE_NAME)
         self._own: JsonObject | None = None
         """The Lease as we last wrote it: renewed without reading it first. None: it has to be read."""
-        self._seen_spec: object = None
+        self._seen_spec: JsonObject = {}
         self._seen_at = 0.0
         """When the record last changed, by our clock."""
         self._renewed_at = 0.0
@@ -101,15 +100,16 @@ class Elector:
     async def _acquire_or_renew(self) -> bool:
         lease = self._own if self.leading and self._own is not None else await self._kube.get(LEASES, self._key)
         if lease is None:
-            self._own = await self._kube.create(LEASES, self._new())
-            self._record(self._own)
-            return True
-        self._record(lease)
-        if self._taken() and not self._expired(lease):
-            return False
-        self._own = None  # a write that times out may have succeeded: then our copy is stale, and is read again
-        patch = {"spec": self._spec(lease)}
-        written = await self._kube.patch(LEASES, self._key, patch, version=lease["metadata"]["resourceVersion"])
+            meta = {"name": self._key.name, "namespace": self._key.namespace}
+            new = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": meta, "spec": self._spec({})}
+            written: JsonObject | None = await self._kube.create(LEASES, new)
+        else:
+            self._record(lease)
+            if self._taken() and not self._expired(lease):
+                return False
+            self._own = None  # a write that times out may have succeeded: then our copy is stale, and is read again
+            patch = {"spec": self._spec(lease["spec"])}
+            written = await self._kube.patch(LEASES, self._key, patch, version=lease["metadata"]["resourceVersion"])
         if written is None:
             return False
         self._own = written
@@ -121,7 +121,7 @@ class Elector:
             self._seen_spec, self._seen_at = lease["spec"], _now()
 
     def _holder(self) -> str:
-        return str((self._seen_spec if isinstance(self._seen_spec, dict) else {}).get("holderIdentity") or "")
+        return str(self._seen_spec.get("holderIdentity") or "")
 
     def _taken(self) -> bool:
         return self._holder() not in ("", self._identity)
@@ -130,26 +130,16 @@ class Elector:
         duration = float(lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS)
         return _now() - self._seen_at > duration
 
-    # --- records ---------------------------------------------------------------------------------------------------------------
+    def _spec(self, before: JsonObject) -> JsonObject:
+        """The record that replaces this one; {}: there is none."""
+        spec = {"holderIdentity": self._identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": self._time()}
+        if before.get("holderIdentity") != self._identity:
+            spec["acquireTime"] = spec["renewTime"]
+            spec["leaseTransitions"] = int(before.get("leaseTransitions") or 0) + bool(before)
+        return spec
 
     def _time(self) -> str:
-        return self._clock.now().astimezone(UTC).strftime(MICRO_TIME)
-
-    def _new(self) -> JsonObject:
-        meta = {"name": self._key.name, "namespace": self._key.namespace}
-        return {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": meta, "spec": self._spec(None)}
-
-    def _spec(self, old: JsonObject | None) -> JsonObject:
-        before = old["spec"] if old is not None else {}
-        spec: JsonObject = {
-            "holderIdentity": self._identity,
-            "leaseDurationSeconds": LEASE_SECONDS,
-            "renewTime": self._time(),
-        }
-        if before.get("holderIdentity") != self._identity:
-            spec["acquireTime"] = self._time()
-            spec["leaseTransitions"] = int(before.get("leaseTransitions") or 0) + (old is not None)
-        return spec
+        return self._clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # metav1.MicroTime
 
 
 def _now() -> float:

@@ -9,6 +9,9 @@ from typing import Any
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.backoff import Backoff
 
+Handle = Callable[[Resource, JsonObject], None]
+"""Called for each object that was listed, changed or deleted; a deleted one as it was last."""
+
 
 def key_of(obj: JsonObject) -> ObjectKey:
     return ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])

@@ -8,12 +8,10 @@ process group). Nothing here is persisted: after a restart observation decides w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from provider.api.conditions import Reason
@@ -28,34 +26,23 @@ log = logging.getLogger(__name__)
 PROGRESS_INTERVAL = 1.0
 """Seconds between two requeues of one key for progress: each may cost a status write."""
 QUEUE_INTERVAL = 5.0
-"""Seconds between two requeues of waiting keys because their position changed."""
+"""Seconds between two requeues of one waiting key because its position changed."""
 CANCEL_INTERVAL = 10.0
 """Seconds after which a task that did not end on cancellation is cancelled again."""
 
 Work = Callable[[Progress], Coroutine[Any, Any, None]]
-Finished = Callable[[TaskStatus], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Task:
     key: ObjectKey
-    verb: Verb
-    tag: str
     work: Work
-    state: TaskState = TaskState.QUEUED
+    status: TaskStatus
+    """Without position and steps, which change often and are filled in for those who ask."""
     steps: dict[str, Step] = field(default_factory=dict)
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    error: Exception | None = None
     run: asyncio.Task[None] | None = None
     requeued_at: float = float("-inf")
     requeue_timer: asyncio.TimerHandle | None = None
-    requeued_position: int = 0
-    """The position in the queue that the last requeue reported."""
-
-    @property
-    def over(self) -> bool:
-        return self.state in (TaskState.SUCCEEDED, TaskState.FAILED)
 
 
 class TaskManager:
@@ -67,7 +54,7 @@ class TaskManager:
         requeue: Callable[[ObjectKey], None],
         clock: Clock,
         *,
-        finished: Finished = lambda _: None,
+        finished: Callable[[TaskStatus], None] = lambda _: None,
     ) -> None:
         """`slots` names every verb that may be started; `finished` is called at each task's end (metrics)."""
         self._slots = dict(slots)
@@ -75,43 +62,47 @@ class TaskManager:
         self._tasks: dict[ObjectKey, _Task] = {}
         self._waiting: dict[Verb, deque[_Task]] = {verb: deque() for verb in slots}
         self._running: dict[Verb, set[asyncio.Task[None]]] = {verb: set() for verb in slots}
-        self._queue_timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     # --- the port --------------------------------------------------------------------------------------------------------------
 
     def status(self, key: ObjectKey) -> TaskStatus | None:
         task = self._tasks.get(key)
-        return None if task is None else self._status(task)
+        if task is None:
+            return None
+        waiting = self._waiting[task.status.verb]
+        position = waiting.index(task) + 1 if task in waiting else 0
+        return replace(task.status, queue_position=position, steps=tuple(task.steps.values()))
 
     def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "") -> None:
         current = self._tasks.get(key)
-        if self._closed or (current is not None and not current.over):
+        if self._closed or (current is not None and current.status.unfinished):
             return
         self.forget(key)
-        task = self._tasks[key] = _Task(key, verb, tag, work)
+        task = self._tasks[key] = _Task(key, work, TaskStatus(verb, TaskState.QUEUED, tag=tag))
         self._waiting[verb].append(task)
         self._fill(verb)
-        task.requeued_position = self._position(task)
-
-    async def cancel(self, key: ObjectKey) -> None:
-        task = self._tasks.get(key)
-        if task is None or task.over:
-            return
-        if task.run is None:
-            self._waiting[task.verb].remove(task)
-            self._end(task, Transient(Reason.CANCELLED, f"The {task.verb} was cancelled before it began."))
-            return
-        await self._stop(task.run)
+        task.requeued_at = asyncio.get_running_loop().time()  # the pass that starts a task reports its position
 
     async def discard(self, key: ObjectKey) -> None:
-        await self.cancel(key)
+        task = self._tasks.get(key)
+        if task is None:
+            return
+        verb = task.status.verb
+        if task.status.state is TaskState.QUEUED:
+            self._waiting[verb].remove(task)
+            self._end(task, Transient(Reason.CANCELLED, f"The {verb} was cancelled before it began."))
+            self._requeue_waiting(verb)
+        while task.run is not None and not task.run.done():
+            task.run.cancel()
+            await asyncio.wait({task.run}, timeout=CANCEL_INTERVAL)
+        # Done callbacks run in the next round of the loop; the slot is free and the state final when we return.
+        await asyncio.sleep(0)
         self.forget(key)
 
     def forget(self, key: ObjectKey) -> None:
         task = self._tasks.get(key)
-        if task is not None and task.over:
-            self._cancel_requeue(task)
+        if task is not None and not task.status.unfinished:
             del self._tasks[key]
 
     # --- for the manager -------------------------------------------------------------------------------------------------------
@@ -124,17 +115,11 @@ class TaskManager:
     async def shutdown(self, timeout: float) -> list[ObjectKey]:
         """Accept nothing more, cancel everything, wait at most `timeout` seconds. Returns the keys whose tasks did not end."""
         self._closed = True
-        if self._queue_timer is not None:
-            self._queue_timer.cancel()
-        for waiting in self._waiting.values():
-            waiting.clear()
         runs = [run for running in self._running.values() for run in running]
         for run in runs:
             run.cancel()
         if runs:
             await asyncio.wait(runs, timeout=timeout)
-        for task in self._tasks.values():
-            self._cancel_requeue(task)
         return [task.key for task in self._tasks.values() if task.run is not None and not task.run.done()]
 
     # --- running ---------------------------------------------------------------------------------------------------------------
@@ -143,65 +128,61 @@ class TaskManager:
         waiting, running = self._waiting[verb], self._running[verb]
         while waiting and len(running) < self._slots[verb] and not self._closed:
             task = waiting.popleft()
-            task.state, task.started_at = TaskState.RUNNING, self._clock.now()
+            task.status = replace(task.status, state=TaskState.RUNNING, started_at=self._clock.now())
             task.run = asyncio.create_task(self._run(task), name=f"{verb} {task.key}")
             running.add(task.run)
             task.run.add_done_callback(lambda run, task=task: self._leave(task, run))  # type: ignore[misc]
-            self._requeue_soon(task)
-        if waiting and self._queue_timer is None:
-            self._queue_timer = asyncio.get_running_loop().call_later(QUEUE_INTERVAL, self._requeue_moved)
+            self._requeue_after(task, PROGRESS_INTERVAL)
 
     async def _run(self, task: _Task) -> None:
-        log.info("Starting task", extra={"object": str(task.key), "verb": task.verb})
+        log.info("Starting task", extra={"object": str(task.key), "verb": task.status.verb})
         await task.work(lambda step: self._advance(task, step))
 
     def _leave(self, task: _Task, run: asyncio.Task[None]) -> None:
         """The run has ended in whatever way: free its slot, record the outcome, start the next task."""
-        self._running[task.verb].discard(run)
+        verb = task.status.verb
+        self._running[verb].discard(run)
         if run.cancelled():
-            self._end(task, Transient(Reason.CANCELLED, f"The {task.verb} was stopped before its end."))
+            self._end(task, Transient(Reason.CANCELLED, f"The {verb} was stopped before its end."))
         else:
             error = run.exception()
             self._end(task, error if error is None or isinstance(error, Exception) else Transient(Reason.CANCELLED, repr(error)))
-        self._fill(task.verb)
+        self._fill(verb)
+        self._requeue_waiting(verb)
 
     def _end(self, task: _Task, error: Exception | None) -> None:
-        task.error, task.finished_at = error, self._clock.now()
-        task.state = TaskState.SUCCEEDED if error is None else TaskState.FAILED
-        context = {"object": str(task.key), "verb": task.verb, "outcome": task.state.value}
+        state = TaskState.SUCCEEDED if error is None else TaskState.FAILED
+        task.status = replace(task.status, state=state, finished_at=self._clock.now(), error=error)
+        context = {"object": str(task.key), "verb": task.status.verb, "outcome": state.value}
         if error is None:
             log.info("Task ended", extra=context)
         elif isinstance(error, ProviderError):
             log.warning("Task ended", extra=context | {"reason": error.reason, "error": error.message})
         else:
             log.error("Task failed by a defect of the provider", extra=context, exc_info=error)
-        self._finished(self._status(task))
+        self._finished(task.status)
         self._cancel_requeue(task)
         if not self._closed:
             self._requeue(task.key)
-
-    async def _stop(self, run: asyncio.Task[None]) -> None:
-        while not run.done():
-            run.cancel()
-            await asyncio.wait({run}, timeout=CANCEL_INTERVAL)
-        # Done callbacks run in the next round of the loop; the slot is free and the state final when we return.
-        await asyncio.sleep(0)
 
     # --- requeuing -------------------------------------------------------------------------------------------------------------
 
     def _advance(self, task: _Task, step: Step) -> None:
         """Record a step. A cancelled task may still report steps from a thread of its own: they are ignored."""
-        if task.over:
-            return
-        task.steps[step.name] = step
-        self._requeue_soon(task)
+        if task.status.unfinished:
+            task.steps[step.name] = step
+            self._requeue_after(task, PROGRESS_INTERVAL)
 
-    def _requeue_soon(self, task: _Task) -> None:
-        """Requeue the key now, or when PROGRESS_INTERVAL has passed since the last time."""
-        if task.requeue_timer is not None:
-            return
+    def _requeue_waiting(self, verb: Verb) -> None:
+        """A task has left the queue: those behind it have moved up."""
+        for task in self._waiting[verb]:
+            self._requeue_after(task, QUEUE_INTERVAL)
+
+    def _requeue_after(self, task: _Task, interval: float) -> None:
+        """Requeue the key now, or when so many seconds have passed since the last time."""
+        self._cancel_requeue(task)
         loop = asyncio.get_running_loop()
-        wait = task.requeued_at + PROGRESS_INTERVAL - loop.time()
+        wait = task.requeued_at + interval - loop.time()
         if wait > 0:
             task.requeue_timer = loop.call_later(wait, self._requeue_now, task)
         else:
@@ -213,37 +194,7 @@ class TaskManager:
         if not self._closed:
             self._requeue(task.key)
 
-    def _requeue_moved(self) -> None:
-        """Requeue the keys whose position in a queue has changed."""
-        self._queue_timer = None
-        for waiting in self._waiting.values():
-            for position, task in enumerate(waiting, start=1):
-                if position != task.requeued_position:
-                    task.requeued_position = position
-                    self._requeue(task.key)
-        if any(self._waiting.values()):
-            self._queue_timer = asyncio.get_running_loop().call_later(QUEUE_INTERVAL, self._requeue_moved)
-
     def _cancel_requeue(self, task: _Task) -> None:
         if task.requeue_timer is not None:
             task.requeue_timer.cancel()
             task.requeue_timer = None
-
-    # --- views -----------------------------------------------------------------------------------------------------------------
-
-    def _position(self, task: _Task) -> int:
-        with contextlib.suppress(ValueError):
-            return self._waiting[task.verb].index(task) + 1
-        return 0
-
-    def _status(self, task: _Task) -> TaskStatus:
-        return TaskStatus(
-            verb=task.verb,
-            state=task.state,
-            queue_position=self._position(task) if task.state is TaskState.QUEUED else 0,
-            started_at=task.started_at,
-            finished_at=task.finished_at,
-            steps=tuple(task.steps.values()),
-            error=task.error,
-            tag=task.tag,
-        )

@@ -9,34 +9,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
+import socket
 import ssl
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import aiohttp
 import kopf
 
 from provider.api import names
-from provider.api.meta import JsonObject, Resource
+from provider.api.meta import Resource
 from provider.api.rbac import Permission
 from provider.backoff import API_REQUEST, WATCH_RESTART
-from provider.controller.sources import WatchedResource
+from provider.controller.sources import Handle, WatchedResource
 
 log = logging.getLogger(__name__)
 
 PERMISSIONS = (
     Permission(names.CUSTOM_RESOURCE_DEFINITIONS, ("list", "watch"), "Kinds that are installed later, Cluster API's among them."),
 )
-CONNECTIONS = 16
 SERVER_TIMEOUT = 300
 """Seconds. Sent as timeoutSeconds, which the API server takes as a whole number only."""
 INACTIVITY_TIMEOUT, REQUEST_TIMEOUT, CONNECT_TIMEOUT = 70.0, 30.0, 5.0
 """Seconds. The API server sends bookmarks every minute: 70 s of silence mean a dead stream."""
-PAGE = 500
 FORBIDDEN = 403
 MAX_RESTARTS, RESTART_WINDOW = 5, 600.0
 """After more restarts than this in so many seconds kopf is not restarted: the process ends, and its restarts are counted outside."""
@@ -44,12 +44,8 @@ STOP_DEADLINE = 3.0
 """Seconds after which a thread that does not stop is left to end with the process."""
 END_SECONDS, END_ROUNDS = 0.5, 20
 """Seconds that kopf's tasks get to end before they are cancelled, in each round; rounds after which kopf counts as stuck."""
-HEARTBEAT_SECONDS = 1.0
 CLOSING_ROUNDS = 5
 """Rounds of the event loop that a transport needs to close its socket."""
-
-Handle = Callable[[Resource, JsonObject], None]
-"""Called for each object that was listed, changed or deleted; a deleted one as it was last."""
 
 
 class Credentials(Protocol):
@@ -69,25 +65,20 @@ class Credentials(Protocol):
 
 
 def make_registry(
-    watched: Sequence[WatchedResource], handle: Handle, login: Callable[[], Awaitable[kopf.AiohttpSession]]
+    watched: Sequence[WatchedResource], handle: Handle, login: Callable[..., Awaitable[kopf.AiohttpSession]]
 ) -> kopf.OperatorRegistry:
     """One handler per resource, of kopf's raw events only: all other handlers write to the object. Both functions run in kopf's thread."""
     registry = kopf.OperatorRegistry()
-
-    @kopf.on.login(registry=registry)
-    async def log_in(**_: Any) -> kopf.AiohttpSession:
-        return await login()
-
+    kopf.on.login(registry=registry)(login)
     for one in watched:
-        kopf.on.event(*selector(one.resource), registry=registry, id=one.resource.plural)(_handler(one.resource, handle))
+        kopf.on.event(*selector(one.resource), registry=registry, id=one.resource.plural)(
+            functools.partial(_event, one.resource, handle)
+        )
     return registry
 
 
-def _handler(resource: Resource, handle: Handle) -> Callable[..., Awaitable[None]]:
-    async def event(body: kopf.Body, **_: Any) -> None:
-        handle(resource, dict(body))
-
-    return event
+async def _event(watched: Resource, handle: Handle, *, body: kopf.Body, **_: Any) -> None:
+    handle(watched, dict(body))
 
 
 def selector(resource: Resource) -> tuple[str, ...]:
@@ -109,7 +100,7 @@ def make_settings(watched: Sequence[WatchedResource]) -> kopf.OperatorSettings:
     settings.watching.server_timeout = SERVER_TIMEOUT
     settings.watching.connect_timeout = CONNECT_TIMEOUT
     settings.watching.inactivity_timeout = INACTIVITY_TIMEOUT
-    settings.watching.chunk_size = PAGE
+    settings.watching.chunk_size = 500
     for one in watched:
         if one.selector:
             # The key must be this tuple: "v1/secrets" matches nothing, without an error, and every Secret of the cluster would be read
@@ -118,9 +109,10 @@ def make_settings(watched: Sequence[WatchedResource]) -> kopf.OperatorSettings:
     return settings
 
 
-def open_session(credentials: Credentials, watch_opened: Callable[[str], None]) -> kopf.AiohttpSession:
+def open_session(
+    credentials: Credentials, watch_opened: Callable[[str], None], sockets: WeakSet[socket.socket]
+) -> kopf.AiohttpSession:
     """`watch_opened` is called with the path of each watch that the API server has begun to answer: from then on no event is missed."""
-
     refused: set[str] = set()
 
     async def ended(_: object, __: object, end: aiohttp.TraceRequestEndParams) -> None:
@@ -130,11 +122,16 @@ def open_session(credentials: Credentials, watch_opened: Callable[[str], None]) 
         if end.url.query.get("watch") == "true" and end.response.ok:
             watch_opened(end.url.path)
 
+    def make_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        sockets.add(made)
+        return made
+
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(ended)
     headers = {"Authorization": credentials.authorization} if credentials.authorization else {}
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=credentials.tls),
+        connector=aiohttp.TCPConnector(limit=16, ssl=credentials.tls, socket_factory=make_socket),
         headers=headers | {"User-Agent": "cluster-api-provider-kind/watch"},
         proxy=credentials.proxy,
         trust_env=True,
@@ -151,22 +148,20 @@ def open_session(credentials: Credentials, watch_opened: Callable[[str], None]) 
 class RestartGuard:
     """When to restart kopf, and when not to any more."""
 
-    restarts: deque[float] = field(default_factory=deque)
-    total: int = 0
+    recent: list[float] = field(default_factory=list)
+    """Times of the restarts within RESTART_WINDOW."""
 
     def next_delay(self, now: float) -> float | None:
         """Seconds to wait before the restart that is due now; None: too many."""
-        while self.restarts and now - self.restarts[0] > RESTART_WINDOW:
-            self.restarts.popleft()
-        if len(self.restarts) >= MAX_RESTARTS:
+        self.recent = [at for at in self.recent if now - at <= RESTART_WINDOW]
+        if len(self.recent) >= MAX_RESTARTS:
             return None
-        self.restarts.append(now)
-        self.total += 1
-        return WATCH_RESTART.delay(len(self.restarts) - 1)
+        self.recent.append(now)
+        return WATCH_RESTART.delay(len(self.recent) - 1)
 
 
 class KopfWatcher:
-    """Runs kopf in a thread. Public methods are called in the manager's loop, the one that calls `start`."""
+    """Runs kopf in a thread. Made and used in the manager's loop."""
 
     def __init__(
         self,
@@ -184,75 +179,59 @@ class KopfWatcher:
         self._handle, self._gave_up, self._restarted = handle, gave_up, restarted
         self._awaited = {one.resource for one in watched if one.reconciled}
         self._open: set[Resource] = set()
-        self._guard = RestartGuard()
-        self._thread: threading.Thread | None = None
-        self._manager_loop: asyncio.AbstractEventLoop | None = None
-        self._kopf_loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._stopping = threading.Event()
-        self._ready = threading.Event()
-        self._ended = asyncio.Event()
+        self._manager_loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._stop = asyncio.Event()
+        """Set in kopf's loop only."""
         self._heartbeat = 0.0
 
     @property
     def alive(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread.is_alive()
 
     @property
     def ready(self) -> bool:
         """Whether the streams of all reconciled resources are open, and what exists has been listed."""
-        return self.alive and self._ready.is_set()
-
-    @property
-    def restarts(self) -> int:
-        return self._guard.total
+        return self.alive and self._open == self._awaited
 
     def silence(self) -> float:
         """Seconds since the thread's loop last ran."""
-        return asyncio.get_running_loop().time() - self._heartbeat
+        return self._manager_loop.time() - self._heartbeat
 
     def start(self) -> None:
-        self._manager_loop = asyncio.get_running_loop()
         self._heartbeat = self._manager_loop.time()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._kopf_loop = asyncio.new_event_loop()
         self._thread.start()
 
     async def stop(self) -> None:
         """Returns when the thread has ended, or after STOP_DEADLINE (a daemon thread cannot keep the process from ending)."""
-        self._stopping.set()
-        if self._kopf_loop is not None and self._stop is not None:
+        if self.alive:
             with contextlib.suppress(RuntimeError):  # its loop is closed already
                 self._kopf_loop.call_soon_threadsafe(self._stop.set)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_DEADLINE):
-                await self._ended.wait()
-                if self._thread is not None:
-                    # _ended is set by the thread's last statement, so this blocks the loop for microseconds only.
-                    self._thread.join(1.0)
+            await asyncio.to_thread(self._thread.join, STOP_DEADLINE)
 
     # --- in the thread ---------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._supervise())
+            with asyncio.Runner(loop_factory=lambda: self._kopf_loop) as runner:
+                runner.run(self._supervise())
         except Exception:
             log.exception("Watching failed for good")
             self._call(self._gave_up)
-        finally:
-            self._call(self._ended.set)
 
     async def _supervise(self) -> None:
-        self._kopf_loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        guard = RestartGuard()
         self._kopf_loop.set_exception_handler(_log_unhandled)
         heartbeat = asyncio.create_task(self._beat(), name="watch heartbeat")
-        while not self._stopping.is_set():
+        while not self._stop.is_set():
             ended = await self._run_kopf()
-            if self._stopping.is_set():
+            if self._stop.is_set():
                 break
-            delay = self._guard.next_delay(self._kopf_loop.time()) if ended else None
+            delay = guard.next_delay(self._kopf_loop.time()) if ended else None
             if delay is None:
                 why = "Watching ended too often" if ended else "Watching failed and does not end"
-                log.error(why, extra={"restarts": self._guard.total})
+                log.error(why, extra={"restarts": len(guard.recent)})
                 self._call(self._gave_up)
                 break
             log.warning("Restarting watching", extra={"seconds": delay})
@@ -264,9 +243,10 @@ class KopfWatcher:
     async def _run_kopf(self) -> bool:
         """Run kopf until it is told to stop or fails. False: it does not end. Raises only what keeps kopf from starting."""
         sessions: list[aiohttp.ClientSession] = []
+        sockets: WeakSet[socket.socket] = WeakSet()
 
-        async def login() -> kopf.AiohttpSession:
-            opened = open_session(await self._login(), self._watch_opened)
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            opened = open_session(await self._login(), self._watch_opened, sockets)
             sessions.append(opened.aiohttp_session)
             return opened
 
@@ -277,28 +257,25 @@ class KopfWatcher:
         )
         operator = asyncio.create_task(kopf.run_tasks(parts, ignored=ours), name="kopf")
         await asyncio.wait({operator, *parts}, return_when=asyncio.FIRST_COMPLETED)
-        self._ready.clear()
-        self._open.clear()
+        self._open = set()
         ended = await _end(operator, ours)
-        await _close(sessions)
-        if ended and not self._stopping.is_set():
+        await close(sessions, sockets)
+        if ended and not self._stop.is_set():
             error = None if operator.cancelled() else operator.exception()  # kopf raises whatever ended one of its tasks
             log.warning("Watching ended", extra={"error": f"{type(error).__name__}: {error}"})
         return ended
 
     def _watch_opened(self, path: str) -> None:
-        self._open |= {one for one in self._awaited if path.endswith(f"/{one.api_version}/{one.plural}")}
-        if self._open == self._awaited:
-            self._ready.set()
+        # A new set each time: the manager's thread reads it.
+        self._open = self._open | {one for one in self._awaited if path.endswith(f"/{one.api_version}/{one.plural}")}
 
     async def _beat(self) -> None:
         while True:
             self._heartbeat = asyncio.get_running_loop().time()  # all loops of a process share the monotonic clock
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await asyncio.sleep(1.0)
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         """Call a function in the manager's loop: nothing of the manager is safe to touch from this thread."""
-        assert self._manager_loop is not None
         with contextlib.suppress(RuntimeError):  # the manager's loop has ended
             self._manager_loop.call_soon_threadsafe(function, *args)
 
@@ -319,12 +296,19 @@ async def _end(operator: asyncio.Task[None], ours: set[asyncio.Task[Any]]) -> bo
     return False
 
 
-async def _close(sessions: list[aiohttp.ClientSession]) -> None:
-    """kopf does not close its session when it is cancelled while it does; its streams would stay open until the process ends."""
+async def close(sessions: list[aiohttp.ClientSession], sockets: WeakSet[socket.socket]) -> None:
+    """kopf does not close its session when it is cancelled while it does; its streams would stay open until the process ends.
+
+    No session knows the connection of a request that was cancelled between TCP's and TLS's handshake, and asyncio lets it finish that
+    (sslproto.py, _start_shutdown, UNWRAPPED). The end of its stream closes it.
+    """
     for session in sessions:
         if session.connector is not None:
             await session.connector.close(abort_ssl=True)
         await session.close()
+    for one in sockets:
+        with contextlib.suppress(OSError):  # closed, or not connected yet
+            one.shutdown(socket.SHUT_RDWR)
     for _ in range(CLOSING_ROUNDS):
         await asyncio.sleep(0)
 

@@ -20,7 +20,7 @@ from provider.backoff import RECONCILE
 class WorkQueue:
     """Use from one event loop only. `waited` is called with the seconds that each key handed out has waited."""
 
-    def __init__(self, *, chance: Callable[[], float] = random.random, waited: Callable[[float], None] | None = None) -> None:
+    def __init__(self, *, chance: Callable[[], float] = random.random, waited: Callable[[float], None] = lambda _: None) -> None:
         self._chance, self._waited = chance, waited
         self._ready: asyncio.Queue[ObjectKey] = asyncio.Queue()
         self._dirty: dict[ObjectKey, float] = {}
@@ -83,9 +83,7 @@ class WorkQueue:
         """The next key. No other worker gets it until the caller calls `done`."""
         key = await self._ready.get()
         now = _now()
-        since = self._dirty.pop(key)
-        if self._waited is not None:
-            self._waited(now - since)
+        self._waited(now - self._dirty.pop(key))
         self._processing[key] = now
         self._idle.clear()
         self._due.pop(key, None)
@@ -123,14 +121,12 @@ class WorkQueue:
         """Set the timer to the soonest entry that still counts."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         if self._heap:
             self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._release)
 
     def _release(self) -> None:
-        self._timer = None
         while self._heap and self._heap[0][0] <= _now():
             when, _, key = heapq.heappop(self._heap)
             if self._due.get(key) == when:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -25,38 +26,25 @@ class Metrics(Collector):
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._passes = Counter(
-            f"{PREFIX}_reconciles", "Passes over an object, by outcome.", ["controller", "result"], registry=self.registry
-        )
-        self._pass_seconds = Histogram(
-            f"{PREFIX}_reconcile_seconds",
-            "How long one pass over an object took.",
-            ["controller"],
-            buckets=PASS_SECONDS,
-            registry=self.registry,
-        )
-        self._wait_seconds = Histogram(
-            f"{PREFIX}_queue_wait_seconds",
-            "How long a key waited for a worker.",
-            ["controller"],
-            buckets=PASS_SECONDS,
-            registry=self.registry,
-        )
-        self._task_seconds = Histogram(
-            f"{PREFIX}_task_seconds",
-            "How long creating, deleting or starting a cluster took, waiting in line excluded.",
-            ["verb", "outcome"],
-            buckets=TASK_SECONDS,
-            registry=self.registry,
-        )
-        self._restarts = Counter(
-            f"{PREFIX}_watch_restarts", "How often watching had to be started again.", registry=self.registry
-        )
-        self._leading = Gauge(f"{PREFIX}_leader", "1 while this manager holds the Lease (or needs none).", registry=self.registry)
+        self._passes = self._counter("reconciles", "Passes over an object, by outcome.", "controller", "result")
+        self.watch_restarted = self._counter("watch_restarts", "How often watching had to be started again.").inc
+        self._pass_seconds = self._histogram("reconcile", "How long one pass over an object took.", PASS_SECONDS, "controller")
+        self._wait_seconds = self._histogram("queue_wait", "How long a key waited for a worker.", PASS_SECONDS, "controller")
+        took = "How long creating, deleting or starting a cluster took, waiting in line excluded."
+        self._task_seconds = self._histogram("task", took, TASK_SECONDS, "verb", "outcome")
+        self.set_leading = Gauge(
+            f"{PREFIX}_leader", "1 while this manager holds the Lease (or needs none).", registry=self.registry
+        ).set
         self._phases: dict[tuple[str, ObjectKey], str] = {}
         self._queue_depths: dict[str, Callable[[], int]] = {}
         self._tasks: Callable[[], Mapping[tuple[str, str], int]] = dict
         self.registry.register(self)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}_seconds", text, labels, buckets=buckets, registry=self.registry)
 
     def add_controller(self, controller: str, queue_depth: Callable[[], int]) -> None:
         """Its series exist from now on, at zero, so that a rate over them sees the first pass."""
@@ -86,27 +74,22 @@ class Metrics(Collector):
         outcome = "success" if status.state is TaskState.SUCCEEDED else getattr(status.error, "reason", "Defect")
         self._task_seconds.labels(status.verb, outcome).observe((status.finished_at - status.started_at).total_seconds())
 
-    def watch_restarted(self) -> None:
-        self._restarts.inc()
-
-    def set_leading(self, leading: bool) -> None:
-        self._leading.set(leading)
-
     def collect(self) -> Iterator[Metric]:
         """What is asked for at scrape time."""
-        depths = GaugeMetricFamily(f"{PREFIX}_queue_depth", "Keys ready to be looked at.", labels=["controller"])
-        for controller, depth in self._queue_depths.items():
-            depths.add_metric([controller], depth())
-        yield depths
-        tasks = GaugeMetricFamily(f"{PREFIX}_tasks", "Long operations, by verb and state.", labels=["verb", "state"])
-        for labels, count in self._tasks().items():
-            tasks.add_metric(labels, count)
-        yield tasks
-        phases = GaugeMetricFamily(f"{PREFIX}_clusters", "KINDClusters by phase.", labels=["phase"])
-        for phase, count in Tally(self._phases.values()).items():
-            phases.add_metric([phase], count)
-        yield phases
+        depths = {(controller,): depth() for controller, depth in self._queue_depths.items()}
+        yield _gauge("queue_depth", "Keys ready to be looked at.", ["controller"], depths)
+        yield _gauge("tasks", "Long operations, by verb and state.", ["verb", "state"], self._tasks())
+        phases = {(phase,): count for phase, count in Tally(self._phases.values()).items()}
+        yield _gauge("clusters", "KINDClusters by phase.", ["phase"], phases)
 
-    def exposition(self) -> tuple[bytes, str]:
-        """The page and its content type."""
-        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+    def exposition(self) -> tuple[bytes, str, int]:
+        """The page /metrics (observability.health.Page)."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST, 200
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], values: Mapping[Any, int]) -> Metric:
+    """`values`: the labels' values → number."""
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family

@@ -8,8 +8,6 @@ from typing import Protocol
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 
-# --- the management cluster ----------------------------------------------------------------------------------------------------
-
 
 class Kube(Protocol):
     """The management cluster's API. Objects are plain dicts.
@@ -20,27 +18,22 @@ class Kube(Protocol):
 
     async def get(self, resource: Resource, key: ObjectKey) -> JsonObject | None:
         """The object, or None for 404 (also when the API server does not know the resource)."""
-        ...
 
     async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "") -> list[JsonObject]: ...
 
     async def create(self, resource: Resource, obj: JsonObject) -> JsonObject:
         """Raises Conflict when it exists."""
-        ...
 
     async def patch(
         self, resource: Resource, key: ObjectKey, patch: JsonObject, *, subresource: str = "", version: str | None = None
     ) -> JsonObject | None:
         """JSON merge patch (RFC 7386). `version`: the resourceVersion it must still have, else Conflict. None for 404."""
-        ...
 
     async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None) -> None:
         """404 is success; a different uid raises Conflict."""
-        ...
 
     async def serves(self, group: str) -> bool:
         """Whether the API server serves any version of this API group (e.g. Cluster API is installed)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

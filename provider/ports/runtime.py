@@ -205,12 +205,10 @@ class Runtime(Protocol):
     @property
     def name(self) -> str:
         """Value of spec.runtime that selects it: "kind" or "local"."""
-        ...
 
     @property
     def simulated(self) -> bool:
         """Whether nodes are simulated: pods are marked Running and run nothing."""
-        ...
 
     async def health(self) -> RuntimeHealth: ...
 
@@ -218,14 +216,12 @@ class Runtime(Protocol):
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
         """What can be told before minutes are lost: missing host paths, ports in use, an unusable image name."""
-        ...
 
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
         """Bring what a create needs onto the host (node images), and touch no cluster: done before a running one is replaced.
 
         Raises Transient or Terminal when it cannot be had.
         """
-        ...
 
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         """Make the cluster; return when its control plane is initialised and all nodes have joined.
@@ -233,27 +229,21 @@ class Runtime(Protocol):
         Cancelling the task kills everything it started on this host (process group); what the engine already made stays,
         and the next observation shows it. Raises Transient, Terminal or NotOurs.
         """
-        ...
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
         """Remove all that carries our marker, by id. Returns when nothing is left; absent is success. Raises NotOurs."""
-        ...
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         """Start stopped nodes and resume paused ones, load balancer and control planes first. Raises Transient, NotOurs."""
-        ...
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:
         """Cluster-admin kubeconfig as the runtime hands it out: *untrusted text* (see adapters.kube.kubeconfig).
 
         Raises Transient when the control plane is not running yet.
         """
-        ...
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
         """Endless stream; survives outages of the engine and yields RuntimeEvent(None) when one begins and when it is over."""
-        ...
 
     async def collect_logs(self, identity: Identity, directory: Path) -> None:
         """Best effort: write what helps to understand a failure below `directory` (0700)."""
-        ...

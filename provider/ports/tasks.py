@@ -61,12 +61,9 @@ class Tasks(Protocol):
 
     def start(self, key: ObjectKey, verb: Verb, work: Callable[[Progress], Coroutine[Any, Any, None]], *, tag: str = "") -> None:
         """Queue it. A finished task of this key is forgotten; an unfinished one makes this a no-op."""
-        ...
 
     async def discard(self, key: ObjectKey) -> None:
         """Stop a queued or running task, return when it is really over, and drop its record. No-op without one."""
-        ...
 
     def forget(self, key: ObjectKey) -> None:
         """Drop the record of a finished task."""
-        ...

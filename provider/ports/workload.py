@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-# --- the cluster's own Kubernetes API ------------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True, slots=True)
 class WorkloadNode:
@@ -32,4 +30,3 @@ class WorkloadObservation:
 class Workload(Protocol):
     async def observe(self, kubeconfig: str) -> WorkloadObservation:
         """GET /readyz, /version, nodes and the default ServiceAccount, with short deadlines. Never raises for a dead API."""
-        ...

@@ -96,12 +96,16 @@ class Keys:
     def __init__(self) -> None:
         self.seen: list[tuple[float, ObjectKey]] = []
         self.gave_up = False
+        self.restarts = 0
 
     def handle(self, resource: Resource, obj: JsonObject) -> None:
         self.seen.append((time.monotonic(), key_of(obj)))
 
     def give_up(self) -> None:
         self.gave_up = True
+
+    def restarted(self) -> None:
+        self.restarts += 1
 
     def clear(self) -> None:
         self.seen.clear()
@@ -128,7 +132,7 @@ async def watching(kubeconfig: Path, scratch: Path) -> AsyncIterator[tuple[KopfW
     async def enter() -> Login:
         return await login(str(kubeconfig), "", scratch)
 
-    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up)
+    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up, keys.restarted)
     watch.start()
     try:
         await until(lambda: watch.ready, what="kopf is ready")
@@ -283,7 +287,7 @@ async def test_missing_permissions_are_said_once(
     async def enter() -> Login:
         return await login(str(kubeconfig), "", tmp_path)
 
-    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up)
+    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up, keys.restarted)
     watch.start()
     try:
         await until(lambda: [record for record in caplog.records if "forbidden" in record.getMessage()])
@@ -299,10 +303,10 @@ async def test_a_watch_that_dies_is_started_again_and_lists_anew(
     management: ManagementAPI, proxy: APIProxy, tmp_path: Path
 ) -> None:
     """A 404 on a watch ends kopf; it is restarted, nothing is missed, and no second thread watches."""
-    async with watching(proxy.kubeconfig, tmp_path) as (watch, keys):
+    async with watching(proxy.kubeconfig, tmp_path) as (_, keys):
         proxy.answer(404, "watch=true")
         await asyncio.to_thread(proxy.cut)
-        await until(lambda: watch.restarts >= 1, 20.0, "kopf ended")
+        await until(lambda: keys.restarts >= 1, 20.0, "kopf ended")
         key = fresh()
         await make_kindcluster(management, key)
         proxy.answer(None)
@@ -335,11 +339,11 @@ async def test_a_part_of_kopf_that_does_not_end_leaves_nobody_blind(
         return tasks
 
     monkeypatch.setattr("kopf.spawn_tasks", spawn)
-    async with watching(proxy.kubeconfig, tmp_path) as (watch, keys):
+    async with watching(proxy.kubeconfig, tmp_path) as (_, keys):
         proxy.answer(404, "watch=true")
         await asyncio.to_thread(proxy.cut)
 
-        await until(lambda: watch.restarts or keys.gave_up, 30.0, "noticed")
+        await until(lambda: keys.restarts or keys.gave_up, 30.0, "noticed")
         assert given_up == keys.gave_up
         over.set()
 
@@ -353,7 +357,7 @@ async def test_endless_restarts_end_in_giving_up(proxy: APIProxy, tmp_path: Path
     async def enter() -> Login:
         return await login(str(proxy.kubeconfig), "", tmp_path)
 
-    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up)
+    watch = KopfWatcher(enter, WATCHED, keys.handle, keys.give_up, keys.restarted)
     watch.start()
 
     await until(lambda: keys.gave_up, 90.0)

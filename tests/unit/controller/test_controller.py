@@ -43,7 +43,8 @@ class Bench:
             self._reconcile,
             timeout=TIMEOUT,
             sync_period=RESYNC,
-            metrics=self,
+            reconciled=self.reconciled,
+            queue_waited=self.queue_waited,
             chance=lambda: 0.5,
             **options,
         )
@@ -52,9 +53,6 @@ class Bench:
     async def _reconcile(self, key: ObjectKey) -> Result:
         self.passes.append((now(), key))
         return await self._inner(key)
-
-    def add_controller(self, controller: str, queue_depth: Callable[[], int]) -> None:
-        assert controller == "widget"
 
     def queue_waited(self, controller: str, seconds: float) -> None:
         assert controller == "widget"

@@ -34,10 +34,9 @@ class Watcher:
         return [when for when, told in self.told if told == key]
 
 
-def make_tasks(told: Watcher | None = None, **slots: int) -> TaskManager:
-    return TaskManager(
-        {Verb.CREATE: 1, Verb.DELETE: 2} | {Verb(verb): count for verb, count in slots.items()}, told or Watcher(), LoopClock()
-    )
+def make_tasks(told: Watcher | None = None, ended: list[TaskStatus] | None = None) -> TaskManager:
+    finished = (ended if ended is not None else []).append
+    return TaskManager({Verb.CREATE: 1, Verb.DELETE: 2}, told or Watcher(), LoopClock(), finished=finished)
 
 
 def takes(seconds: float) -> Work:
@@ -214,9 +213,10 @@ async def test_progress_re_queues_at_most_once_a_second_and_loses_no_last_step()
 
 
 @in_virtual_time
-async def test_cancel_returns_when_the_task_is_really_over() -> None:
+async def test_discard_returns_when_the_task_is_really_over() -> None:
     """Cleaning up after a killed process takes time; nobody may act on the cluster before."""
-    tasks = make_tasks()
+    ended: list[TaskStatus] = []
+    tasks = make_tasks(ended=ended)
     over: list[float] = []
 
     async def work(progress: Progress) -> None:
@@ -228,11 +228,13 @@ async def test_cancel_returns_when_the_task_is_really_over() -> None:
 
     tasks.start(A, Verb.CREATE, work)
     await asyncio.sleep(1)
-    await tasks.cancel(A)
+    await tasks.discard(A)
 
     assert over == [pytest.approx(4.0)]
-    assert status_of(tasks, A).state is TaskState.FAILED
-    assert isinstance(status_of(tasks, A).error, Transient)
+    assert tasks.status(A) is None
+    assert [(status.state, str(status.error)) for status in ended] == [
+        (TaskState.FAILED, "The create was stopped before its end.")
+    ]
 
 
 @in_virtual_time
@@ -248,41 +250,42 @@ async def test_a_task_that_ignores_cancellation_is_asked_again() -> None:
 
     tasks.start(A, Verb.CREATE, work)
     await asyncio.sleep(1)
-    await tasks.cancel(A)
+    await tasks.discard(A)
 
     assert asyncio.get_running_loop().time() < 60
-    assert status_of(tasks, A).state is TaskState.FAILED
+    assert tasks.status(A) is None
 
 
 @in_virtual_time
-async def test_a_waiting_task_is_cancelled_without_ever_running() -> None:
+async def test_a_waiting_task_is_discarded_without_ever_running() -> None:
     """It leaves the line; those behind move up."""
-    tasks = make_tasks()
+    ended: list[TaskStatus] = []
+    tasks = make_tasks(ended=ended)
     for key in (A, B, C):
         tasks.start(key, Verb.CREATE, takes(10))
-    await tasks.cancel(B)
+    await tasks.discard(B)
 
-    assert status_of(tasks, B).state is TaskState.FAILED
-    assert status_of(tasks, B).started_at is None
+    assert tasks.status(B) is None
+    assert [(status.state, status.started_at) for status in ended] == [(TaskState.FAILED, None)]
     assert status_of(tasks, C).queue_position == 1
 
 
 @in_virtual_time
-async def test_a_cancelled_task_frees_its_slot() -> None:
+async def test_a_discarded_task_frees_its_slot() -> None:
     """The next in line starts at once."""
     tasks = make_tasks()
     tasks.start(A, Verb.CREATE, takes(1000))
     tasks.start(B, Verb.CREATE, takes(1))
-    await tasks.cancel(A)
+    await tasks.discard(A)
 
     assert status_of(tasks, B).state is TaskState.RUNNING
 
 
 @in_virtual_time
-async def test_cancelling_what_is_not_there_does_nothing() -> None:
-    """Deletion cancels without asking first."""
+async def test_discarding_what_is_not_there_does_nothing() -> None:
+    """Deletion discards without asking first."""
     tasks = make_tasks()
-    await tasks.cancel(A)
+    await tasks.discard(A)
 
     assert tasks.status(A) is None
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import socket
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakSet
 
 import kopf
 from kopf._cogs.structs import references
@@ -17,6 +20,7 @@ from provider.controller.watch import (
     MAX_RESTARTS,
     RESTART_WINDOW,
     RestartGuard,
+    close,
     make_registry,
     make_settings,
 )
@@ -91,4 +95,19 @@ def test_old_restarts_are_forgiven() -> None:
     guard = RestartGuard()
 
     assert all(guard.next_delay(now=number * (RESTART_WINDOW + 1)) == 1.0 for number in range(100))
-    assert guard.total == 100
+    assert len(guard.recent) == 1
+
+
+async def test_a_connection_that_no_session_knows_is_closed_too() -> None:
+    """A request that is cancelled while its connection is made leaves one behind; it would stay open for as long as the process lives."""
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    unknown = socket.socket()
+    unknown.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(unknown, server.sockets[0].getsockname())
+    await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=unknown)
+
+    with socket.socket() as unconnected:
+        await close([], WeakSet([unknown, unconnected]))
+
+    assert unknown.fileno() == -1
+    server.close()

@@ -14,7 +14,7 @@ from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.controller.result import Result
 from provider.errors import Terminal, Transient
-from provider.observability.health import Server
+from provider.observability.health import Server, checks
 from provider.observability.metrics import Metrics
 from provider.ports.runtime import Verb
 from provider.ports.tasks import TaskState, TaskStatus
@@ -82,8 +82,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 async def test_health_is_503_with_the_reason_until_all_is_well(session: aiohttp.ClientSession) -> None:
     """Each check is named, as in Kubernetes' own endpoints."""
     problem = "the watch thread has ended"
-    server = Server()
-    server.add_checks("/healthz", {"watch": lambda: problem, "reconcile": lambda: ""})
+    server = Server({"/healthz": checks({"watch": lambda: problem, "reconcile": lambda: ""})})
     address = await server.start(LOOPBACK, "--health-addr")
     try:
         async with session.get(f"http://{address}/healthz") as answer:
@@ -100,8 +99,7 @@ async def test_health_is_503_with_the_reason_until_all_is_well(session: aiohttp.
 
 async def test_metrics_have_prometheus_own_content_type(session: aiohttp.ClientSession) -> None:
     """Scrapers negotiate by it."""
-    server = Server()
-    server.add_page("/metrics", Metrics().exposition)
+    server = Server({"/metrics": Metrics().exposition})
     address = await server.start(LOOPBACK, "--diagnostics-address")
     try:
         async with session.get(f"http://{address}/metrics") as answer:
@@ -119,7 +117,7 @@ async def test_an_address_in_use_is_a_clear_error() -> None:
         port = taken.getsockname()[1]
 
         with pytest.raises(Terminal) as caught:
-            await Server().start(Address("127.0.0.1", port), "--health-addr")
+            await Server({}).start(Address("127.0.0.1", port), "--health-addr")
 
     assert f"127.0.0.1:{port}" in caught.value.message
     assert "another program listens there" in caught.value.message
@@ -129,4 +127,4 @@ async def test_an_address_in_use_is_a_clear_error() -> None:
 async def test_an_address_of_another_machine_is_a_clear_error() -> None:
     """Not a traceback."""
     with pytest.raises(Terminal, match="--health-addr"):
-        await Server().start(Address("192.0.2.1", 0), "--health-addr")
+        await Server({}).start(Address("192.0.2.1", 0), "--health-addr")
