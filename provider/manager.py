@@ -25,9 +25,9 @@ from provider.observability.health import Page, Server, checks
 from provider.observability.metrics import Metrics
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
-from provider.ports.runtime import Runtime
+from provider.ports.runtime import Endpoint, Runtime
 from provider.ports.workload import Workload
-from provider.settings import Address, Settings
+from provider.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +209,7 @@ class Manager:
         await self._serve(health, self.settings.health_addr, "--health-addr")
         await self._serve({"/metrics": self.metrics.exposition}, self.settings.diagnostics_address, "--diagnostics-address")
 
-    async def _serve(self, pages: Mapping[str, Page], address: Address | None, flag: str) -> None:
+    async def _serve(self, pages: Mapping[str, Page], address: Endpoint | None, flag: str) -> None:
         if address is not None:
             server = Server(pages)
             await server.start(address, flag)

@@ -15,28 +15,18 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 from provider.api.duration import parse_duration
+from provider.ports.runtime import Endpoint
 
 ENV_PREFIX = "CAPKIND_"
 FOLDER = "cluster-api-provider-kind"
 IN_POD = "KUBERNETES_SERVICE_HOST"
 """Every pod has this variable, and nothing else does."""
 MAX_PORT = 65535
+HEALTH, DIAGNOSTICS = Endpoint("127.0.0.1", 9440), Endpoint("127.0.0.1", 8443)
 
 
 class SettingsError(ValueError):
     """A value cannot be used; the message names the flag and says what would be right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen. Port 0 asks the system for a free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 # --- parsers: text from a flag or a variable → value; ValueError with the rule when it does not fit ---
@@ -54,14 +44,14 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
-def parse_address(text: str) -> Address | None:
+def parse_address(text: str) -> Endpoint | None:
     """ "host:port", ":port" (every address) or "[v6]:port"; "0" or "" means: do not listen."""
     if text in ("", "0"):
         return None
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
         raise ValueError('must be HOST:PORT, e.g. "127.0.0.1:9440" (port 0: any free port), or "0" to disable it')
-    return Address(host.strip("[]") or "0.0.0.0", int(port))
+    return Endpoint(host.strip("[]") or "0.0.0.0", int(port))
 
 
 def parse_path(text: str) -> Path:
@@ -147,12 +137,10 @@ class Settings:
     ] = True
     leader_elect_namespace: Annotated[str, Flag(str, "Namespace of the Lease.", shown="the pod's own, else default")] = ""
 
-    health_addr: Annotated[Address | None, Flag(parse_address, 'Where /healthz and /readyz answer; "0": nowhere.')] = Address(
-        "127.0.0.1", 9440
-    )
+    health_addr: Annotated[Endpoint | None, Flag(parse_address, 'Where /healthz and /readyz answer; "0": nowhere.')] = HEALTH
     diagnostics_address: Annotated[
-        Address | None, Flag(parse_address, 'Where /metrics answers, in plain HTTP; "0": nowhere.')
-    ] = Address("127.0.0.1", 8443)
+        Endpoint | None, Flag(parse_address, 'Where /metrics answers, in plain HTTP; "0": nowhere.')
+    ] = DIAGNOSTICS
     log_format: Annotated[str, Flag(str, "console for people, json for machines.", ("console", "json"))] = "console"
     log_level: Annotated[str, Flag(str, "Least severe messages to log.", ("debug", "info", "warning", "error"))] = "info"
 

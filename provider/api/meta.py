@@ -43,6 +43,11 @@ class ObjectKey:
 JsonObject = dict[str, Any]
 """A Kubernetes object or a part of one, as decoded JSON."""
 
+
+def key_of(obj: JsonObject) -> ObjectKey:
+    return ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
 MAX_MESSAGE = 2000
 
 

@@ -11,10 +11,10 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 
 from provider.api.conditions import Reason
-from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.meta import JsonObject, ObjectKey, Resource, key_of
 from provider.backoff import CONFLICT_SECONDS, JITTER, jittered
 from provider.controller.result import Result
-from provider.controller.sources import Stream, Watch, key_of
+from provider.controller.sources import Stream, Watch
 from provider.controller.workqueue import WorkQueue
 from provider.errors import Conflict, ProviderError, Terminal, Transient
 

@@ -13,10 +13,6 @@ Handle = Callable[[Resource, JsonObject], None]
 """Called for each object that was listed, changed or deleted; a deleted one as it was last."""
 
 
-def key_of(obj: JsonObject) -> ObjectKey:
-    return ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
-
-
 @dataclass(frozen=True, slots=True)
 class Watch:
     """A resource whose events requeue keys (controller-runtime: Watches). The first watch of a controller is its own resource."""

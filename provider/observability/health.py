@@ -10,7 +10,7 @@ from aiohttp import web
 
 from provider.api.conditions import Reason
 from provider.errors import Terminal
-from provider.settings import Address
+from provider.ports.runtime import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Server:
         body, content_type, status = self._pages[request.path]()
         return web.Response(body=body, status=status, headers={"Content-Type": content_type})
 
-    async def start(self, address: Address, flag: str) -> Address:
+    async def start(self, address: Endpoint, flag: str) -> Endpoint:
         """Listen; returns the address with its real port. Raises Terminal naming the flag when the address cannot be used."""
         await self._runner.setup()
         try:
@@ -62,7 +62,7 @@ class Server:
             cause = CAUSES.get(error.errno, error.strerror or type(error).__name__)
             cure = f"Give {flag} another address, port 0 for any free port, or 0 for none."
             raise Terminal(Reason.ADDRESS_UNUSABLE, f"Cannot listen on {address}: {cause}. {cure}") from error
-        bound = Address(address.host, self._runner.addresses[0][1])
+        bound = Endpoint(address.host, self._runner.addresses[0][1])
         log.info("Listening", extra={"address": str(bound), "pages": ", ".join(sorted(self._pages))})
         return bound
 

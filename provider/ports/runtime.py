@@ -65,7 +65,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an API server answers. `host` is a DNS name or an IP address without brackets."""
+    """Where a server answers. `host` is a DNS name or an IP address without brackets; port 0 asks the system for a free one."""
 
     host: str
     port: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
 from provider.api import contract
@@ -17,21 +16,13 @@ from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Blocked
 
 
-class OwnerState(StrEnum):
-    NONE = "None"
-    """The object has no owner reference to a Cluster."""
-    PRESENT = "Present"
-    GONE = "Gone"
-    """The reference names a Cluster that does not exist, or another one with the same name."""
-
-
 @dataclass(frozen=True, slots=True)
 class Owner:
     """The Cluster API Cluster that owns an object, and what it says about it."""
 
-    state: OwnerState = OwnerState.NONE
     cluster: JsonObject | None = None
-    """Set when state is PRESENT."""
+    gone: bool = False
+    """An owner reference names a Cluster that does not exist, or another one with the same name."""
     control_plane: JsonObject | None = None
     """The KINDControlPlane that the Cluster names, if it names one and it exists."""
     control_plane_missing: bool = False
@@ -93,14 +84,14 @@ async def read_cluster(kube: Kube, obj: JsonObject) -> Owner:
     cluster = await kube.get(contract.CLUSTERS, ObjectKey(obj["metadata"]["namespace"], reference["name"]))
     # A Cluster of the same name with another UID is not the owner: it was deleted and made anew, or this object was restored.
     if cluster is None or cluster["metadata"]["uid"] != reference.get("uid"):
-        return Owner(OwnerState.GONE)
-    return Owner(OwnerState.PRESENT, cluster)
+        return Owner(gone=True)
+    return Owner(cluster)
 
 
 async def read_owner(kube: Kube, obj: JsonObject) -> Owner:
     """The owner Cluster of a KINDCluster with its KINDControlPlane, or whether none is needed."""
     owner = await read_cluster(kube, obj)
-    if owner.state is OwnerState.NONE:
+    if owner.cluster is None and not owner.gone:
         asked = bool((obj.get("spec") or {}).get("standalone"))
         return replace(owner, standalone=asked or not await kube.serves(contract.CAPI_GROUP))
     if owner.cluster is None or (named := referred(owner.cluster, "controlPlaneRef", KINDCONTROLPLANES)) is None:
@@ -113,12 +104,12 @@ async def blocked_by_owner(kube: Kube, key: ObjectKey, owner: Owner, *, claimed:
     """Why a KINDCluster must wait for its owner. Once it is `claimed`, only a wrong owner blocks: a cluster that exists is reconciled
     even while `clusterctl move` or a restore has stripped its references.
     """
-    if owner.state is OwnerState.GONE:
+    if owner.gone:
         message = "metadata.ownerReferences names a Cluster that does not exist (any more): correct or remove the reference."
         return Blocked(Reason.INVALID_OWNER, message)
     if claimed:
         return None
-    if owner.state is OwnerState.NONE and not owner.standalone:
+    if owner.cluster is None and not owner.standalone:
         return Blocked(Reason.WAITING_FOR_OWNER, await _possible_owner(kube, key))
     if owner.cluster is not None and not _names_as_infrastructure(owner.cluster, key):
         message = f"Cluster {owner.cluster['metadata']['name']} names another object in spec.infrastructureRef."

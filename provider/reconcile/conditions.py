@@ -91,7 +91,7 @@ def _containers(seen: RuntimeObservation, expected: NodeNames, *, provisioned: b
 
 def _is_being_replaced(outcome: Outcome) -> bool:
     """A cluster that was there goes, and another one comes."""
-    begins = outcome.action is Action.CREATE
+    begins = outcome.decision.action is Action.CREATE
     goes_on = outcome.working is not None and outcome.working.verb is Verb.CREATE
     return outcome.scope.provisioned and (begins or goes_on)
 
@@ -108,7 +108,8 @@ def _workload(outcome: Outcome) -> Iterator[Condition]:
     if seen is None or seen.presence is Presence.UNKNOWN or seen.ownership is Ownership.FOREIGN:
         return
     if workload is None:
-        if seen.presence is Presence.ABSENT or _control_plane_down(seen):
+        control_planes = [node for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE]
+        if seen.presence is Presence.ABSENT or not any(node.state.running for node in control_planes):
             yield from _nothing_answers(provisioned=provisioned)
         return
     if workload.reachable is None:
@@ -120,10 +121,6 @@ def _workload(outcome: Outcome) -> Iterator[Condition]:
         return
     yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.TRUE, Reason.AVAILABLE)
     yield _nodes(outcome, workload)
-
-
-def _control_plane_down(seen: RuntimeObservation) -> bool:
-    return not any(node.state.running for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE)
 
 
 def _nothing_answers(*, provisioned: bool) -> Iterator[Condition]:
@@ -237,7 +234,7 @@ def _ready(outcome: Outcome, now: Conditions) -> Condition | None:
     was_ready = kind in scope.conditions and scope.conditions[kind].true
     if seen is not None and seen.presence is Presence.UNKNOWN and was_ready and not scope.deleting:
         return None
-    if outcome.action not in (Action.NOTHING, Action.PREPARE):
+    if outcome.decision.action not in (Action.NOTHING, Action.PREPARE):
         return Condition(kind, ConditionStatus.FALSE, outcome.decision.reason, _decided(outcome))
     if outcome.working is not None:
         return Condition(kind, ConditionStatus.FALSE, *_progress(outcome.working, recreating=scope.provisioned))

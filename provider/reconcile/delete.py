@@ -6,21 +6,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import JsonObject, ObjectKey
+from provider.api.meta import JsonObject, ObjectKey, key_of
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
 from provider.ports.kube import Kube
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation, Verb
 from provider.ports.tasks import Tasks, TaskState, TaskStatus
-from provider.reconcile.capi import OwnerState, is_annotated
+from provider.reconcile.capi import is_annotated
 from provider.reconcile.conditions import running_step
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
 from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
-from provider.reconcile.tasks import removal
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks) -> Deletion:
 
 async def release(obj: JsonObject, kube: Kube) -> None:
     """Remove the finalizer; an object that is gone already is released. Raises Conflict when it changed since it was read."""
-    key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+    key = key_of(obj)
     patch = {"metadata": {"finalizers": [name for name in obj["metadata"]["finalizers"] if name != names.FINALIZER]}}
     await kube.patch(KINDCLUSTERS, key, patch, version=obj["metadata"]["resourceVersion"])
 
@@ -69,7 +69,7 @@ def _kept_for_owner(scope: Scope) -> str:
     owner = scope.owner
     if owner.standalone:
         return ""
-    if owner.state is OwnerState.GONE:
+    if owner.gone:
         return (
             "The owner Cluster vanished without deleting this object first, so the kind cluster is kept. "
             "To delete it all the same, remove metadata.ownerReferences from this object."
@@ -105,7 +105,7 @@ async def _remove(key: ObjectKey, runtime: Runtime, identity: Identity, tasks: T
         return Deletion(None, seen=seen)
     if failure := _cooling_down(tasks.status(key), now):
         return Deletion(Blocked(Reason.DELETE_BLOCKED, failure, COOLDOWN), seen=seen)
-    tasks.start(key, Verb.DELETE, removal(runtime, identity))
+    tasks.start(key, Verb.DELETE, partial(runtime.delete, identity))
     return Deletion(Blocked(Reason.DELETING, "Removing the cluster."), seen=seen)
 
 

@@ -14,6 +14,7 @@ from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.backoff import UNKNOWN_RETRY
 from provider.ports.runtime import ClusterRequest
 from provider.reconcile import drift, network
+from provider.reconcile.capi import Owner
 from provider.reconcile.kind_config import at_published_endpoint, fingerprint, kind_config
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Blocked
@@ -42,9 +43,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> Desired:
     """`scope` must have identity and runtime."""
     assert scope.identity is not None and scope.runtime is not None
     owner, name = scope.owner, scope.identity.cluster_name
-    blocked = _missing_control_plane(missing=owner.control_plane_missing) or _control_plane_conflict(
-        scope.spec, owner.control_plane, name
-    )
+    blocked = _control_plane_conflict(scope.spec, owner, name)
     spec = _with_control_plane(scope.spec, owner.control_plane)
     request = cluster_request(spec, cluster_name=name, options=options, cluster=owner.cluster)
     return Desired(
@@ -92,15 +91,11 @@ def _with_control_plane(spec: KINDClusterSpec, control_plane: JsonObject | None)
     return spec.model_copy(update=supplied)
 
 
-def _missing_control_plane(*, missing: bool) -> Blocked | None:
-    if not missing:
-        return None
-    message = "The Cluster's spec.controlPlaneRef names a KINDControlPlane that does not exist."
-    return Blocked(Reason.WAITING_FOR_CONTROL_PLANE, message, UNKNOWN_RETRY)
-
-
-def _control_plane_conflict(spec: KINDClusterSpec, control_plane: JsonObject | None, cluster_name: str) -> Blocked | None:
-    if control_plane is None:
+def _control_plane_conflict(spec: KINDClusterSpec, owner: Owner, cluster_name: str) -> Blocked | None:
+    if owner.control_plane_missing:
+        message = "The Cluster's spec.controlPlaneRef names a KINDControlPlane that does not exist."
+        return Blocked(Reason.WAITING_FOR_CONTROL_PLANE, message, UNKNOWN_RETRY)
+    if (control_plane := owner.control_plane) is None:
         return None
     said = control_plane["spec"]
     name = f"KINDControlPlane {control_plane['metadata']['name']}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from provider.api.meta import JsonObject, ObjectKey
+from provider.api.meta import JsonObject, ObjectKey, key_of
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import Identity
 
@@ -30,5 +30,5 @@ def identity_of(obj: JsonObject, spec: KINDClusterSpec) -> Identity | None:
     """The persisted identity, or None as long as nothing can have been made for this object."""
     if spec.identity is None:
         return None
-    key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+    key = key_of(obj)
     return Identity(cluster_name_of(obj), marker(key, spec.identity.token), str(key))

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import Condition, ConditionStatus, JsonObject, ObjectKey, conditions_of, merge_conditions
+from provider.api.meta import Condition, ConditionStatus, JsonObject, ObjectKey, conditions_of, key_of, merge_conditions
 from provider.api.rbac import Permission
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.index import Index
 from provider.controller.result import Result
-from provider.controller.sources import Stream, Watch, key_of
+from provider.controller.sources import Stream, Watch
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
 from provider.reconcile.capi import is_excluded, pause_reason, read_cluster, referred, referred_by_cluster

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from provider.api import contract, names
 from provider.api.conditions import Reason
-from provider.api.meta import JsonObject, ObjectKey
+from provider.api.meta import JsonObject, ObjectKey, key_of
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.backoff import SECRET_RETRY
 from provider.errors import Terminal
@@ -74,7 +74,7 @@ def is_ours(present: JsonObject, name: str) -> bool:
 
 
 async def _ensure(scope: Scope, kube: Kube, wanted: JsonObject) -> Blocked | None:
-    key = ObjectKey(wanted["metadata"]["namespace"], wanted["metadata"]["name"])
+    key = key_of(wanted)
     present = await kube.get(names.SECRETS, key)
     if present is None:
         await kube.create(names.SECRETS, wanted)
@@ -86,7 +86,7 @@ async def _ensure(scope: Scope, kube: Kube, wanted: JsonObject) -> Blocked | Non
     elif present.get("type") != wanted["type"]:  # a Secret's type cannot be changed in place
         await kube.delete(names.SECRETS, key, uid=present["metadata"]["uid"])
         await kube.create(names.SECRETS, wanted)
-    elif repair := difference(present, wanted):
+    elif repair := repairs(present, wanted):
         await kube.patch(names.SECRETS, key, repair, version=present["metadata"]["resourceVersion"])
     return None
 
@@ -133,7 +133,7 @@ def _secret(scope: Scope, key: ObjectKey, kind: str, content: dict[str, str]) ->
     }
 
 
-def difference(present: JsonObject, wanted: JsonObject) -> JsonObject:
+def repairs(present: JsonObject, wanted: JsonObject) -> JsonObject:
     """Merge patch that restores our part; foreign labels, annotations, owners and data keys stay."""
     patch: JsonObject = {}
     data = present.get("data") or {}

@@ -11,7 +11,7 @@ from provider.reconcile.desired import Desired
 from provider.reconcile.drift import Drift
 from provider.reconcile.kubeconfig_secrets import Published
 from provider.reconcile.observe import Observed
-from provider.reconcile.plan import Action, Decision
+from provider.reconcile.plan import Decision
 from provider.reconcile.scope import Scope
 
 
@@ -27,10 +27,6 @@ class Outcome:
     drift: Drift | None = None
     observed: Observed = field(default_factory=Observed)
     published: Published = field(default_factory=Published)
-
-    @property
-    def action(self) -> Action:
-        return self.decision.action
 
     @property
     def working(self) -> TaskStatus | None:

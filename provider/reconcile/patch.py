@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provider.api.conditions import Reason
-from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.meta import JsonObject, Resource, key_of
 from provider.errors import Conflict
 from provider.ports.kube import Kube
 
@@ -21,9 +21,8 @@ async def patch_guarded(
 
     Raises Conflict when the object changed or vanished since: nothing of what the pass intended may be carried out then.
     """
-    metadata = obj["metadata"]
-    key = ObjectKey(metadata["namespace"], metadata["name"])
-    written = await kube.patch(resource, key, patch, subresource=subresource, version=metadata["resourceVersion"])
+    key = key_of(obj)
+    written = await kube.patch(resource, key, patch, subresource=subresource, version=obj["metadata"]["resourceVersion"])
     if written is None:
         raise Conflict(Reason.OBJECT_GONE, f"{resource.kind} {key} was deleted meanwhile.")
     return written

@@ -60,6 +60,6 @@ def _requeue_after(outcome: Outcome, new: JsonObject) -> float | None:
 def _next_look(outcome: Outcome, new: JsonObject) -> timedelta | None:
     """Nothing tells when a cluster's nodes become Ready, or when its API answers again."""
     seen, workload = outcome.observed.cluster, outcome.observed.workload
-    if seen is not None and outcome.action in (Action.NOTHING, Action.PREPARE) and not new["ready"]:
+    if seen is not None and outcome.decision.action in (Action.NOTHING, Action.PREPARE) and not new["ready"]:
         return DEGRADED_RETRY if new["phase"] == Phase.DEGRADED else SETTLING_RETRY
     return SETTLING_RETRY if workload is not None and workload.reachable is None else None

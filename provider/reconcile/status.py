@@ -63,13 +63,13 @@ def _phase(outcome: Outcome, now: Conditions) -> Phase:
         return Phase.FAILED
     if scope.provisioned and before in (Phase.READY, Phase.DEGRADED, Phase.REPAIRING):
         return Phase.DEGRADED  # provisioned once, and Ready since: losing that is not Creating
-    waits = outcome.action is Action.WAIT and outcome.decision.reason is not Reason.CREATE_RETRYING
+    waits = outcome.decision.action is Action.WAIT and outcome.decision.reason is not Reason.CREATE_RETRYING
     return Phase.PENDING if waits else Phase.CREATING
 
 
 def _phase_of_work(outcome: Outcome) -> Phase | None:
     task, provisioned = outcome.working, outcome.scope.provisioned
-    match outcome.action:
+    match outcome.decision.action:
         case Action.CLEAN:
             return Phase.FAILED
         case Action.START:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from provider.errors import Terminal, Transient
@@ -25,23 +26,13 @@ def task_of(action: Action, runtime: Runtime, identity: Identity, request: Clust
         _refuse(await runtime.preflight(identity, request))
         await runtime.prepare(request, progress)
 
-    async def start(progress: Progress) -> None:
-        await runtime.start(identity, progress)
-
     tasks: dict[Action, tuple[Verb, Work]] = {
         Action.CREATE: (Verb.CREATE, create),
         Action.PREPARE: (Verb.PREPARE, prepare),
-        Action.START: (Verb.START, start),
-        Action.CLEAN: (Verb.DELETE, removal(runtime, identity)),
+        Action.START: (Verb.START, partial(runtime.start, identity)),
+        Action.CLEAN: (Verb.DELETE, partial(runtime.delete, identity)),
     }
     return tasks.get(action)
-
-
-def removal(runtime: Runtime, identity: Identity) -> Work:
-    async def remove(progress: Progress) -> None:
-        await runtime.delete(identity, progress)
-
-    return remove
 
 
 def _refuse(problems: Sequence[Problem]) -> None:

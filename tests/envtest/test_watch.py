@@ -21,9 +21,9 @@ from devenv.apiproxy import APIProxy
 from devenv.controlplane import ManagementAPI
 from provider.adapters.kube.login import Login, login
 from provider.api import contract, names
-from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.meta import JsonObject, ObjectKey, Resource, key_of
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
-from provider.controller.sources import WatchedResource, key_of
+from provider.controller.sources import WatchedResource
 from provider.controller.watch import KopfWatcher
 
 COLLECTION = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/default/kindclusters"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provider.api import names
-from provider.api.meta import JsonObject, ObjectKey
+from provider.api.meta import JsonObject, ObjectKey, key_of
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Conflict, ProviderError
 from provider.ports.runtime import NodeRunState
@@ -59,7 +59,7 @@ class World:
         self.due = dict.fromkeys(self._keys(), 0.0)
 
     def apply(self, obj: JsonObject) -> JsonObject:
-        key = ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
+        key = key_of(obj)
         self._add(key)
         return self.kube.put(KINDCLUSTERS, obj)
 
@@ -137,4 +137,4 @@ class World:
         return self.clock.now().timestamp()
 
     def _keys(self) -> list[ObjectKey]:
-        return [ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"]) for obj in self.kube.find(KINDCLUSTERS)]
+        return [key_of(obj) for obj in self.kube.find(KINDCLUSTERS)]

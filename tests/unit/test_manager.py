@@ -15,13 +15,13 @@ import pytest
 
 from provider.api import contract, names
 from provider.api.conditions import Reason
-from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.meta import JsonObject, ObjectKey, Resource, key_of
 from provider.api.names import LEASES
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
 from provider.controller.leaderelection import LEASE_NAME, Elector
 from provider.controller.result import Result
-from provider.controller.sources import Stream, Watch, WatchedResource, key_of
+from provider.controller.sources import Stream, Watch, WatchedResource
 from provider.controllers import CONTROLLERS, Entry, build
 from provider.errors import Terminal, Transient
 from provider.manager import SILENT_WATCH, TASKS_DEADLINE, Manager, Parts

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from provider.api.duration import parse_duration
-from provider.settings import ENV_PREFIX, Address, Settings, SettingsError, flag_of, flags, load, parse_address
+from provider.ports.runtime import Endpoint
+from provider.settings import ENV_PREFIX, Settings, SettingsError, flag_of, flags, load, parse_address
 
 BARE = {"HOME": "/nobody"}
 
@@ -86,8 +87,8 @@ def test_every_setting_has_a_flag_a_variable_and_a_text(name: str) -> None:
         (["--create-timeout=1h30m"], "create_timeout", timedelta(minutes=90)),
         (["--health-addr=0"], "health_addr", None),
         (["--health-addr="], "health_addr", None),
-        (["--health-addr=:9440"], "health_addr", Address("0.0.0.0", 9440)),
-        (["--health-addr=[::1]:0"], "health_addr", Address("::1", 0)),
+        (["--health-addr=:9440"], "health_addr", Endpoint("0.0.0.0", 9440)),
+        (["--health-addr=[::1]:0"], "health_addr", Endpoint("::1", 0)),
         (["--namespace=team"], "namespace", "team"),
         (["--namespace="], "namespace", None),
         (["--runtime=local"], "runtime", "local"),

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC
 
-from provider.api.meta import JsonObject, ObjectKey
+from provider.api.meta import JsonObject, ObjectKey, key_of
 from provider.api.names import EVENTS
 from provider.api.rbac import Permission
 from provider.errors import ProviderError
@@ -81,7 +81,7 @@ class EventRecorder:
 
     async def _write(self, obj: JsonObject, note: EventNote, uid: str) -> None:
         event = self._event(obj, note, uid)
-        key = ObjectKey(event["metadata"]["namespace"], event["metadata"]["name"])
+        key = key_of(event)
         count = self._counts.get(key, 0) + 1
         patch = {"count": count, "lastTimestamp": self._time()}
         if count == 1 or await self._kube.patch(EVENTS, key, patch) is None:  # the server forgets Events after an hour

@@ -16,12 +16,11 @@ from provider.controller.result import Result
 from provider.errors import Terminal, Transient
 from provider.observability.health import Server, checks
 from provider.observability.metrics import Metrics
-from provider.ports.runtime import Verb
+from provider.ports.runtime import Endpoint, Verb
 from provider.ports.tasks import TaskState, TaskStatus
-from provider.settings import Address
 from tests.fakes.clock import EPOCH
 
-LOOPBACK = Address("127.0.0.1", 0)
+LOOPBACK = Endpoint("127.0.0.1", 0)
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -117,7 +116,7 @@ async def test_an_address_in_use_is_a_clear_error() -> None:
         port = taken.getsockname()[1]
 
         with pytest.raises(Terminal) as caught:
-            await Server({}).start(Address("127.0.0.1", port), "--health-addr")
+            await Server({}).start(Endpoint("127.0.0.1", port), "--health-addr")
 
     assert f"127.0.0.1:{port}" in caught.value.message
     assert "another program listens there" in caught.value.message
@@ -127,4 +126,4 @@ async def test_an_address_in_use_is_a_clear_error() -> None:
 async def test_an_address_of_another_machine_is_a_clear_error() -> None:
     """Not a traceback."""
     with pytest.raises(Terminal, match="--health-addr"):
-        await Server({}).start(Address("192.0.2.1", 0), "--health-addr")
+        await Server({}).start(Endpoint("192.0.2.1", 0), "--health-addr")
