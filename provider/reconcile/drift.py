@@ -100,7 +100,7 @@ def made_from(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str
     `config`: kind's document rendered from the spec, for the number of nodes and for networking with what the Cluster supplies.
     """
     dumped, fields = spec.model_dump(by_alias=True, exclude_none=True), dict[str, Any]()
-    for field in marked_fields(type(spec)):
+    for field in spec.marked:
         if field.marker.mutability not in (Mutability.RECREATE, Mutability.KEPT):
             continue
         if field.fields and not field.is_list:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from provider.api.kind import NodeRole
-from provider.api.markers import MarkedField, marked_fields
+from provider.api.markers import MarkedField
 from provider.api.v1alpha1.common import Networking, Node
 from provider.api.v1alpha1.kindcluster import ControlPlaneEndpoint, KINDClusterSpec
 
@@ -35,7 +35,7 @@ def kind_config(
             "networking": _networking(spec.networking or Networking(), pod_subnet, service_subnet),
         }
     )
-    rendered = _rendered(explicit.model_dump(by_alias=True, exclude_none=True), marked_fields(type(spec)))
+    rendered = _rendered(explicit.model_dump(by_alias=True, exclude_none=True), spec.marked)
     if not rendered["networking"]:
         del rendered["networking"]
     return {"kind": "Cluster", "apiVersion": API_VERSION, "name": cluster_name} | rendered

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
 from provider.errors import Terminal, Transient
-from provider.ports.runtime import ClusterRequest, Identity, Problem, Progress, Runtime, Verb
+from provider.ports.runtime import ClusterRequest, Identity, Progress, Runtime, Verb
 from provider.reconcile.plan import Action
 
 Work = Callable[[Progress], Coroutine[Any, Any, None]]
@@ -16,14 +16,21 @@ Work = Callable[[Progress], Coroutine[Any, Any, None]]
 def task_of(action: Action, runtime: Runtime, identity: Identity, request: ClusterRequest) -> tuple[Verb, Work] | None:
     """What an action asks the task manager for; None: nothing that takes long."""
 
+    async def preflight() -> None:
+        """Raises Terminal or Transient for what stands in the way, before minutes are lost."""
+        problems = await runtime.preflight(identity, request)
+        worst = [problem for problem in problems if problem.terminal] or problems
+        if worst:
+            message = " ".join(problem.message for problem in problems)
+            raise (Terminal if worst[0].terminal else Transient)(worst[0].reason, message)
+
     async def create(progress: Progress) -> None:
-        """Raises Terminal or Transient for what a preflight finds, before minutes are lost."""
-        _refuse(await runtime.preflight(identity, request))
+        await preflight()
         await runtime.create(identity, request, progress)
 
     async def prepare(progress: Progress) -> None:
-        """Everything that can stand in the way of a replacement, while the old cluster still runs. Raises as create does."""
-        _refuse(await runtime.preflight(identity, request))
+        """Everything that can stand in the way of a replacement, while the old cluster still runs."""
+        await preflight()
         await runtime.prepare(request, progress)
 
     tasks: dict[Action, tuple[Verb, Work]] = {
@@ -33,12 +40,3 @@ def task_of(action: Action, runtime: Runtime, identity: Identity, request: Clust
         Action.CLEAN: (Verb.DELETE, partial(runtime.delete, identity)),
     }
     return tasks.get(action)
-
-
-def _refuse(problems: Sequence[Problem]) -> None:
-    if not problems:
-        return
-    terminal = [problem for problem in problems if problem.terminal]
-    first = (terminal or list(problems))[0]
-    message = " ".join(problem.message for problem in problems)
-    raise (Terminal if terminal else Transient)(first.reason, message)

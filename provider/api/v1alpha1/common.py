@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provider.api import patterns
-from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, Marker
+from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, MarkedField, Marker, marked_fields
 from provider.api.model import Model, validated_by
 from provider.api.rules.networking import NETWORKING
 from provider.api.rules.node import MOUNT, NODE, PORT_MAPPING
@@ -144,6 +144,10 @@ class Networking(Model):
 
 class ClusterSettings(Model):
     """What a cluster is made of, whichever object asks for it. Field names of kind's config are kind's own."""
+
+    @property
+    def marked(self) -> tuple[MarkedField, ...]:
+        return marked_fields(type(self))
 
     image: Annotated[str | None, Marker(RECREATE, REFUSED)] = Field(
         None, min_length=1, max_length=512, pattern=patterns.IMAGE, description="image of all nodes that name none of their own."
