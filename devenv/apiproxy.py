@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 import threading
 import time
@@ -22,11 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp import web
 
 from devenv.controlplane import ManagementAPI
+from provider.controller.watch import close_sessions
 
 HANG = 0
 
@@ -52,6 +55,7 @@ class APIProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._upstream: aiohttp.ClientSession | None = None
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self._runner: web.AppRunner | None = None
 
     def __enter__(self) -> Self:
@@ -105,7 +109,9 @@ class APIProxy:
         tls = ssl.create_default_context(cafile=str(self.api.folder / "ca.crt"))
         tls.load_cert_chain(self.api.folder / "admin.crt", self.api.folder / "admin.key")
         self._upstream = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=tls, limit=0), timeout=aiohttp.ClientTimeout(total=None), auto_decompress=False
+            connector=aiohttp.TCPConnector(ssl=tls, limit=0, socket_factory=self._make_socket),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
         )
         app = web.Application(client_max_size=2**23)
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -115,15 +121,20 @@ class APIProxy:
         await site.start()
         self._write_kubeconfig(self._runner.addresses[0][1])
 
+    def _make_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
+
     async def _end(self) -> None:
         assert self._runner is not None
         assert self._upstream is not None
         await self._runner.cleanup()
-        await self._upstream.close()
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+        await close_sessions([self._upstream], self._sockets)
 
     def _write_kubeconfig(self, port: int) -> None:
         config = {

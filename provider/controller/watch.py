@@ -259,7 +259,7 @@ class KopfWatcher:
         await asyncio.wait({operator, *parts}, return_when=asyncio.FIRST_COMPLETED)
         self._open = set()
         ended = await _end(operator, ours)
-        await close(sessions, sockets)
+        await close_sessions(sessions, sockets)
         if ended and not self._stop.is_set():
             error = None if operator.cancelled() else operator.exception()  # kopf raises whatever ended one of its tasks
             log.warning("Watching ended", extra={"error": f"{type(error).__name__}: {error}"})
@@ -296,11 +296,11 @@ async def _end(operator: asyncio.Task[None], ours: set[asyncio.Task[Any]]) -> bo
     return False
 
 
-async def close(sessions: list[aiohttp.ClientSession], sockets: WeakSet[socket.socket]) -> None:
+async def close_sessions(sessions: list[aiohttp.ClientSession], sockets: WeakSet[socket.socket]) -> None:
     """kopf does not close its session when it is cancelled while it does; its streams would stay open until the process ends.
 
-    No session knows the connection of a request that was cancelled between TCP's and TLS's handshake, and asyncio lets it finish that
-    (sslproto.py, _start_shutdown, UNWRAPPED). The end of its stream closes it.
+    A connection whose request was cancelled belongs to no session any more (aiohttp/connector.py, _release), and stays open until the
+    API server has answered the end of TLS: its socket is shut down.
     """
     for session in sessions:
         if session.connector is not None:

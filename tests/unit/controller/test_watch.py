@@ -20,7 +20,7 @@ from provider.controller.watch import (
     MAX_RESTARTS,
     RESTART_WINDOW,
     RestartGuard,
-    close,
+    close_sessions,
     make_registry,
     make_settings,
 )
@@ -99,7 +99,7 @@ def test_old_restarts_are_forgiven() -> None:
 
 
 async def test_a_connection_that_no_session_knows_is_closed_too() -> None:
-    """A request that is cancelled while its connection is made leaves one behind; it would stay open for as long as the process lives."""
+    """A cancelled request leaves its connection behind, which may stay open for as long as the process lives."""
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     unknown = socket.socket()
     unknown.setblocking(False)
@@ -107,7 +107,7 @@ async def test_a_connection_that_no_session_knows_is_closed_too() -> None:
     await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=unknown)
 
     with socket.socket() as unconnected:
-        await close([], WeakSet([unknown, unconnected]))
+        await close_sessions([], WeakSet([unknown, unconnected]))
 
     assert unknown.fileno() == -1
     server.close()
