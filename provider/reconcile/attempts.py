@@ -129,6 +129,7 @@ def _failed(last: JsonObject, reason: Reason, error: Exception | None, now: date
     """With the time of the next try; without one it is given up."""
     tries = int(last.get("attempts", 1))
     last.pop("nextAttemptAt", None)
+    # Nothing was tried, so the count goes back: an engine that is down for an hour must not use up all tries.
     if reason in NOT_A_TRY:
         return {**last, "attempts": tries - 1, "nextAttemptAt": timestamp(now + UNKNOWN_RETRY)}
     if isinstance(error, Terminal) or tries >= limit:

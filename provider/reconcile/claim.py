@@ -37,6 +37,7 @@ async def find_rival(obj: JsonObject, kube: Kube, same_name: Iterable[ObjectKey]
         return ""
     for key in same_name:
         other = await kube.get(KINDCLUSTERS, key)
+        # Without an identity nothing can have been made for it, and its claim may never become one.
         if other is not None and (other.get("spec") or {}).get("identity") and _claim(other) < _claim(obj):
             return str(key)
     return ""

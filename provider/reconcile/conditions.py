@@ -231,6 +231,7 @@ _PARTS = (
 def _ready(outcome: Outcome, now: Conditions) -> Condition | None:
     """Ready, or why not: what blocks first, then what is being done, then what is not there yet. None keeps the old one."""
     kind, scope, seen = ConditionType.READY, outcome.scope, outcome.observed.cluster
+    # An engine that does not answer says nothing about the cluster, which most likely runs on.
     was_ready = kind in scope.conditions and scope.conditions[kind].true
     if seen is not None and seen.presence is Presence.UNKNOWN and was_ready and not scope.deleting:
         return None

@@ -43,6 +43,7 @@ async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks) -> Deletion:
     if message := _kept_for_owner(scope):
         return Deletion(Blocked(Reason.OWNER_GONE, message))
     if scope.identity is None or scope.spec.deletion_policy == "Retain":
+        # Without this, a running create would go on making containers after the object is gone.
         await _stop_create(scope.key, tasks)
         return Deletion(None)
     if scope.runtime is None:

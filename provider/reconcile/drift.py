@@ -20,6 +20,7 @@ from provider.api.markers import Mutability, below, marked_fields
 from provider.api.meta import JsonObject
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 
+# All annotations of an object together have 256 KiB, and a patch of kubeadm's config alone may have 64.
 SHOWN = 64
 """Characters up to which a value is kept as it is; of a longer one, the record has a fingerprint."""
 SETTLED = frozenset(

@@ -23,6 +23,7 @@ def cluster_name_of(obj: JsonObject) -> str:
 
 def marker(key: ObjectKey, token: str) -> str:
     """32 hexadecimal digits: fits a path element and a DNS label."""
+    # Namespace and name are hashed as well: a token that is copied into another object gives another marker.
     return hashlib.sha256(f"{key.namespace}/{key.name}/{token}".encode()).hexdigest()[:MARKER_LENGTH]
 
 

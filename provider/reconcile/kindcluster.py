@@ -92,8 +92,10 @@ class KINDClusterReconciler:
         if is_excluded(obj, self._options):
             self.cluster_names.remove(key)
             return Result()
+        # Before anything that may fail: the runtime's events must find the object even while its passes do.
         self.cluster_names.set(key, cluster_name_of(obj))
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
+        # Before the pause: a paused object that is being deleted has to say that its deletion waits.
         if scope.deleting:
             return await self._delete(scope)
         if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):

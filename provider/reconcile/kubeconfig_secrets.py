@@ -145,6 +145,8 @@ def repairs(present: JsonObject, wanted: JsonObject) -> JsonObject:
         meta["labels"] = missing
     owners, mine = present["metadata"].get("ownerReferences") or [], wanted["metadata"]["ownerReferences"][0]
     if mine not in owners:
+        # After a move or a restore the object has another UID: garbage collection would delete what the old one owned. And an object
+        # has one controller at most (apimachinery refuses a second).
         others = [owner for owner in owners if (owner.get("kind"), owner.get("name")) != (mine["kind"], mine["name"])]
         meta["ownerReferences"] = [*(owner for owner in others if not owner.get("controller")), mine]
     if meta:

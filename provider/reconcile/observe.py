@@ -92,6 +92,7 @@ class Observer:
         if answer.reachable is not None:
             self._misses.pop(key, None)
             if not answer.reachable:
+                # The kubeconfig may be what is wrong: it is read again the next time.
                 self._kept.pop(key, None)
             return answer
         self._misses[key] += 1

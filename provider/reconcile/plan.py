@@ -138,6 +138,7 @@ def _create(facts: Facts, seen: RuntimeObservation) -> Decision:
             return Plan(Action.CLEAN, Reason.CLEANING_UP, "Removing what the failed create left.")
         message = f"{attempts.failed_message} Correct the spec, and it is tried again."
         return Blocked(Reason.CREATE_FAILED, message, COOLDOWN if present else None)
+    # Own containers decide who a name belongs to, whatever the age of the objects.
     if facts.rival and not present:
         return Blocked(Reason.NAME_CONFLICT, _rival_message(facts), FOREIGN_RETRY)
     if attempts.next_at is not None and facts.now < attempts.next_at:

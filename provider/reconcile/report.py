@@ -25,6 +25,7 @@ async def report(outcome: Outcome, kube: Kube, recorder: Recorder) -> Result:
     notes = transitions(outcome.scope.conditions, found)
     requeue_after = _requeue_after(outcome, new)
     if (written := await patch_status(kube, KINDCLUSTERS, outcome.scope.obj, new)) is not None:
+        # After the write: an Event must not tell of a status that was refused.
         for note in notes:
             await recorder.record(written, note)
     return Result(requeue_after, resync=True, phase=new["phase"])

@@ -15,7 +15,7 @@ from tests.envtest.crd import KindClusters
 def apiserver() -> Iterator[ManagementAPI]:
     """A real API server, empty but for what Kubernetes itself puts there. Its controllers do not run."""
     if reason := find.missing(*REQUIRED):
-        pytest.skip(f"tier api needs a real API server: {reason}")
+        pytest.skip(f"tier envtest needs a real API server: {reason}")
     with ManagementAPI.temporary() as api:
         yield api
 

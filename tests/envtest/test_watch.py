@@ -63,7 +63,7 @@ def management() -> Iterator[ManagementAPI]:
     from hack.tools import find
 
     if reason := find.missing(*REQUIRED):
-        pytest.skip(f"tier api needs a real API server: {reason}")
+        pytest.skip(f"tier envtest needs a real API server: {reason}")
     with ManagementAPI.temporary() as api:
         install(api, any_crd(names.GROUP, names.VERSION, "kindclusters", KINDCLUSTERS.kind))
         yield api
