@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.errors import ProviderError, Transient
 from provider.ports.clock import Clock
-from provider.ports.runtime import Progress, Step, Verb
-from provider.ports.tasks import TaskState, TaskStatus
+from provider.ports.runtime import Step, Verb
+from provider.ports.tasks import TaskState, TaskStatus, Work
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +28,6 @@ QUEUE_INTERVAL = 5.0
 """Seconds between two requeues of one waiting key because its position changed."""
 CANCEL_INTERVAL = 10.0
 """Seconds after which a task that did not end on cancellation is cancelled again."""
-
-Work = Callable[[Progress], Coroutine[Any, Any, None]]
 
 
 @dataclass(slots=True, eq=False)

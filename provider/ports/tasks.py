@@ -13,6 +13,9 @@ from provider.api.meta import ObjectKey
 from provider.errors import ProviderError
 from provider.ports.runtime import Progress, Step, Verb
 
+Work = Callable[[Progress], Coroutine[Any, Any, None]]
+"""A long operation, which reports its steps. It cleans up when it is cancelled, and raises ProviderError when it fails."""
+
 
 class TaskState(StrEnum):
     QUEUED = "Queued"
@@ -59,7 +62,7 @@ class Tasks(Protocol):
 
     def status(self, key: ObjectKey) -> TaskStatus | None: ...
 
-    def start(self, key: ObjectKey, verb: Verb, work: Callable[[Progress], Coroutine[Any, Any, None]], *, tag: str = "") -> None:
+    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "") -> None:
         """Queue it. A finished task of this key is forgotten; an unfinished one makes this a no-op."""
 
     async def discard(self, key: ObjectKey) -> None:

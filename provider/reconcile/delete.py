@@ -5,7 +5,7 @@ left → Secrets → finalizer. The finalizer goes only after a successful obser
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from provider.api import contract, names
@@ -19,7 +19,7 @@ from provider.ports.tasks import Tasks, TaskState, TaskStatus
 from provider.reconcile.capi import is_annotated
 from provider.reconcile.conditions import running_step
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
-from provider.reconcile.plan import Blocked
+from provider.reconcile.plan import Blocked, cooldown_left
 from provider.reconcile.scope import Scope
 
 
@@ -119,9 +119,7 @@ def _nothing_of_ours(seen: RuntimeObservation) -> bool:
 
 def _cooling_down(task: TaskStatus | None, now: datetime) -> str:
     """Why the last removal failed, as long as it is too early for another; else empty."""
-    if task is None or task.verb is not Verb.DELETE or task.state is not TaskState.FAILED or task.finished_at is None:
-        return ""
-    if now >= task.finished_at + COOLDOWN:
+    if task is None or task.state is not TaskState.FAILED or cooldown_left(task, Verb.DELETE, now) <= timedelta(0):
         return ""
     _, message = task.failure
     return f"Removing the cluster failed and is tried again: {message}"

@@ -118,7 +118,7 @@ def _update(facts: Facts, seen: RuntimeObservation) -> Decision | None:
         return None
     if task is not None and current and task.state is TaskState.SUCCEEDED:
         return Plan(Action.CREATE, Reason.RECREATING, f"Changed: {facts.update}. The cluster is replaced.")
-    left = _cooldown_left(facts, Verb.PREPARE, PREPARE_COOLDOWN)
+    left = cooldown_left(facts.task, Verb.PREPARE, facts.now, PREPARE_COOLDOWN)
     if current and left > timedelta(0):
         meanwhile = _maintain(facts, seen)
         return replace(meanwhile, after=min(meanwhile.after or left, left))
@@ -134,7 +134,7 @@ def _while_working(facts: Facts, task: TaskStatus) -> Decision:
 def _create(facts: Facts, seen: RuntimeObservation) -> Decision:
     attempts, present = facts.attempts, seen.presence is Presence.PRESENT
     if attempts.given_up:
-        if present and not facts.retain_on_failure and _cooldown_left(facts, Verb.DELETE) <= timedelta(0):
+        if present and not facts.retain_on_failure and cooldown_left(facts.task, Verb.DELETE, facts.now) <= timedelta(0):
             return Plan(Action.CLEAN, Reason.CLEANING_UP, "Removing what the failed create left.")
         message = f"{attempts.failed_message} Correct the spec, and it is tried again."
         return Blocked(Reason.CREATE_FAILED, message, COOLDOWN if present else None)
@@ -162,19 +162,18 @@ def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
     if facts.heal is Heal.REPORT:
         message = f"Not running: {', '.join(stopped)}. Start them, or set spec.healPolicy: Repair."
         return Blocked(Reason.REPAIR_NEEDED, message)
-    left = _cooldown_left(facts, Verb.START)
+    left = cooldown_left(facts.task, Verb.START, facts.now)
     if left > timedelta(0):
         why = str(facts.task.error) if facts.task and facts.task.error else f"Not running: {', '.join(stopped)}."
         return Blocked(Reason.CONTAINERS_STOPPED, f"{why} They are started again shortly.", left)
     return Plan(Action.START, Reason.STARTING, f"Starting {', '.join(stopped)}.")
 
 
-def _cooldown_left(facts: Facts, verb: Verb, cooldown: timedelta = COOLDOWN) -> timedelta:
+def cooldown_left(task: TaskStatus | None, verb: Verb, now: datetime, cooldown: timedelta = COOLDOWN) -> timedelta:
     """What did not help must not be tried in a tight loop: a container that does not stay up, a removal that fails."""
-    task = facts.task
     if task is None or task.verb is not verb or task.finished_at is None:
         return timedelta(0)
-    return task.finished_at + cooldown - facts.now
+    return task.finished_at + cooldown - now
 
 
 def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Decision:

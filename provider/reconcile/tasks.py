@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
 
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import ClusterRequest, Identity, Progress, Runtime, Verb
+from provider.ports.tasks import Work
 from provider.reconcile.plan import Action
-
-Work = Callable[[Progress], Coroutine[Any, Any, None]]
 
 
 def task_of(action: Action, runtime: Runtime, identity: Identity, request: ClusterRequest) -> tuple[Verb, Work] | None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
-from provider.controller.tasks import Work
 from provider.errors import Transient
 from provider.ports.clock import Clock
 from provider.ports.runtime import Step, Verb
-from provider.ports.tasks import TaskState, TaskStatus
+from provider.ports.tasks import TaskState, TaskStatus, Work
 from tests.fakes.clock import FakeClock
 
 

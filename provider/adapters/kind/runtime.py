@@ -56,7 +56,7 @@ class KindOptions:
     state_dir: Path
     """Private folder of the manager: locks/, scratch/ and the record of the engine chosen."""
     environment: Mapping[str, str]
-    """The manager's environment, of which engine and kind see a part (engine.select.child_environment)."""
+    """The manager's environment, of which engine and kind see a part (adapters.engine.choice.child_environment)."""
     engine: str = "auto"
     kind_binary: str = "kind"
     in_pod: bool = False

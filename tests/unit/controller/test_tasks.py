@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
@@ -14,11 +12,10 @@ from provider.api.meta import ObjectKey
 from provider.controller.tasks import PROGRESS_INTERVAL, QUEUE_INTERVAL, TaskManager
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import Progress, Step, StepState, Verb
-from provider.ports.tasks import TaskState, TaskStatus
+from provider.ports.tasks import TaskState, TaskStatus, Work
 from tests.fakes.clock import EPOCH, LoopClock, in_virtual_time
 
 A, B, C, D = (ObjectKey("default", name) for name in "abcd")
-Work = Callable[[Progress], Coroutine[Any, Any, None]]
 
 
 class Watcher:
