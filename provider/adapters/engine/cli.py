@@ -14,8 +14,10 @@ import tarfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from provider.adapters.engine import freezer
 from provider.adapters.engine.errors import engine_failure, pull_failure
 from provider.adapters.engine.listing import Listing, UnknownShape, container_ids, parse_listing, unready_clusters
 from provider.adapters.process.command import MAX_OUTPUT, Command, CommandFailed, Completed, RunError, run_command, stream_lines
@@ -87,11 +89,12 @@ DIALECTS = {
 class Engine:
     """One engine's command line. Every method raises Transient, e.g. EngineUnreachable; `pull` may raise Terminal, too."""
 
-    def __init__(self, dialect: Dialect, env: Mapping[str, str], timeout: float) -> None:
-        """`timeout`: seconds that a question may take."""
+    def __init__(self, dialect: Dialect, env: Mapping[str, str], timeout: float, cgroups: Path = freezer.ROOT) -> None:
+        """`timeout`: seconds that a question may take. `cgroups`: cgroup v1's freezer hierarchy of this host."""
         self.dialect = dialect
         self._env = env
         self._timeout = timeout
+        self._freezer = cgroups
         self._running: asyncio.Task[Listing] | None = None
         self._next: asyncio.Task[Listing] | None = None
 
@@ -131,13 +134,14 @@ class Engine:
             if not left:
                 break
             done = await self._change("rm", "-f", "-v", *left, timeout=SLOW, check=False)
-            self._check(done, GONE)
+            self._check(done, (*GONE, freezer.STUCK))
             left = await self._existing(left)
             if left:
+                if freezer.STUCK in done.stderr:
+                    await asyncio.to_thread(freezer.thaw, left, self._freezer)
                 await asyncio.sleep(CONTAINER_REMOVAL.delay(attempt))
         if left:
-            message = f"{self.name} does not finish removing {len(left)} container(s); it is tried again."
-            raise Transient(Reason.DELETE_FAILED, message)
+            raise Transient(Reason.DELETE_FAILED, _not_removed(self.name, len(left), frozen=freezer.STUCK in done.stderr))
         if volumes and self.dialect.named_volumes:
             await self._change("volume", "rm", *volumes, check=False)
 
@@ -289,6 +293,11 @@ def _info(engine: str, answer: Any) -> EngineInfo:
         if not version:
             raise ValueError("no server answered")
     return EngineInfo(f"{engine} {version} (cgroup v{cgroup}{', rootless' if rootless else ''})", str(root_dir))
+
+
+def _not_removed(engine: str, count: int, *, frozen: bool) -> str:
+    cure = " Processes of theirs cannot be killed: thaw them (cgroup v1: freezer.state), or restart the host." if frozen else ""
+    return f"{engine} does not finish removing {count} container(s); it is tried again.{cure}"
 
 
 def _only_member(archive: bytes) -> str:
