@@ -11,7 +11,10 @@ from provider.api.conditions import Reason
 from provider.errors import Transient
 from tests.fakes.engine_cli import FakeBinaries
 
-STUCK = "Error response from daemon: Could not kill running container 1d71, cannot remove - tried to kill container, but did not receive an exit event"
+STUCK = (
+    "Error response from daemon: Could not kill running container 1d7116b5, cannot remove - "
+    "tried to kill container, but did not receive an exit event\n"
+)
 
 
 def a_cgroup(folder: Path, *, frozen: bool) -> Path:
