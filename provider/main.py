@@ -80,7 +80,7 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
     from provider.adapters.kube.workload import WorkloadProbe
     from provider.controller.watch import KopfWatcher
 
-    scratch = settings.state_dir / "scratch" / "login"
+    scratch = settings.state_dir / state_dir.LOGIN_SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(mode=0o700, parents=True)
 
@@ -119,8 +119,8 @@ def make_runtimes(settings: Settings) -> dict[str, Runtime]:
             engine=settings.engine,
             kind_binary=settings.kind_binary,
             in_pod=settings.in_pod,
-            log_dir=settings.state_dir / "logs",
+            log_dir=settings.state_dir / state_dir.LOGS,
         )
     )
-    local = LocalRuntime(settings.state_dir / "local", lambda tool: shutil.which(tool, path=tools))
+    local = LocalRuntime(settings.state_dir / state_dir.LOCAL, lambda tool: shutil.which(tool, path=tools))
     return {kind.name: kind, local.name: local}

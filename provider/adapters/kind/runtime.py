@@ -7,11 +7,14 @@ the marker was seen on it under the name's lock. The user's own kubeconfig is ne
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from provider.adapters import state_dir
 from provider.adapters.engine.choice import EngineChoice, child_environment
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
@@ -45,8 +48,6 @@ ADMIN_CONF = "/etc/kubernetes/admin.conf"
 INTERRUPTED = 20.0
 """Seconds after an engine command that makes something was killed during which "nothing is there" is not believed (docs/adr/0032)."""
 BOOT_LOG_LINES, BOOT_LOG_NODES = 80, 3
-FAILURE_LOGS = 90.0
-"""Seconds that collecting logs of a failed create may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +79,8 @@ class KindRuntime:
         env = child_environment(options.environment, options.state_dir)
         self._options = options
         self._engines = EngineChoice(options.engine, env, options.state_dir / "engine", options.engine_timeout)
-        self._kind = KindCommand(options.kind_binary, env, options.state_dir / "scratch", options.finish_timeout)
-        self._locks = NameLocks(options.state_dir / "locks")
+        self._kind = KindCommand(options.kind_binary, env, options.state_dir / state_dir.CLUSTER_SCRATCH, options.finish_timeout)
+        self._locks = NameLocks(options.state_dir / state_dir.LOCKS)
         self._unsure_until: dict[str, float] = {}
         """Cluster name → loop time until which a container may still appear, because its engine command was killed."""
 
@@ -158,7 +159,7 @@ class KindRuntime:
         with suppress(ProviderError):
             engine = await self._engines.get()
             own = containers_of(await engine.containers(), identity)
-            await logs.collect(engine, self._kind, own, identity.cluster_name, directory)
+            await logs.collect(engine, own, directory)
 
     # --- changing ------------------------------------------------------------------------------------------------------------
 
@@ -170,8 +171,8 @@ class KindRuntime:
             self._engines.pin()
             error = await self._make(engine, identity, request, progress, held, deadline)
             if error is not None:
-                await self._after_failure(engine, identity, request)
-                raise error
+                kept = await self._after_failure(engine, identity, request)
+                raise type(error)(error.reason, f"{error.message} Logs: {kept}.") if kept else error
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()
@@ -228,14 +229,24 @@ class KindRuntime:
             return None
         return Transient(Reason.CREATE_FAILED, "kind said that the cluster is made, but not all of its containers exist.")
 
-    async def _after_failure(self, engine: Engine, identity: Identity, request: ClusterRequest) -> None:
-        """Keep logs, remove what is ours. Raises NotOurs where a foreign cluster came in between: that explains more than the failure."""
-        if self._options.log_dir is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FAILURE_LOGS):
-                    await self.collect_logs(identity, self._options.log_dir / identity.cluster_name)
-        if request.retain_on_failure:
-            return
+    async def _after_failure(self, engine: Engine, identity: Identity, request: ClusterRequest) -> Path | None:
+        """Keep logs, remove what is ours; returns where the logs are. Raises NotOurs where a foreign cluster came in between: that
+        explains more than the failure."""
+        kept = await self._keep_logs(identity)
+        if not request.retain_on_failure:
+            await self._remove_failed(engine, identity)
+        return kept
+
+    async def _keep_logs(self, identity: Identity) -> Path | None:
+        """The folder, unless nothing could be collected. What is there of an earlier failure goes."""
+        if self._options.log_dir is None:
+            return None
+        folder = self._options.log_dir / identity.cluster_name
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await self.collect_logs(identity, folder)
+        return folder if os.path.isdir(folder) else None  # noqa: PTH112, ASYNC240 - one system call on a local disk
+
+    async def _remove_failed(self, engine: Engine, identity: Identity) -> None:
         try:
             await self._remove(engine, identity, mixed=False)
         except NotOurs:

@@ -119,6 +119,11 @@ async def run_command(command: Command, *, check: bool = True) -> Completed:
     return completed
 
 
+async def run_for_tail(command: Command) -> Completed:
+    """Run a short command that may say more than anybody wants: the last `max_output` bytes are kept; its exit code is not judged."""
+    return await _execute(command, _locate(command), Tail(command.max_output), Tail(), None)
+
+
 async def run_long_command(command: Command, job: Job) -> Completed:
     """Run a long command; its exit code is not judged. Of both outputs only the end is kept."""
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
