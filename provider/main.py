@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator
 
 from provider import __version__, controllers
-from provider.adapters import state_dir
+from provider.adapters import pruning, state_dir
 from provider.controller.leaderelection import Elector
 from provider.errors import ProviderError
 from provider.manager import Manager, Parts
@@ -37,6 +37,7 @@ def run(settings: Settings) -> int:
     try:
         state_dir.prepare(settings.state_dir)
         with state_dir.only_process(settings.state_dir):
+            pruning.prune(settings.state_dir)
             return asyncio.run(_run(settings))
     except ProviderError as error:
         log.error("Cannot start", extra={"reason": error.reason, "error": error.message})  # noqa: TRY400 - no traceback for people

@@ -26,6 +26,7 @@ from provider.api.conditions import Reason
 from provider.errors import Transient
 
 NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+LOCK = ".lock"
 FOLDER_MODE = 0o700
 PATIENCE = 10.0
 """Seconds that a dead holder's processes get, where killing them would leave something half-done."""
@@ -123,7 +124,7 @@ class NameLocks:
     def _path(self, name: str) -> Path:
         if not NAME_PATTERN.fullmatch(name):
             raise ValueError(f"not a cluster name: {name!r}")
-        return self._folder / f"{name}.lock"
+        return self._folder / f"{name}{LOCK}"
 
 
 def _locked(name: str, holder: Holder | None) -> Transient:

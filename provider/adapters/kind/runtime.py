@@ -26,6 +26,7 @@ from provider.adapters.kind.progress import StepLines
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
 from provider.adapters.process.command import CommandMissing, CommandTimeout, RunError
+from provider.adapters.pruning import prune
 from provider.adapters.steps import as_step
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Transient
@@ -167,6 +168,7 @@ class KindRuntime:
         engine = await self._engines.get()
         deadline = asyncio.get_running_loop().time() + request.timeout
         async with self._hold(engine, identity) as held:
+            await asyncio.to_thread(prune, self._options.state_dir)
             await self._remove(engine, identity, mixed=False)  # what an interrupted create left: kind refuses a name with nodes
             self._engines.pin()
             error = await self._make(engine, identity, request, progress, held, deadline)
