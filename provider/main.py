@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator
 
 from provider import __version__, controllers
-from provider.adapters import pruning, state_dir
+from provider.adapters import oserrors, pruning, state_dir
 from provider.controller.leaderelection import Elector
 from provider.errors import ProviderError
 from provider.manager import Manager, Parts
@@ -39,7 +39,8 @@ def run(settings: Settings) -> int:
         with state_dir.only_process(settings.state_dir):
             pruning.prune(settings.state_dir)
             return asyncio.run(_run(settings))
-    except ProviderError as error:
+    except (ProviderError, OSError) as problem:
+        error = problem if isinstance(problem, ProviderError) else oserrors.transient(problem)
         log.error("Cannot start", extra={"reason": error.reason, "error": error.message})  # noqa: TRY400 - no traceback for people
         return 1
 

@@ -143,6 +143,6 @@ def _read(lock: FileLock) -> Holder | None:
 
 def _space() -> str:
     """Empty where there is no /proc: then every pid is judged by its start time alone."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError, PermissionError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + " " + str(Path("/proc/self/ns/pid").readlink())
     return ""

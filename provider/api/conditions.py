@@ -210,6 +210,12 @@ class Reason(StrEnum):
     """The manager's state folder cannot be made or written."""
     ADDRESS_UNUSABLE = "AddressUnusable", Fault.HOST
     """The manager cannot listen on the address of a flag."""
+    OPEN_FILES_LIMIT = "OpenFilesLimit", Fault.HOST
+    """The manager, or its host, may open no more files."""
+    READ_ONLY_FILESYSTEM = "ReadOnlyFilesystem", Fault.HOST
+    """A folder that the manager writes to is on a filesystem that is read-only now."""
+    HOST_ERROR = "HostError", Fault.HOST
+    """The manager's host refuses something else; the message has its words."""
     COMMAND_MISSING = "CommandMissing", Fault.HOST
     """A program is not installed, or cannot be started."""
     COMMAND_FAILED = "CommandFailed", Fault.HOST
@@ -236,9 +242,9 @@ class Reason(StrEnum):
     HOST_LIMITS = "HostLimits", Fault.HOST
     """The host's inotify limits are exhausted."""
     OUT_OF_MEMORY = "OutOfMemory", Fault.HOST
-    """The host has no memory left for another node."""
+    """The host has no memory left for another node, or the manager none for itself."""
     DISK_FULL = "DiskFull", Fault.HOST
-    """The engine's disk is full."""
+    """The disk of the engine, or of the manager, is full."""
     PORT_IN_USE = "PortInUse", Fault.HOST
     """Another program or cluster listens on a port of the spec."""
     CONTAINER_NAME_IN_USE = "ContainerNameInUse", Fault.HOST

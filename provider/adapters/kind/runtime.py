@@ -25,6 +25,7 @@ from provider.adapters.kind.ownership import complete, containers_of, control_pl
 from provider.adapters.kind.progress import StepLines
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
+from provider.adapters.oserrors import at_the_edge
 from provider.adapters.process.command import CommandMissing, CommandTimeout, RunError
 from provider.adapters.pruning import prune
 from provider.adapters.steps import as_step
@@ -73,6 +74,7 @@ class KindOptions:
     """Where logs of failed creates are kept, one folder per cluster name, before their containers go; None = they are not."""
 
 
+@at_the_edge
 class KindRuntime:
     """ports.Runtime over the kind command. To be used from one event loop, in a thread that outlives every job (see launcher.py)."""
 
