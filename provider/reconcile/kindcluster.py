@@ -100,8 +100,11 @@ class KINDClusterReconciler:
             return await self._delete(scope)
         if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, message)
-        claimed = scope.identity is not None
-        if blocked := scope.invalid or await blocked_by_owner(self._kube, key, scope.owner, claimed=claimed):
+        if scope.invalid:
+            return await report(Outcome(scope, scope.record, scope.invalid), self._kube, self._recorder)
+        if blocked := await blocked_by_owner(self._kube, key, scope.owner, provisioned=scope.provisioned):
+            if not scope.provisioned:  # a create that began before the owner or its reference went
+                await self._tasks.discard(key)
             return await report(Outcome(scope, scope.record, blocked), self._kube, self._recorder)
         if scope.identity is None:
             return await self._claim(scope)

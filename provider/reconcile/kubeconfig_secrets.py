@@ -1,8 +1,9 @@
 """The kubeconfig Secrets of a cluster: published, kept repaired, removed with it. Secrets that are not ours are never touched.
 
-Two of them: `<clusterName>-config` for people on the host, and, where a Cluster API Cluster owns the object, `<Cluster>-kubeconfig` in the
-contract's shape (control-plane contract "Cluster kubeconfig management": type, label, key), for Cluster API and clusterctl. Their content
-is never logged and never part of a message.
+Two of them: `<clusterName>-config` for people on the host, and, where the Cluster API Cluster that owns the object names it as well,
+`<Cluster>-kubeconfig` in the contract's shape (control-plane contract "Cluster kubeconfig management": type, label, key), for Cluster API and
+clusterctl. The name of a Cluster comes from that Cluster alone, never from a label of the object: else any object could publish a
+kubeconfig for any Cluster. Their content is never logged and never part of a message.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.backoff import SECRET_RETRY
 from provider.errors import Terminal
 from provider.ports.kube import Kube
+from provider.reconcile.capi import naming_cluster
 from provider.reconcile.observe import Kubeconfigs
 from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
@@ -50,10 +52,23 @@ async def ensure_secrets(scope: Scope, kube: Kube, kubeconfigs: Kubeconfigs) -> 
 
 
 async def delete_secrets_if_ours(scope: Scope, kube: Kube) -> None:
-    for key in _keys(scope):
-        present = await kube.get(names.SECRETS, key)
-        if present is not None and is_ours(present, scope.key.name):
-            await kube.delete(names.SECRETS, key, uid=present["metadata"]["uid"])
+    """Also the one for a Cluster that is gone already: they are found by our label. One whose label was edited away goes by its owner
+    reference.
+    """
+    for present in await published(scope, kube):
+        await kube.delete(names.SECRETS, key_of(present), uid=present["metadata"]["uid"])
+
+
+async def published(scope: Scope, kube: Kube) -> list[JsonObject]:
+    """The Secrets that were published for this object and still exist."""
+    for_people = _keys(scope)[0].name
+    labelled = await kube.list(names.SECRETS, namespace=scope.key.namespace, labels=f"{names.KINDCLUSTER_LABEL}={scope.key.name}")
+    return [
+        secret
+        for secret in labelled
+        if (secret["metadata"]["name"] == for_people or secret.get("type") == contract.CLUSTER_SECRET_TYPE)
+        and is_ours(secret, scope.key.name)
+    ]
 
 
 def owner_of_secret(secret: JsonObject) -> set[ObjectKey]:
@@ -101,21 +116,14 @@ def _wanted(scope: Scope, kubeconfigs: Kubeconfigs) -> Iterator[JsonObject]:
 def _keys(scope: Scope) -> list[ObjectKey]:
     assert scope.identity is not None
     keys = [ObjectKey(scope.key.namespace, names.kubeconfig_secret_name(scope.identity.cluster_name))]
-    if cluster := _cluster(scope):
+    if cluster := naming_cluster(scope.owner, scope.key):
         keys.append(ObjectKey(scope.key.namespace, contract.cluster_kubeconfig_secret_name(cluster)))
     return keys
 
 
-def _cluster(scope: Scope) -> str:
-    """Name of the Cluster API Cluster; the label still tells it when the Cluster is gone already."""
-    if scope.owner.cluster is not None:
-        return str(scope.owner.cluster["metadata"]["name"])
-    return str((scope.metadata.get("labels") or {}).get(contract.CLUSTER_NAME_LABEL) or "")
-
-
 def _secret(scope: Scope, key: ObjectKey, kind: str, content: dict[str, str]) -> JsonObject:
     labels = {names.KINDCLUSTER_LABEL: scope.key.name}
-    if cluster := _cluster(scope):
+    if cluster := naming_cluster(scope.owner, scope.key):
         labels[contract.CLUSTER_NAME_LABEL] = cluster
     owner = {
         "apiVersion": KINDCLUSTERS.api_version,
