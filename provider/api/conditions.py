@@ -164,6 +164,8 @@ class Reason(StrEnum):
     """The cluster is being removed."""
     DELETE_BLOCKED = "DeleteBlocked", Fault.HOST
     """Deletion waits; the message says for what."""
+    KEPT = "Kept"
+    """The object goes and its cluster stays, as spec.deletionPolicy: Retain or --cascade=orphan asked for."""
     OWNER_GONE = "OwnerGone", Fault.MANAGEMENT
     """The owner Cluster is gone without having been deleted first, or came after the deletion: the kind cluster is kept."""
     UNKNOWN = "Unknown"
