@@ -148,6 +148,8 @@ class Reason(StrEnum):
     """A cluster of this name exists that is not ours, or another KINDCluster claims the name."""
     NAME_LOCKED = "NameLocked"
     """Another process on this host works on a cluster of this name."""
+    COPIED_IDENTITY = "CopiedIdentity", Fault.SPEC
+    """The object is a copy of another one, with its identity and endpoint: nothing is made for it."""
     SECRET_CONFLICT = "SecretConflict", Fault.MANAGEMENT
     """A Secret of that name exists that is not ours."""
     NAMESPACE_TERMINATING = "NamespaceTerminating"

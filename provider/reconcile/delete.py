@@ -45,13 +45,13 @@ def is_moved(obj: JsonObject) -> bool:
 
 async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks, observer: Observer) -> Deletion:
     """One step; when nothing blocks any more, the Secrets are gone, or out of reach of garbage collection, and `release` may follow."""
-    if message := _kept_for_owner(scope):
-        return Deletion(Blocked(Reason.OWNER_GONE, message))
     finished = _is_finished(scope, tasks.status(scope.key))
     # Without this, a running create would go on making containers after the object is gone.
     await stop_making(scope.key, tasks)
     if scope.identity is None:
         return Deletion(None)
+    if finished and (message := _kept_for_owner(scope)) and not await _is_gone(scope):
+        return Deletion(Blocked(Reason.OWNER_GONE, message))
     task = tasks.status(scope.key)
     if task is not None and task.unfinished:
         return Deletion(Blocked(Reason.DELETING, running_step(task.steps) or "Removing the cluster."), task)
@@ -79,6 +79,13 @@ def _is_finished(scope: Scope, task: TaskStatus | None) -> bool:
         return True
     spec = scope.obj.get("spec") or {}  # as stored: the endpoint counts also where the spec as a whole cannot be read
     return scope.record.is_complete(provisioned="controlPlaneEndpoint" in spec)
+
+
+async def _is_gone(scope: Scope) -> bool:
+    """Whether there is nothing to keep: a copy of another object names that one's owner, and no cluster was ever made for it."""
+    if scope.runtime is None or scope.identity is None:
+        return False
+    return _nothing_of_ours(await scope.runtime.observe(scope.identity))
 
 
 async def _kept(scope: Scope, kube: Kube) -> str:

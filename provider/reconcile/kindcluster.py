@@ -30,6 +30,7 @@ from provider.reconcile.attempts import progress
 from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
+from provider.reconcile.copies import blocked_as_copy, may_be_copy
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import desire
 from provider.reconcile.identity import cluster_name_of
@@ -159,6 +160,8 @@ class KINDClusterReconciler:
         if decision.action is Action.CREATE:
             rival = await find_rival(scope.obj, self._kube, self.cluster_names.keys(identity.cluster_name), observed.cluster)
             decision = desired.blocked or plan(replace(facts, rival=rival))
+        if may_be_copy(scope, observed.cluster):
+            decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
         if decision.action is Action.CANCEL:
             await self._tasks.discard(scope.key)
             return Result(requeue_after=0.0)
