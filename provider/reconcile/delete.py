@@ -5,22 +5,24 @@ that is kept. Only a finished cluster is kept (docs/adr/0087).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import JsonObject, ObjectKey, key_of
+from provider.api.meta import JsonObject, ObjectKey, key_of, timestamp
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
 from provider.ports.kube import Kube
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation, Verb
 from provider.ports.tasks import Target, Tasks, TaskState, TaskStatus
+from provider.reconcile.attempts import read_record
 from provider.reconcile.capi import is_annotated
 from provider.reconcile.conditions import running_step
 from provider.reconcile.kept_secrets import is_orphaned, keep_secrets
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
 from provider.reconcile.observe import Observer
+from provider.reconcile.patch import patch_status
 from provider.reconcile.plan import Blocked, cooldown_left
 from provider.reconcile.scope import Scope
 from provider.reconcile.stop_tasks import start_removal, stop_making
@@ -45,7 +47,8 @@ def is_moved(obj: JsonObject) -> bool:
 
 async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks, observer: Observer) -> Deletion:
     """One step; when nothing blocks any more, the Secrets are gone, or out of reach of garbage collection, and `release` may follow."""
-    finished = _is_finished(scope, tasks.status(scope.key))
+    scope = await _record_end(scope, kube, tasks.status(scope.key))
+    finished = _is_finished(scope)
     # Without this, a running create would go on making containers after the object is gone.
     await stop_making(scope.key, tasks)
     if scope.identity is None:
@@ -73,10 +76,21 @@ async def release(obj: JsonObject, kube: Kube) -> None:
     await kube.patch(KINDCLUSTERS, key, patch, version=obj["metadata"]["resourceVersion"])
 
 
-def _is_finished(scope: Scope, task: TaskStatus | None) -> bool:
+async def _record_end(scope: Scope, kube: Kube, task: TaskStatus | None) -> Scope:
+    """Write down what only the task knows, before it is dropped: that it has finished, or that a replacement has not touched the old
+    cluster yet. Else the next pass would take a cluster for remains. Raises Conflict.
+    """
+    if task is None or task.verb is not Verb.CREATE or task.state not in (TaskState.SUCCEEDED, TaskState.QUEUED):
+        return scope
+    status = {name: value for name, value in scope.status.items() if name != "lastCreate"}
+    if task.state is TaskState.SUCCEEDED:
+        status["lastCreate"] = {**scope.record.last_create, "finishedAt": timestamp(scope.now)}
+    written = await patch_status(kube, KINDCLUSTERS, scope.obj, status) or scope.obj
+    return replace(scope, obj=written, record=read_record(status))
+
+
+def _is_finished(scope: Scope) -> bool:
     """Whether what stands there is a cluster and not what a create has begun: nobody can use that, so nobody wants it kept."""
-    if task is not None and (task.verb, task.state) == (Verb.CREATE, TaskState.SUCCEEDED):
-        return True
     spec = scope.obj.get("spec") or {}  # as stored: the endpoint counts also where the spec as a whole cannot be read
     return scope.record.is_complete(provisioned="controlPlaneEndpoint" in spec)
 

@@ -11,7 +11,8 @@ from provider.api import contract, names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
-from provider.errors import Terminal, Transient
+from provider.errors import Conflict, Terminal, Transient
+from provider.ports.runtime import Verb
 from tests.fakes.kube import Call
 from tests.fakes.world import KEY, World, kindcluster
 
@@ -124,6 +125,39 @@ async def test_a_half_made_cluster_is_not_kept(policy: str) -> None:
 
     assert world.get() is None
     assert world.runtime.marked() == []
+
+
+@pytest.mark.parametrize("troubles", range(4))
+async def test_a_cluster_whose_replacement_still_waits_for_its_slot_is_kept(troubles: int) -> None:
+    """The intent to replace it is written already, and nothing of it has been touched; also if the deletion takes several tries."""
+    world = await ready(deletionPolicy="Retain", updatePolicy="Recreate")
+    world.run_tasks = False
+    world.edit({"spec": {"workerReplicas": 1}})
+    await world.settle()
+    world.tasks.queued = True
+    await world.tasks.run(KEY)  # what the replacement needs is fetched
+    await world.settle()
+    assert world.tasks.started[-1] == (KEY, Verb.CREATE)
+    world.kube.fail("patch", Conflict(Reason.CONFLICT, "changed"), times=troubles)
+    await delete_all(world)
+
+    assert kept(world)
+
+
+async def test_a_create_whose_end_no_pass_has_seen_is_a_finished_cluster() -> None:
+    """The deletion comes first, and takes two tries."""
+    world = World()
+    world.run_tasks = False
+    world.apply(kindcluster(deletionPolicy="Retain"))
+    await world.settle()
+    await world.tasks.run(KEY)
+    world.delete()
+    world.kube.fail("patch", Conflict(Reason.CONFLICT, "changed"), resource=names.SECRETS)
+    await world.settle()
+
+    assert world.get() is None
+    assert world.runtime.marked() == ["demo-control-plane"]
+    assert world.secret() is not None
 
 
 @pytest.mark.parametrize("collected", [False, True], ids=["before", "after"])
