@@ -159,7 +159,9 @@ class KINDClusterReconciler:
         decision, record = plan(facts), creation.record
         if decision.action is Action.CREATE:
             rival = await find_rival(scope.obj, self._kube, self.cluster_names.keys(identity.cluster_name), observed.cluster)
-            decision = desired.blocked or plan(replace(facts, rival=rival))
+            # An endpoint can be preset like an identity: to make anything, the references must hold also where a cluster was made before.
+            unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, provisioned=False)
+            decision = unowned or desired.blocked or plan(replace(facts, rival=rival))
         if may_be_copy(scope, observed.cluster):
             decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
         if decision.action is Action.CANCEL:

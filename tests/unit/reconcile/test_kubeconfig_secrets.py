@@ -72,6 +72,24 @@ async def test_a_provisioned_object_that_its_owner_does_not_name_publishes_nothi
     assert world.secret("victim-kubeconfig") is None
 
 
+@pytest.mark.parametrize("preset", [True, False])
+async def test_nothing_is_made_anew_for_an_object_that_its_owner_does_not_name(world: World, preset: bool) -> None:
+    """An endpoint can be preset as well: it lets a living cluster be looked after, and no new one be made."""
+    cluster = victim(world, infrastructureRef=OTHER)
+    if preset:
+        endpoint = {"host": "127.0.0.1", "port": 40009}
+        world.apply(owned_by(cluster, **IDENTITY, controlPlaneEndpoint=endpoint, healPolicy="Recreate"))
+    else:
+        world.apply(kindcluster(standalone=True, healPolicy="Recreate"))
+        await world.settle()
+        world.edit({"metadata": {"ownerReferences": owned_by(cluster)["metadata"]["ownerReferences"]}})
+        world.set_node("demo-control-plane", None)
+    await world.settle()
+
+    assert world.condition("Ready")["reason"] == "NotReferenced"
+    assert world.runtime.clusters == {}
+
+
 async def test_either_reference_of_the_cluster_is_enough(world: World) -> None:
     """A control plane publishes the kubeconfig by contract, whatever the infrastructure is."""
     world.apply(kindcluster(standalone=True))
