@@ -9,9 +9,43 @@ from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Transient
-from provider.ports.runtime import Verb
+from provider.ports.runtime import Identity, Progress, Verb
+from provider.ports.tasks import Target, TaskState
 from provider.reconcile.options import ReconcileOptions
+from provider.reconcile.stop_tasks import end_stale_task
+from tests.fakes.clock import FakeClock
+from tests.fakes.runtime import FakeRuntime
+from tests.fakes.tasks import FakeTasks
 from tests.fakes.world import KEY, World, kindcluster
+
+REMAINS = {(Verb.CREATE, state) for state in TaskState if state is not TaskState.QUEUED} | {(Verb.DELETE, TaskState.FAILED)}
+"""Tasks of an object that is gone, after which something half made may stand there."""
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+@pytest.mark.parametrize("state", list(TaskState))
+async def test_a_task_of_an_object_that_is_gone_ends_with_a_removal_only_where_it_may_have_left_something(
+    verb: Verb, state: TaskState
+) -> None:
+    """A removal under way goes on; a start or a preparation only stops; what no create has touched stays."""
+    clock, runtime = FakeClock(), FakeRuntime()
+    tasks = FakeTasks(clock, queued=state is TaskState.QUEUED)
+    target = Target("kind", Identity("demo", "0" * 32, str(KEY)))
+
+    async def work(progress: Progress) -> None:
+        raise AssertionError("not run here")
+
+    tasks.start(KEY, verb, work, target=target)
+    if state in (TaskState.SUCCEEDED, TaskState.FAILED):
+        tasks.finish(KEY, None if state is TaskState.SUCCEEDED else Transient(Reason.ENGINE_FAILED, "no"))
+        clock.advance(120)
+    blocked = await end_stale_task(KEY, None, tasks, {"kind": runtime}, clock.now())
+
+    under_way = verb is Verb.DELETE and state in (TaskState.QUEUED, TaskState.RUNNING)
+    assert (blocked is not None) == (under_way or (verb, state) in REMAINS)
+    status = tasks.status(KEY)
+    assert (None if status is None else (status.verb, status.target)) == (None if blocked is None else (Verb.DELETE, target))
+    assert len(tasks.started) == 1 + ((verb, state) in REMAINS)
 
 
 async def half_made(world: World) -> None:
