@@ -148,6 +148,8 @@ class Reason(StrEnum):
     """A cluster of this name exists that is not ours, or another KINDCluster claims the name."""
     NAME_LOCKED = "NameLocked"
     """Another process on this host works on a cluster of this name."""
+    COPIED_IDENTITY = "CopiedIdentity", Fault.SPEC
+    """The object is a copy of another one, with its identity and endpoint: nothing is made for it."""
     SECRET_CONFLICT = "SecretConflict", Fault.MANAGEMENT
     """A Secret of that name exists that is not ours."""
     NAMESPACE_TERMINATING = "NamespaceTerminating"
@@ -164,6 +166,8 @@ class Reason(StrEnum):
     """The cluster is being removed."""
     DELETE_BLOCKED = "DeleteBlocked", Fault.HOST
     """Deletion waits; the message says for what."""
+    KEPT = "Kept"
+    """The object goes and its cluster stays, as spec.deletionPolicy: Retain or --cascade=orphan asked for."""
     OWNER_GONE = "OwnerGone", Fault.MANAGEMENT
     """The owner Cluster is gone without having been deleted first, or came after the deletion: the kind cluster is kept."""
     UNKNOWN = "Unknown"

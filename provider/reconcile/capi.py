@@ -100,14 +100,23 @@ async def read_owner(kube: Kube, obj: JsonObject) -> Owner:
     return replace(owner, control_plane=control_plane, control_plane_missing=control_plane is None)
 
 
-async def blocked_by_owner(kube: Kube, key: ObjectKey, owner: Owner, *, claimed: bool) -> Blocked | None:
-    """Why a KINDCluster must wait for its owner. Once it is `claimed`, only a wrong owner blocks: a cluster that exists is reconciled
-    even while `clusterctl move` or a restore has stripped its references.
+def naming_cluster(owner: Owner, key: ObjectKey) -> str:
+    """Name of the owner Cluster if it names the KINDCluster in either reference, else empty.
+
+    An owner reference alone proves nothing: whoever may write the object may write one. Only the Cluster's own author can name the object.
+    """
+    cluster = owner.cluster
+    return cluster["metadata"]["name"] if cluster is not None and key in referred_by_cluster(KINDCLUSTERS)(cluster) else ""
+
+
+async def blocked_by_owner(kube: Kube, key: ObjectKey, owner: Owner, *, provisioned: bool) -> Blocked | None:
+    """Why a KINDCluster must wait for its owner. Once it is `provisioned`, only a wrong owner blocks: a cluster that exists is reconciled
+    even while `clusterctl move` or a restore has stripped its references. An identity is no proof: it can be preset.
     """
     if owner.gone:
         message = "metadata.ownerReferences names a Cluster that does not exist (any more): correct or remove the reference."
         return Blocked(Reason.INVALID_OWNER, message)
-    if claimed:
+    if provisioned:
         return None
     if owner.cluster is None and not owner.standalone:
         return Blocked(Reason.WAITING_FOR_OWNER, await _possible_owner(kube, key))

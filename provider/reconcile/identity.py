@@ -27,6 +27,12 @@ def marker(key: ObjectKey, token: str) -> str:
     return hashlib.sha256(f"{key.namespace}/{key.name}/{token}".encode()).hexdigest()[:MARKER_LENGTH]
 
 
+def marker_of(obj: JsonObject) -> str:
+    """As the persisted identity gives it, of any object, readable or not; of one without an identity it is nobody's."""
+    token = ((obj.get("spec") or {}).get("identity") or {}).get("token") or ""
+    return marker(key_of(obj), str(token))
+
+
 def identity_of(obj: JsonObject, spec: KINDClusterSpec) -> Identity | None:
     """The persisted identity, or None as long as nothing can have been made for this object."""
     if spec.identity is None:
