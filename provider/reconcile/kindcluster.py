@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from provider.api import contract, names
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.api.rbac import Permission
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS, KINDClusterSpec
@@ -96,6 +97,8 @@ class KINDClusterReconciler:
         # Before anything that may fail: the runtime's events must find the object even while its passes do.
         self.cluster_names.set(key, cluster_name_of(obj))
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
+        if scope.deleting and scope.unreadable:
+            return await report(Outcome(scope, scope.record, _undeletable(scope)), self._kube, self._recorder)
         # Before the pause: a paused object that is being deleted has to say that its deletion waits.
         if scope.deleting:
             return await self._delete(scope)
@@ -212,6 +215,13 @@ class KINDClusterReconciler:
         name = self.cluster_names.remove(key)
         for other in self.cluster_names.keys(name) if name is not None else ():
             self._requeue(other)
+
+
+def _undeletable(scope: Scope) -> Blocked:
+    """Deleting what is known would leave the rest behind."""
+    fields = ", ".join(f"spec.{name}" for name in scope.unreadable)
+    message = f"Deletion waits: {fields} cannot be read, so that what was made is not known. Correct it, or remove the finalizer."
+    return Blocked(Reason.INVALID_SPEC, message)
 
 
 def _runtime_missing(spec: KINDClusterSpec) -> Blocked:
