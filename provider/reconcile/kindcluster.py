@@ -42,6 +42,7 @@ from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action, Blocked, Facts, Heal, plan
 from provider.reconcile.publish import publish
 from provider.reconcile.report import report, report_paused
+from provider.reconcile.retry import without_needless_wait
 from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.stop_tasks import end_stale_task, stop_making
 from provider.reconcile.tasks import task_of
@@ -98,6 +99,8 @@ class KINDClusterReconciler:
         # Before anything that may fail: the runtime's events must find the object even while its passes do.
         self.cluster_names.set(key, cluster_name_of(obj))
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
+        if scope.deleting and scope.unreadable:
+            return await report(Outcome(scope, scope.record, _undeletable(scope)), self._kube, self._recorder)
         # Before the pause: a paused object that is being deleted has to say that its deletion waits.
         if scope.deleting:
             return await self._delete(scope)
@@ -136,7 +139,6 @@ class KINDClusterReconciler:
             config_hash=desired.config_hash,
             provisioned=scope.provisioned,
             now=scope.now,
-            limit=self._options.create_attempts,
         )
         scope, drift = await ensure_made_from(scope, self._kube, desired, task, complete=creation.complete)
         # While a task works on the cluster, what would be observed is a cluster in the making; its steps are the news then.
@@ -156,6 +158,7 @@ class KINDClusterReconciler:
             retain_on_failure=bool(scope.spec.retain_on_failure),
             update=drift.update,
         )
+        facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, record = plan(facts), creation.record
         if decision.action is Action.CREATE:
             rival = await find_rival(scope.obj, self._kube, self.cluster_names.keys(identity.cluster_name), observed.cluster)
@@ -239,6 +242,13 @@ class KINDClusterReconciler:
 
 def _again(blocked: Blocked) -> Result:
     return Result(requeue_after=blocked.after.total_seconds() if blocked.after is not None else None)
+
+
+def _undeletable(scope: Scope) -> Blocked:
+    """Deleting what is known would leave the rest behind."""
+    fields = ", ".join(f"spec.{name}" for name in scope.unreadable)
+    message = f"Deletion waits: {fields} cannot be read, so that what was made is not known. Correct it, or remove the finalizer."
+    return Blocked(Reason.INVALID_SPEC, message)
 
 
 def _runtime_missing(spec: KINDClusterSpec) -> Blocked:
