@@ -58,7 +58,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> Desired:
 def cluster_request(
     spec: KINDClusterSpec, *, cluster_name: str, options: ReconcileOptions, cluster: JsonObject | None = None
 ) -> ClusterRequest:
-    """`cluster`: the owner Cluster, whose subnets fill in where the spec is silent."""
+    """`cluster`: the owner Cluster, whose network fills in where the spec is silent."""
     image = resolved_image(spec, options.default_image)
     timeout = parse_duration(spec.create_timeout) if spec.create_timeout else options.default_create_timeout
     config = kind_config(
@@ -66,6 +66,7 @@ def cluster_request(
         cluster_name,
         pod_subnet=network.subnet(cluster, "pods"),
         service_subnet=network.subnet(cluster, "services"),
+        api_server_port=network.api_server_port(cluster),
     )
     return ClusterRequest(config, image, spec.version, timeout.total_seconds(), bool(spec.retain_on_failure))
 
