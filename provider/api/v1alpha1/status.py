@@ -103,6 +103,7 @@ class VersionStatus(Model):
     """A Kubernetes version in use."""
 
     version: str = Field(max_length=64, description='version, e.g. "v1.34.4".')
+    replicas: int | None = Field(None, ge=1, description="replicas: control-plane nodes of this version.")
 
 
 class KINDClusterStatus(Model):
@@ -129,6 +130,17 @@ class KINDClusterStatus(Model):
     version: str | None = Field(None, max_length=64, description="version the API server reports.")
     versions: list[VersionStatus] | None = Field(
         None, max_length=16, description="versions of Kubernetes in use, oldest first (Cluster API control-plane contract)."
+    )
+    replicas: int | None = Field(None, ge=0, description="replicas: control-plane nodes that exist.")
+    ready_replicas: int | None = Field(None, ge=0, description="readyReplicas: control-plane nodes that are Ready.")
+    available_replicas: int | None = Field(
+        None, ge=0, description="availableReplicas: control-plane nodes that are Ready while the API server answers."
+    )
+    up_to_date_replicas: int | None = Field(
+        None, ge=0, description="upToDateReplicas: control-plane nodes that are as the spec wants them."
+    )
+    selector: str | None = Field(
+        None, max_length=512, description="selector of the scale subresource; no object of the management cluster matches it."
     )
     failure_reason: str | None = Field(
         None,
