@@ -9,6 +9,8 @@ from capi_conformance.management import Json
 from capi_conformance.subject import at
 
 CONTRACTS = ("v1beta2", "v1beta1")
+COUNTERS = ("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas")
+"""Of a control plane with replicas: what core copies to Cluster.status.controlPlane."""
 
 
 def labels(definition: Json) -> dict[str, str]:

@@ -119,16 +119,19 @@ def check(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("way", ["by the Cluster", "by the annotation", "by both"])
+@pytest.mark.rule("IC-14", "CP-22")
 def test_nothing_is_made_while_paused(trials: dict[str, Trial], way: str) -> None:
     """What is paused when it is applied stays unmade, whatever the value of the annotation."""
     check(trials[way])
 
 
+@pytest.mark.rule("IC-10")
 def test_an_object_without_a_cluster_makes_nothing(trials: dict[str, Trial]) -> None:
     """A topology makes the object first, owned by a Secret."""
     check(trials["alone"])
 
 
+@pytest.mark.rule("IC-11")
 def test_what_another_controller_manages_is_left_alone(trials: dict[str, Trial]) -> None:
     """With the annotation managed-by on it: no finalizer, no status, no cluster, although a Cluster owns it."""
     check(trials["managed by another"])
