@@ -28,6 +28,12 @@ def schemas(definition: Json) -> dict[str, Json]:
     return {one["name"]: one["schema"]["openAPIV3Schema"] for one in definition["spec"]["versions"] if one["served"]}
 
 
+def current(definition: Json) -> dict[str, Json]:
+    """Versions that are named for the newest contract that the definition keeps to. Older contracts had other conditions and counters."""
+    named = next(iter(contracts(definition).values()), [])
+    return {name: schema for name, schema in schemas(definition).items() if name in named}
+
+
 def property_of(schema: Json, path: str) -> Any:
     """The schema of a field, `path` with dots; {} when the schema has no such field."""
     for name in path.split("."):

@@ -174,6 +174,10 @@ class Reason(StrEnum):
     """The namespace is being deleted: nothing can be created in it any more, and this object will be deleted too."""
     KUBECONFIG_REFUSED = "KubeconfigRefused", Fault.HOST
     """The node handed out a kubeconfig that is not plain inline data."""
+    KUBECONFIG_RENEWED = "KubeconfigRenewed"
+    """The kubeconfig's client certificate would have expired soon, and was renewed."""
+    KUBECONFIG_NOT_RENEWED = "KubeconfigNotRenewed", Fault.HOST
+    """The kubeconfig's client certificate expires, and the node cannot renew it; tried again every hour."""
     KUBECONFIG_PENDING = "KubeconfigPending"
     """The kubeconfig cannot be read yet."""
     INVALID_SPEC = "InvalidSpec", Fault.SPEC

@@ -108,6 +108,8 @@ def _observed(outcome: Outcome) -> JsonObject:
         seen["endpoints"] = {"host": observation.endpoint.url}
         if observation.internal_endpoint is not None:
             seen["endpoints"]["internal"] = observation.internal_endpoint.url
+    if workload is not None and workload.credentials_expire_at is not None:
+        seen["kubeconfigExpiresAt"] = timestamp(workload.credentials_expire_at)
     if workload is not None and workload.version:
         seen["version"] = workload.version
         if found := versions(observation.nodes, workload):

@@ -47,6 +47,7 @@ INTERRUPTED = 20.0
 BOOT_LOG_LINES, BOOT_LOG_NODES = 80, 3
 FAILURE_LOGS = 90.0
 """Seconds that collecting logs of a failed create may take."""
+RENEW = ("kubeadm", "certs", "renew", "admin.conf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +151,14 @@ class KindRuntime:
             message = f"{source.name} has no readable {ADMIN_CONF} yet."
             raise Transient(Reason.KUBECONFIG_PENDING, message) from error
         return kubeconfig.parse(text).at(server).dump(identity.cluster_name)
+
+    async def renew_kubeconfig(self, identity: Identity) -> None:
+        """By kubeadm, in the node that `kubeconfig` reads from. Without an API server kubeadm takes defaults, which are right for this."""
+        engine = await self._engines.get()
+        source = control_plane(containers_of(await engine.containers(), identity))
+        if source is None:
+            raise Transient(Reason.KUBECONFIG_PENDING, "No control-plane node is running.")
+        await engine.execute(source.id, *RENEW)
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
         return events.watch(self._engines)

@@ -123,6 +123,9 @@ class KINDClusterStatus(Model):
     nodes_ready: str | None = Field(None, max_length=16, description='nodesReady: ready and expected nodes, e.g. "3/3".')
     endpoints: Endpoints | None = Field(None, description="endpoints: URLs of the API server.")
     cluster_name: str | None = Field(None, max_length=63, description="clusterName is the name of the kind cluster.")
+    kubeconfig_expires_at: OptionalTime = Field(
+        None, description="kubeconfigExpiresAt is when the published client certificate expires; it is renewed long before."
+    )
     runtime: str | None = Field(None, max_length=63, description="runtime that runs the cluster: kind or local.")
     resolved_image: str | None = Field(
         None, max_length=512, description="resolvedImage is the node image that the first control-plane node was made from."
