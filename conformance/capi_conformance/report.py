@@ -48,7 +48,7 @@ class Report:
         kinds = ", ".join(f"`{kind}`" for kind in self._profile.kinds)
         counts = {word: sum(1 for rule in RULES if self._verdict(rule) == word) for word in (*WORST, "not checked")}
         found = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-        about = "By the [conformance kit](../../conformance/README.md): each rule of Cluster API's contract (v1beta2), and what was found"
+        about = "By capi-conformance: each rule of Cluster API's contract (v1beta2), and what was found"
         lines = [
             f"# Conformance of {kinds}",
             "",

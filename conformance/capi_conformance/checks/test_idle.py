@@ -68,10 +68,11 @@ class Trial:
         return "" if owned else f"core has not owned the objects of {self.subject.name}"
 
     def _touched(self) -> str:
-        for kind in self.subject.profile.kinds:
-            obj = self.subject.object_of(kind)
-            if obj and (obj.get("status") or obj["metadata"].get("finalizers")):
-                return f"{kind} was written to: {obj['metadata'].get('finalizers')} {obj.get('status')}"
+        """The rule is about infrastructure: the control plane is not what another system manages then."""
+        kind = self.subject.profile.infrastructure
+        obj = self.subject.object_of(kind)
+        if obj and (obj.get("status") or obj["metadata"].get("finalizers")):
+            return f"{kind} was written to: {obj['metadata'].get('finalizers')} {obj.get('status')}"
         return ""
 
 
