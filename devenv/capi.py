@@ -66,11 +66,14 @@ def missing() -> str:
 class CoreManager:
     """At most one process at a time; it ends with the API (whose folder holds its log) and with the process that started it."""
 
-    def __init__(self, api: ManagementAPI, *, detached: bool = False) -> None:
+    def __init__(
+        self, api: ManagementAPI, *, detached: bool = False, name: str = MANAGER, environ: dict[str, str] | None = None
+    ) -> None:
+        """`name` of its log; `environ` of the process, where it is not the bare default."""
         self.api = api
-        self._detached = detached
+        self._detached, self._name, self._environ = detached, name, environ
         self._process: subprocess.Popen[bytes] | None = None
-        self._certificates = api.folder / "webhook"
+        self._certificates = api.folder / ("webhook" if name == MANAGER else f"webhook-{name}")
         self._webhook_port = 0
 
     def start(self) -> None:
@@ -107,7 +110,7 @@ class CoreManager:
 
     @property
     def log(self) -> str:
-        path = self.api.folder / f"{MANAGER}.log"
+        path = self.api.folder / f"{self._name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
     # --- parts --------------------------------------------------------------------------------------------------------------
@@ -116,21 +119,28 @@ class CoreManager:
         self._webhook_port = self._webhook_port or _free_port()
         health, diagnostics = _free_port(), _free_port()
         self._install()
-        argv = [find.path(MANAGER), f"--kubeconfig={self.api.kubeconfig}", f"--webhook-cert-dir={self._certificates}"]
+        argv = [self._program(), f"--kubeconfig={self.api.kubeconfig}", f"--webhook-cert-dir={self._certificates}"]
         argv += [f"--webhook-port={self._webhook_port}", f"--health-addr=127.0.0.1:{health}", *FLAGS]
         argv += [f"--diagnostics-address=127.0.0.1:{diagnostics}"]
         began = len(self.log)
-        self._process = processes.start(MANAGER, argv, self.api.folder, detached=self._detached)
+        self._process = processes.start(self._name, argv, self.api.folder, detached=self._detached, environ=self._environ)
         until = time.monotonic() + READY_SECONDS
         while not _ready(health):
             if self._process.poll() is not None or time.monotonic() > until:
                 self.kill()
-                raise StartFailed(f"{MANAGER} is not ready: {self.log[began:][-2000:]}")
+                raise StartFailed(f"{self._name} is not ready: {self.log[began:][-2000:]}")
             time.sleep(0.05)
+
+    def _program(self) -> str:
+        return find.path(MANAGER)
+
+    def _documents(self) -> Iterator[Json]:
+        """What of its release is installed: CRDs and webhooks."""
+        yield from core_documents(*PLURALS)
 
     def _install(self) -> None:
         """CRDs and webhooks, new or as `clusterctl init` left them, pointed at the process."""
-        documents = list(core_documents(*PLURALS))
+        documents = list(self._documents())
         for document in documents:
             put(self.api, self._rewired(document))
         wait_established(self.api, [one["metadata"]["name"] for one in documents if one["kind"] == "CustomResourceDefinition"])
@@ -138,8 +148,8 @@ class CoreManager:
     def _rewired(self, document: Json) -> Json:
         document = copy.deepcopy(document)
         document["metadata"].pop("annotations", None)  # cert-manager has no part in this
-        if document["kind"] == "CustomResourceDefinition":
-            document["spec"]["conversion"]["webhook"]["clientConfig"] = self._client_config("/convert")
+        if webhook := (document.get("spec", {}).get("conversion") or {}).get("webhook"):
+            webhook["clientConfig"] = self._client_config("/convert")
         for webhook in document.get("webhooks", ()):
             webhook["clientConfig"] = self._client_config(webhook["clientConfig"]["service"]["path"])
         return document

@@ -50,7 +50,6 @@ BOUNDS = {"array": "maxItems", "string": "maxLength"}
 
 
 SCALE = {
-    "specReplicasPath": ".spec.replicas",
     "statusReplicasPath": ".status.replicas",
     "labelSelectorPath": ".status.selector",
 }
@@ -105,7 +104,7 @@ def labels(resource: Resource) -> dict[str, str]:
 def subresources(kind: CustomResource) -> Schema:
     """The status where the model has one, and the scale where the kind asks for it."""
     served: Schema = {"status": {}} if "status" in kind.model.model_fields else {}
-    return served | ({"scale": SCALE} if kind.scale else {})
+    return served | ({"scale": {"specReplicasPath": kind.scale, **SCALE}} if kind.scale else {})
 
 
 def root_schema(model: type[BaseModel]) -> Schema:

@@ -18,7 +18,7 @@ from typing import TypeVar
 import jinja2
 
 from hack import fieldtables
-from provider import settings
+from provider import capi_flags, settings
 from provider.api import conditions
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -27,8 +27,8 @@ PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 CONDITIONS = """\
 # Conditions, phases and reasons
 
-Conditions are positive (`True` is good, the message is empty) except `Paused` and `NodesSimulated`. A condition that cannot be told at
-the moment keeps what it had: an engine that does not answer flips nothing.
+Conditions are positive (`True` is good, the message is empty) except `Paused`, `NodesSimulated`, `RollingOut`, `ScalingUp` and
+`ScalingDown`. A condition that cannot be told at the moment keeps what it had: an engine that does not answer flips nothing.
 {% for title, rows in sections %}
 ## {{ title }}
 
@@ -62,6 +62,16 @@ Every flag may also be given as an environment variable; the flag wins. `python 
 |---|---|---|---|
 {% for flag, variable, default, text in rows -%}
 | `{{ flag }}` | `{{ variable }}` | {{ default }} | {{ text }} |
+{% endfor %}
+## Flags of Cluster API's other managers
+
+Cluster API Operator, for one, passes the same flags to every provider. They are accepted; one without effect is named in the log at the
+manager's start. They have no variables.
+
+| flag | what it does here |
+|---|---|
+{% for flag, text in others -%}
+| `{{ flag }}` | {{ text }} |
 {% endfor -%}
 """
 
@@ -90,6 +100,12 @@ def setting_rows() -> list[tuple[str, str, str, str]]:
     return rows
 
 
+def other_flags() -> list[tuple[str, str]]:
+    """Flags of Cluster API's other managers and what they do here."""
+    translated = [(settings.flag_of(name), other.help) for name, other in capi_flags.TRANSLATED.items()]
+    return translated + [(settings.flag_of(name), f"No effect. {why}") for name, why in capi_flags.WITHOUT_EFFECT.items()]
+
+
 def pages() -> dict[str, str]:
     """File name to content."""
     render = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False).from_string  # noqa: S701 - Markdown
@@ -100,7 +116,7 @@ def pages() -> dict[str, str]:
             reasons=members(conditions.Reason),
         ),
         "kindcluster.md": render(fieldtables.PAGE).render(tables=fieldtables.tables()),
-        "settings.md": render(SETTINGS).render(rows=setting_rows()),
+        "settings.md": render(SETTINGS).render(rows=setting_rows(), others=other_flags()),
     }
 
 

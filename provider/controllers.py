@@ -91,7 +91,9 @@ def build(
 
     slots = dict.fromkeys(Verb, settings.create_slots)
     slots |= {Verb.DELETE: settings.delete_slots, Verb.START: settings.start_slots}
-    tasks = TaskManager(slots, lambda key: requeue(KINDCLUSTERS, key), parts.clock, finished=metrics.task_ended)
+    tasks = TaskManager(
+        slots, lambda key: requeue(KINDCLUSTERS, key), parts.clock, finished=metrics.task_ended, kind=KINDCLUSTERS.kind
+    )
     options = ReconcileOptions(
         default_runtime=settings.runtime,
         default_image=settings.default_image,

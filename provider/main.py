@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 
 from provider import __version__, controllers
 from provider.adapters import oserrors, pruning, state_dir
+from provider.capi_flags import WITHOUT_EFFECT
 from provider.controller.leaderelection import Elector
 from provider.errors import ProviderError
 from provider.manager import Manager, Parts
@@ -33,6 +34,8 @@ LAST_RESORT = 9.5
 def run(settings: Settings) -> int:
     """Run a manager in this process until it ends; returns the exit code."""
     logformat.set_up(settings.log_format, settings.log_level)
+    for flag in settings.without_effect:
+        log.warning("Flag has no effect", extra={"flag": flag, "why": WITHOUT_EFFECT[flag.removeprefix("--").replace("-", "_")]})
     os.umask(0o077)
     try:
         state_dir.prepare(settings.state_dir)

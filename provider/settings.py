@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 from provider.api.duration import parse_duration
+from provider.capi_flags import TRANSLATED, WITHOUT_EFFECT
 from provider.ports.runtime import Endpoint
 
 ENV_PREFIX = "CAPKIND_"
@@ -73,10 +74,13 @@ class Flag:
     """The default in words, where it depends on the machine."""
     former: str = ""
     """Name of the setting in older versions: its flag and its variable are still accepted."""
+    also: tuple[str, ...] = ()
+    """Names that Cluster API's other managers have for it: their flags are accepted."""
 
     @property
     def text(self) -> str:
-        return self.help + (f" Deprecated: {flag_of(self.former)}." if self.former else "")
+        also = f" Also: {', '.join(flag_of(name) for name in self.also)}." if self.also else ""
+        return self.help + also + (f" Deprecated: {flag_of(self.former)}." if self.former else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +127,15 @@ class Settings:
         timedelta, Flag(parse_duration, "How long a create may take where spec.createTimeout is not set.")
     ] = timedelta(minutes=10)
 
-    concurrency: Annotated[int, Flag(parse_count, "Objects reconciled at the same time.", former="workers")] = 8
+    concurrency: Annotated[
+        int,
+        Flag(
+            parse_count,
+            "Objects reconciled at the same time.",
+            former="workers",
+            also=("kindcluster_concurrency", "max_concurrent_reconciles"),
+        ),
+    ] = 8
     sync_period: Annotated[
         timedelta, Flag(parse_duration, "Every object is reconciled this often even if nothing happens.", former="resync")
     ] = timedelta(minutes=5)
@@ -138,7 +150,8 @@ class Settings:
 
     health_addr: Annotated[Endpoint | None, Flag(parse_address, 'Where /healthz and /readyz answer; "0": nowhere.')] = HEALTH
     diagnostics_address: Annotated[
-        Endpoint | None, Flag(parse_address, 'Where /metrics answers, in plain HTTP; "0": nowhere.')
+        Endpoint | None,
+        Flag(parse_address, 'Where /metrics answers, in plain HTTP; "0": nowhere.', also=("metrics_bind_addr",)),
     ] = DIAGNOSTICS
     log_format: Annotated[str, Flag(str, "console for people, json for machines.", ("console", "json"))] = "console"
     log_level: Annotated[str, Flag(str, "Least severe messages to log.", ("debug", "info", "warning", "error"))] = "info"
@@ -158,6 +171,8 @@ class Settings:
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The process's environment, for adapters that start other programs. Not a setting; never logged."""
+    without_effect: tuple[str, ...] = ()
+    """Flags that were given and have no effect (provider.capi_flags). Not a setting."""
 
     @property
     def in_pod(self) -> bool:
@@ -181,7 +196,21 @@ def load(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> S
             values[name] = _parse(flag, given[name], flag_of(name))
         elif variable := next((one for one in variables if one in environ), None):
             values[name] = _parse(flag, environ[variable], variable)
-    return Settings(**(_machine_defaults(environ) | values))
+    values = _translated(given) | values
+    ignored = tuple(flag_of(name) for name in WITHOUT_EFFECT if given[name] is not None)
+    return Settings(**(_machine_defaults(environ) | values | {"without_effect": ignored}))
+
+
+def _translated(given: Mapping[str, Any]) -> dict[str, str]:
+    """Settings that were given in the words of Cluster API's other managers; a setting's own name and variable win."""
+    found = {}
+    for name, other in TRANSLATED.items():
+        if given[name] is not None:
+            try:
+                found[other.setting] = other.translate(given[name])
+            except ValueError as error:
+                raise SettingsError(f"{flag_of(name)}: {error}, not {given[name]!r}") from error
+    return found
 
 
 def flag_of(name: str) -> str:
@@ -192,12 +221,18 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m provider",
         description="Cluster API infrastructure provider: one KINDCluster object is one whole kind cluster.",
-        epilog=f"Every flag may also be given as a variable: --create-slots is {ENV_PREFIX}CREATE_SLOTS.",
+        epilog=(
+            f"Every flag may also be given as a variable: --create-slots is {ENV_PREFIX}CREATE_SLOTS. "
+            "Flags of Cluster API's other managers are accepted, too; those without effect are named in the log."
+        ),
         allow_abbrev=False,
     )
     for name, (flag, default) in flags().items():
-        names = [flag_of(known) for known in (name, flag.former) if known]
+        names = [flag_of(known) for known in (name, flag.former, *flag.also) if known]
         result.add_argument(*names, dest=name, **_argument(name, flag, default))
+    for name in (*TRANSLATED, *WITHOUT_EFFECT):
+        names = [flag_of(name)] if len(name) > 1 else [f"-{name}", flag_of(name)]
+        result.add_argument(*names, dest=name, nargs="?", const="true", help=argparse.SUPPRESS)
     return result
 
 

@@ -9,6 +9,8 @@ from capi_conformance.management import Json
 from capi_conformance.subject import at
 
 CONTRACTS = ("v1beta2", "v1beta1")
+COUNTERS = ("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas")
+"""Of a control plane with replicas: what core copies to Cluster.status.controlPlane."""
 
 
 def labels(definition: Json) -> dict[str, str]:
@@ -24,6 +26,12 @@ def contracts(definition: Json) -> dict[str, list[str]]:
 def schemas(definition: Json) -> dict[str, Json]:
     """Version that is served → its schema."""
     return {one["name"]: one["schema"]["openAPIV3Schema"] for one in definition["spec"]["versions"] if one["served"]}
+
+
+def current(definition: Json) -> dict[str, Json]:
+    """Versions that are named for the newest contract that the definition keeps to. Older contracts had other conditions and counters."""
+    named = next(iter(contracts(definition).values()), [])
+    return {name: schema for name, schema in schemas(definition).items() if name in named}
 
 
 def property_of(schema: Json, path: str) -> Any:

@@ -139,9 +139,12 @@ class Management:
         base, _, plural = self._resource(kind).rpartition("/")
         return f"{base}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
 
-    def get(self, kind: GroupKind, namespace: str, name: str) -> Json:
-        """{} when it does not exist."""
-        status, found = self.request("GET", self.path(kind, namespace, name))
+    def get(self, kind: GroupKind, namespace: str, name: str, version: str = "") -> Json:
+        """{} when it does not exist. In the newest version unless one is named."""
+        path = self.path(kind, namespace, name)
+        if version:
+            path = f"/apis/{kind.group}/{version}/namespaces/{path.partition('/namespaces/')[2]}"
+        status, found = self.request("GET", path)
         assert status in (http.client.OK, http.client.NOT_FOUND), found
         return found if status == http.client.OK else {}
 

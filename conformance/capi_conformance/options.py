@@ -33,4 +33,6 @@ TARGET_KUBECONFIG = Option(
 )
 STABLE_SECONDS = Option("stable-seconds", float, "for this long nothing may be written to a cluster at rest (default: 120)")
 
-ALL = (PROFILE, KUBECONFIG, TARGET_KUBECONFIG, STABLE_SECONDS)
+REPORT = Option("report", Path, "write what became of each rule of the contract into this file, as Markdown")
+
+ALL = (PROFILE, KUBECONFIG, TARGET_KUBECONFIG, STABLE_SECONDS, REPORT)

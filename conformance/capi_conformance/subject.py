@@ -41,13 +41,13 @@ class Subject:
     def cluster(self) -> Json:
         return self.management.get(CLUSTER, self.namespace, self.name)
 
-    def object_of(self, kind: GroupKind) -> Json:
-        """The infrastructure or control plane object that the Cluster refers to, or {}."""
+    def object_of(self, kind: GroupKind, version: str = "") -> Json:
+        """The infrastructure or control plane object that the Cluster refers to, or {}; in the newest version unless one is named."""
         spec = self.cluster().get("spec") or {}
         for field in ("infrastructureRef", "controlPlaneRef"):
             reference = spec.get(field) or {}
             if (reference.get("kind"), reference.get("apiGroup")) == (kind.kind, kind.group):
-                return self.management.get(kind, self.namespace, reference["name"])
+                return self.management.get(kind, self.namespace, reference["name"], version)
         return {}
 
     def secret(self) -> Json:

@@ -46,14 +46,17 @@ class Workload:
         assert done.returncode == 0, done.stderr
 
     def identity(self, mark: str) -> Json:
-        """UIDs of what a cluster has from its birth to its death, of its nodes and of the mark; equal: it is the same cluster."""
+        """UIDs of what a cluster has from its birth to its death, of its nodes and of the mark; equal: it is the same cluster.
+
+        An API server that is only played may give none: then it is the mark alone that another cluster would not have.
+        """
         done = self._kubectl("get", "namespace/kube-system", f"configmap/{mark}", "--namespace=default", "-o", "json")
         nodes = self._kubectl("get", "nodes", "-o", "json")
         assert done.returncode == nodes.returncode == 0, (
             f"the workload cluster does not answer, or has lost what was in it: {done.stderr}{nodes.stderr}"
         )
         items = json.loads(done.stdout)["items"] + json.loads(nodes.stdout)["items"]
-        return {f"{one['kind']}/{one['metadata']['name']}": one["metadata"]["uid"] for one in items}
+        return {f"{one['kind']}/{one['metadata']['name']}": one["metadata"].get("uid", "") for one in items}
 
     def _kubectl(self, *args: str) -> subprocess.CompletedProcess[str]:
         with tempfile.NamedTemporaryFile() as file:

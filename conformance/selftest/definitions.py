@@ -65,11 +65,34 @@ def definition(kind: str, group: str = INFRASTRUCTURE) -> Json:
     }
 
 
+def _counted(made: Json) -> Json:
+    """With replicas and versions, as a control plane may have them."""
+    version = made["spec"]["versions"][0]
+    version["subresources"]["scale"] = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    properties = version["schema"]["openAPIV3Schema"]["properties"]
+    properties["spec"]["properties"] |= {"replicas": {"type": "integer"}, "version": {"type": "string"}}
+    item = _object({"version": {"type": "string"}, "replicas": {"type": "integer"}})
+    counters = {name: {"type": "integer"} for name in ("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas")}
+    properties["status"]["properties"] |= {
+        **counters,
+        "selector": {"type": "string"},
+        "versions": {"type": "array", "items": item},
+    }
+    return made
+
+
 def good() -> list[Json]:
     template = definition("FakeClusterTemplate")
     inner = _object({"spec": _object({"fault": {"type": "string"}})})
     _schema(template)["properties"]["spec"] = _object({"template": inner})
-    return [definition("FakeCluster"), definition("FakeControlPlane", CONTROL_PLANE), template]
+    infrastructure = definition("FakeCluster")
+    domain = _object({"name": {"type": "string"}, "controlPlane": {"type": "boolean"}})
+    _status(infrastructure)["failureDomains"] = {"type": "array", "items": domain}
+    return [infrastructure, _counted(definition("FakeControlPlane", CONTROL_PLANE)), template]
 
 
 def broken() -> Iterator[Json]:
@@ -133,6 +156,18 @@ def _text_for_marks(made: Json) -> None:
     _status(made)["initialization"]["properties"]["provisioned"] = {"type": "string"}
 
 
+def _map_of_domains(made: Json) -> None:
+    _status(made)["failureDomains"] = {"type": "object", "additionalProperties": _object({})}
+
+
+def _no_counters(made: Json) -> None:
+    del _status(_counted(made))["upToDateReplicas"]
+
+
+def _one_version(made: Json) -> None:
+    _status(_counted(made))["versions"] = {"type": "string"}
+
+
 def _fault_free(made: Json) -> None:
     """Its group, or that it is named as a template, is the fault."""
 
@@ -149,4 +184,7 @@ FAULTS: dict[str, Callable[[Json], None]] = {
     "LooseCluster": _loose_conditions,
     "TextCluster": _text_for_marks,
     "HollowTemplate": _fault_free,
+    "MappedCluster": _map_of_domains,
+    "UncountedCluster": _no_counters,
+    "UnversionedCluster": _one_version,
 }

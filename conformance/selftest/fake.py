@@ -174,6 +174,11 @@ class _Pass:
             self._is_elsewhere() or self.fault == "never-initialized"
         ):
             return
+        counters = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas"), 1)
+        if self.fault == "miscounts":
+            counters["availableReplicas"] = 0
+        versions = [{"version": "v1.34.4", "replicas": 1}]
+        self._write_status({**counters, "versions": versions, "selector": "fake=none"})
         self._write_status({"initialization": {"controlPlaneInitialized": True}, "initialized": True})
         self._say("Ready", "True", "Up")
         self._say("Available", "True", "Up")

@@ -57,6 +57,7 @@ BEHAVIOUR = [
     ),
     Fault("a-bad-row", "test_describe_shows_nothing_that_is_not_good", "not good: .*Licensed False"),
     Fault("talks-when-all-is-well", "test_objects_report_their_conditions[FakeCluster", "All is well", seconds=HASTY),
+    Fault("miscounts", "test_the_cluster_shows_what_its_control_plane_counts", "should all be the same number"),
     Fault(
         "no-paused-condition", "test_objects_report_their_conditions[FakeCluster", "Paused should be False NotPaused, is absent"
     ),
@@ -102,5 +103,8 @@ DEFINITIONS = [
     Fault("StatuslessCluster", "test_status_is_a_subresource", "versions without the subresource status"),
     Fault("LooseCluster", "test_conditions_have_the_schema_of_conditions", "any reason goes"),
     Fault("TextCluster", "test_what_core_reads_has_the_types_that_it_expects", "provisioned should be a boolean, is string"),
+    Fault("MappedCluster", "test_failure_domains_are_a_list_by_name", "failureDomains is a object, not a list"),
+    Fault("UncountedCluster", "test_what_can_be_scaled_is_counted", "counters are missing"),
+    Fault("UnversionedCluster", "test_versions_have_the_shape_that_core_reads", "versions is a string, not a list"),
     Fault("HollowTemplate", "test_a_template_holds_an_object", "no spec.template.spec"),
 ]

@@ -1,6 +1,7 @@
 """Condition types, reasons and phases, as enums: one docstring each, from which docs/reference/conditions.md is made.
 
-Polarity: conditions are positive (True is good, message empty) except Paused and NodesSimulated, which are negative.
+Polarity: conditions are positive (True is good, message empty) except Paused, NodesSimulated, RollingOut, ScalingUp and ScalingDown, which
+are negative.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ class ConditionType(StrEnum):
     """The cluster was made from what is wanted now; only where spec.updatePolicy accepts edits can it be False."""
     NODES_SIMULATED = "NodesSimulated"
     """Only on runtime `local`: nodes are simulated, pods are marked Running and run nothing."""
+    ROLLING_OUT = "RollingOut"
+    """The cluster is being replaced, or what the replacement needs is being fetched."""
+    SCALING_UP = "ScalingUp"
+    """Control-plane nodes are being made: those of a new cluster, or of one that replaces another."""
+    SCALING_DOWN = "ScalingDown"
+    """The cluster is being deleted, or replaced by one with fewer control-plane nodes."""
 
 
 class Severity(StrEnum):
@@ -95,6 +102,19 @@ class Reason(StrEnum):
     NODES_SIMULATED = "NodesSimulated"
     """Runtime `local` has no kubelets."""
 
+    ROLLING_OUT = "RollingOut"
+    """The cluster is being replaced."""
+    NOT_ROLLING_OUT = "NotRollingOut"
+    """No replacement is under way."""
+    SCALING_UP = "ScalingUp"
+    """Control-plane nodes are being made."""
+    NOT_SCALING_UP = "NotScalingUp"
+    """No control-plane nodes are being made."""
+    SCALING_DOWN = "ScalingDown"
+    """Control-plane nodes are being removed."""
+    NOT_SCALING_DOWN = "NotScalingDown"
+    """No control-plane nodes are being removed."""
+
     UP_TO_DATE = "UpToDate"
     """The cluster is what the spec asks for."""
     UPDATE_NEEDED = "UpdateNeeded", Fault.SPEC
@@ -156,6 +176,10 @@ class Reason(StrEnum):
     """The namespace is being deleted: nothing can be created in it any more, and this object will be deleted too."""
     KUBECONFIG_REFUSED = "KubeconfigRefused", Fault.HOST
     """The node handed out a kubeconfig that is not plain inline data."""
+    KUBECONFIG_RENEWED = "KubeconfigRenewed"
+    """The kubeconfig's client certificate would have expired soon, and was renewed."""
+    KUBECONFIG_NOT_RENEWED = "KubeconfigNotRenewed", Fault.HOST
+    """The kubeconfig's client certificate expires, and the node cannot renew it; tried again every hour."""
     KUBECONFIG_PENDING = "KubeconfigPending"
     """The kubeconfig cannot be read yet."""
     INVALID_SPEC = "InvalidSpec", Fault.SPEC

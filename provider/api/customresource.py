@@ -35,5 +35,5 @@ class CustomResource:
     columns: Sequence[Column] = ()
     """None: NAME and AGE, as the API server shows every object."""
     short_names: Sequence[str] = ()
-    scale: bool = False
-    """Whether spec.replicas and status.replicas are served as the scale subresource."""
+    scale: str = ""
+    """JSON path of the wanted replicas, served with status.replicas as the scale subresource; empty: there is none."""

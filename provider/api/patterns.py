@@ -9,7 +9,7 @@ from __future__ import annotations
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 IMAGE = r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$"
-VERSION = r"^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
+VERSION = r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
 DURATION = r"^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$"
 PATH = r"^/$|^(/(\.{0,2}[^./:\x00-\x1f][^/:\x00-\x1f]*|\.{3}[^/:\x00-\x1f]*))+/?$"
 """Absolute, without empty parts, "." and ".."; without ":", at which engines split. Long, because RE2 has no "not this word"."""

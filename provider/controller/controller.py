@@ -133,7 +133,7 @@ class Controller:
             self.queue.add_after(key, jittered(self._sync_period, JITTER, self._chance))
 
     def _context(self, key: ObjectKey, **more: object) -> dict[str, object]:
-        return {"object": str(key), "controller": self.name, **more}
+        return {self.resource.kind: key, "controller": self.name, **more}
 
     # --- streams ---------------------------------------------------------------------------------------------------------------
 

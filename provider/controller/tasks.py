@@ -52,9 +52,12 @@ class TaskManager:
         clock: Clock,
         *,
         finished: Callable[[TaskStatus], None] = lambda _: None,
+        kind: str = "object",
     ) -> None:
-        """`slots` names every verb that may be started; `finished` is called at each task's end (metrics)."""
-        self._slots = dict(slots)
+        """`slots` names every verb that may be started; `finished` is called at each task's end (metrics). `kind`: of the keys, for
+        the log.
+        """
+        self._slots, self._kind = dict(slots), kind
         self._requeue, self._clock, self._finished = requeue, clock, finished
         self._tasks: dict[ObjectKey, _Task] = {}
         self._waiting: dict[Verb, deque[_Task]] = {verb: deque() for verb in slots}
@@ -132,7 +135,7 @@ class TaskManager:
             self._requeue_after(task, PROGRESS_INTERVAL)
 
     async def _run(self, task: _Task) -> None:
-        log.info("Starting task", extra={"object": str(task.key), "verb": task.status.verb})
+        log.info("Starting task", extra={self._kind: task.key, "verb": task.status.verb})
         await task.work(lambda step: self._advance(task, step))
 
     def _leave(self, task: _Task, run: asyncio.Task[None]) -> None:
@@ -150,7 +153,7 @@ class TaskManager:
     def _end(self, task: _Task, error: Exception | None) -> None:
         state = TaskState.SUCCEEDED if error is None else TaskState.FAILED
         task.status = replace(task.status, state=state, finished_at=self._clock.now(), error=error)
-        context = {"object": str(task.key), "verb": task.status.verb, "outcome": state.value}
+        context: dict[str, object] = {self._kind: task.key, "verb": task.status.verb, "outcome": state.value}
         if error is None:
             log.info("Task ended", extra=context)
         elif isinstance(error, ProviderError):

@@ -1,7 +1,8 @@
 """Log lines for people or for machines, without secrets.
 
-Messages are constant; what varies is in `extra` and becomes key=value (console) or a JSON member. Secrets are redacted by the formatter
-of the root logger's only handler, so that libraries' records are redacted, too.
+Messages are constant; what varies is in `extra` and becomes key=value (console) or a JSON member. An object is named by its kind, as
+controller-runtime and klog.KObj do: KINDCluster=namespace/name, in JSON "KINDCluster": {"namespace": ..., "name": ...}. Secrets are
+redacted by the formatter of the root logger's only handler, so that libraries' records are redacted, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from provider.api.meta import ObjectKey
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 """Attributes that every record has; all others came through `extra`."""
@@ -58,6 +61,8 @@ def plain(value: Any) -> Any:
     """A value as JSON can hold it, without secrets."""
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, ObjectKey):
+        return {"namespace": redact(value.namespace), "name": redact(value.name)}
     if isinstance(value, Mapping):
         return redact(json.dumps({str(name): str(member) for name, member in value.items()}))
     return redact(str(value))
@@ -89,7 +94,7 @@ class ConsoleFormatter(logging.Formatter):
 
 
 def _quoted(value: Any) -> str:
-    text = str(value)
+    text = f"{value['namespace']}/{value['name']}" if isinstance(value, dict) else str(value)
     return json.dumps(text, ensure_ascii=False) if not text or re.search(r"[\s\"=]", text) else text
 
 

@@ -242,6 +242,11 @@ class Runtime(Protocol):
         Raises Transient when the control plane is not running yet.
         """
 
+    async def renew_kubeconfig(self, identity: Identity) -> None:
+        """Give the cluster-admin kubeconfig a new client certificate, signed by the cluster's own authority. The cluster runs on, its API
+        server is not needed, and what was handed out before is good until it expires. Raises Transient, NotOurs.
+        """
+
     def events(self) -> AsyncIterator[RuntimeEvent]:
         """Endless stream; survives outages of the engine and yields RuntimeEvent(None) when one begins and when it is over."""
 

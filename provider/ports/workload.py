@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -25,6 +26,8 @@ class WorkloadObservation:
     nodes: tuple[WorkloadNode, ...] = ()
     default_service_account: bool = False
     """Pods can be created: the `default` ServiceAccount of namespace `default` exists."""
+    credentials_expire_at: datetime | None = None
+    """When the kubeconfig's client certificate expires, whatever was answered; None: its certificate could not be read."""
 
 
 class Workload(Protocol):

@@ -15,6 +15,7 @@ from provider.ports.workload import WorkloadObservation
 from provider.reconcile.drift import Change, listed
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action, Decision
+from provider.reconcile.rollout import rollout
 
 SIMULATED = (
     "Nodes are simulated: pods are scheduled and marked Running, and no container runs; kubectl logs and exec cannot work. "
@@ -38,6 +39,7 @@ def _seen(outcome: Outcome) -> Iterator[Condition]:
     yield from _replaced() if _is_being_replaced(outcome) else _workload(outcome)
     yield from _kubeconfig(outcome)
     yield from _up_to_date(outcome)
+    yield from rollout(outcome)
 
 
 # --- the runtime -----------------------------------------------------------------------------------------------------------------

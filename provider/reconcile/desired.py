@@ -58,7 +58,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> Desired:
 def cluster_request(
     spec: KINDClusterSpec, *, cluster_name: str, options: ReconcileOptions, cluster: JsonObject | None = None
 ) -> ClusterRequest:
-    """`cluster`: the owner Cluster, whose subnets fill in where the spec is silent."""
+    """`cluster`: the owner Cluster, whose network fills in where the spec is silent."""
     image = resolved_image(spec, options.default_image)
     timeout = parse_duration(spec.create_timeout) if spec.create_timeout else options.default_create_timeout
     config = kind_config(
@@ -66,6 +66,7 @@ def cluster_request(
         cluster_name,
         pod_subnet=network.subnet(cluster, "pods"),
         service_subnet=network.subnet(cluster, "services"),
+        api_server_port=network.api_server_port(cluster),
     )
     return ClusterRequest(config, image, spec.version, timeout.total_seconds(), bool(spec.retain_on_failure))
 
@@ -83,12 +84,15 @@ def resolved_image(spec: KINDClusterSpec, default_image: str | None) -> str | No
 def _with_control_plane(spec: KINDClusterSpec, control_plane: JsonObject | None) -> KINDClusterSpec:
     """The spec with what a KINDControlPlane says where the spec is silent."""
     said = (control_plane or {}).get("spec") or {}
-    supplied: dict[str, Any] = {}
-    if spec.version is None and said.get("version"):
-        supplied["version"] = said["version"]
+    supplied: dict[str, Any] = {"version": _canonical(spec.version or said.get("version"))}
     if spec.nodes is None and spec.control_plane_replicas is None and said.get("replicas"):
         supplied["control_plane_replicas"] = said["replicas"]
     return spec.model_copy(update=supplied)
+
+
+def _canonical(version: str | None) -> str | None:
+    """With the v that images and releases have. The contract takes versions without it ("ControlPlane: version")."""
+    return f"v{version.removeprefix('v')}" if version else None
 
 
 def _control_plane_conflict(spec: KINDClusterSpec, owner: Owner, cluster_name: str) -> Blocked | None:
@@ -101,7 +105,7 @@ def _control_plane_conflict(spec: KINDClusterSpec, owner: Owner, cluster_name: s
     name = f"KINDControlPlane {control_plane['metadata']['name']}"
     replicas = said.get("replicas")
     found = []
-    if spec.version is not None and spec.version != said.get("version"):
+    if spec.version is not None and _canonical(spec.version) != _canonical(said.get("version")):
         found.append(f"spec.version is {spec.version} and {name} says {said.get('version')}: remove it here.")
     if replicas and spec.control_plane_replicas not in (None, replicas):
         found.append(f"spec.controlPlaneReplicas is {spec.control_plane_replicas} and {name} says {replicas}: remove it here.")

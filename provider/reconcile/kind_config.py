@@ -25,14 +25,22 @@ HASH_LENGTH = 32
 
 
 def kind_config(
-    spec: KINDClusterSpec, cluster_name: str, *, pod_subnet: str | None = None, service_subnet: str | None = None
+    spec: KINDClusterSpec,
+    cluster_name: str,
+    *,
+    pod_subnet: str | None = None,
+    service_subnet: str | None = None,
+    api_server_port: int | None = None,
 ) -> dict[str, Any]:
-    """The whole document. The subnets (comma-separated CIDRs, as kind writes dual stack) fill in where the spec is silent."""
+    """The whole document. Subnets (comma-separated CIDRs, as kind writes dual stack) and port fill in where the spec is silent."""
+    networking = _networking(spec.networking or Networking(), pod_subnet, service_subnet)
+    if api_server_port is not None and not networking.api_server_port:
+        networking = networking.model_copy(update={"api_server_port": api_server_port})
     explicit = spec.model_copy(
         update={
             "cluster_name": cluster_name,
             "nodes": [node.model_copy(update={"role": node.role or NodeRole.CONTROL_PLANE.value}) for node in _nodes(spec)],
-            "networking": _networking(spec.networking or Networking(), pod_subnet, service_subnet),
+            "networking": networking,
         }
     )
     rendered = _rendered(explicit.model_dump(by_alias=True, exclude_none=True), spec.marked)

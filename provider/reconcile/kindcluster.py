@@ -41,6 +41,7 @@ from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action, Blocked, Facts, Heal, plan
 from provider.reconcile.publish import publish
+from provider.reconcile.renewal import Renewal
 from provider.reconcile.report import report, report_paused
 from provider.reconcile.retry import without_needless_wait
 from provider.reconcile.scope import Scope, open_scope
@@ -78,6 +79,7 @@ class KINDClusterReconciler:
         self._kube, self._tasks, self._clock, self._recorder = kube, tasks, clock, recorder
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
         self._observer = Observer(workload, inside_network=options.inside_network)
+        self._renewal = Renewal(recorder)
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
         self.watches: Sequence[Watch] = (
@@ -146,6 +148,9 @@ class KINDClusterReconciler:
         observed = (
             Observed() if working else await self._observer.observe(scope.key, runtime, identity, complete=creation.complete)
         )
+        if await self._renewal.renew(scope, runtime, identity, observed.workload):
+            self._observer.forget(scope.key)
+            return Result(requeue_after=0.0)
         facts = Facts(
             observation=observed.cluster,
             expected=drift.nodes,
@@ -226,6 +231,7 @@ class KINDClusterReconciler:
             return _again(former)
         await self._tasks.discard(key)
         self._observer.forget(key)
+        self._renewal.forget(key)
         self._release_name(key)
         return Result()
 

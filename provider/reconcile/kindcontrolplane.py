@@ -25,8 +25,16 @@ from provider.ports.kube import Kube
 from provider.reconcile.capi import is_excluded, pause_reason, read_cluster, referred, referred_by_cluster
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.patch import patch_status
+from provider.reconcile.replicas import counters, selector
 
-MIRRORED = (ConditionType.READY, ConditionType.AVAILABLE, ConditionType.UP_TO_DATE)
+MIRRORED = (
+    ConditionType.READY,
+    ConditionType.AVAILABLE,
+    ConditionType.UP_TO_DATE,
+    ConditionType.ROLLING_OUT,
+    ConditionType.SCALING_UP,
+    ConditionType.SCALING_DOWN,
+)
 """Conditions of the KINDCluster that are a control plane's as well."""
 PERMISSIONS = (
     Permission(KINDCONTROLPLANES, ("get", "list", "watch"), "Control planes of Clusters with a topology: spec is only read."),
@@ -101,7 +109,7 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
     status = {**old, **_numbers(read), "conditions": merged, "observedGeneration": metadata["generation"]}
     ready = {**conditions_of(old), **found}.get(ConditionType.READY)
     status["ready"] = ready is not None and ready.true
-    status["selector"] = f"{contract.CLUSTER_NAME_LABEL}={(metadata.get('labels') or {}).get(contract.CLUSTER_NAME_LABEL, '')}"
+    status["selector"] = selector(metadata)
     if old.get("initialized") or _said(read).get("initialized"):
         status |= {"initialized": True, "initialization": {"controlPlaneInitialized": True}}
     return status
@@ -129,8 +137,4 @@ def _numbers(read: Mirrored) -> JsonObject:
     """Versions and replicas. What was never observed is absent, so that Cluster API sees a control plane that is being made."""
     said = _said(read)
     numbers: JsonObject = {key: said[key] for key in ("version", "versions") if key in said}
-    nodes = [node for node in said.get("nodes") or [] if node["role"] == "control-plane"]
-    ready = sum(1 for node in nodes if node.get("ready"))
-    up_to_date = conditions_of(said).get(ConditionType.UP_TO_DATE)
-    current = len(nodes) if up_to_date is None or up_to_date.true else 0
-    return numbers | {"replicas": len(nodes), "readyReplicas": ready, "availableReplicas": ready, "upToDateReplicas": current}
+    return numbers | counters(said.get("nodes") or [], conditions_of(said))

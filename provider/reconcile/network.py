@@ -22,14 +22,24 @@ FAMILIES = {
 
 MOST_BLOCKS = 3
 """CIDRs of a Cluster that are looked at: two can be had, and the third shows that there are more."""
+NODE_PORT = 6443
+"""What every node's API server binds to, and Cluster API's default of apiServerPort: a Cluster that says so asks for nothing."""
+SERVICE_DOMAIN = "cluster.local"
+"""Of every cluster that kind makes; runtime local has no DNS at all."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def subnet(cluster: JsonObject | None, of: str) -> str | None:
     """A Cluster's clusterNetwork.{pods,services}.cidrBlocks, joined as kind writes dual-stack subnets."""
-    blocks = part(cluster, "spec", "clusterNetwork", of).get("cidrBlocks")
+    blocks = part(_said(cluster), of).get("cidrBlocks")
     return ",".join(str(block) for block in blocks[:MOST_BLOCKS]) or None if isinstance(blocks, list) else None
+
+
+def api_server_port(cluster: JsonObject | None) -> int | None:
+    """The port that a Cluster asks for the API server; None where it asks for none (or for the default)."""
+    port = _said(cluster).get("apiServerPort")
+    return port if isinstance(port, int) and port not in (0, NODE_PORT) else None
 
 
 def conflict(spec: KINDClusterSpec, cluster: JsonObject | None, config: Mapping[str, Any]) -> Blocked | None:
@@ -38,7 +48,12 @@ def conflict(spec: KINDClusterSpec, cluster: JsonObject | None, config: Mapping[
         return None
     given: JsonObject = spec.networking.model_dump(by_alias=True, exclude_none=True) if spec.networking else {}
     wanted = {field: blocks for field, of in SUBNETS.items() if (blocks := subnet(cluster, of))}
-    found = [*_different(given, wanted), *_unfit(given, wanted, config.get("networking") or {})]
+    found = [
+        *_different(given, wanted),
+        *_unfit(given, wanted, config.get("networking") or {}),
+        *_port(spec, cluster),
+        *_domain(cluster),
+    ]
     if not found:
         return None
     message = f"{' '.join(found)} Correct it here or in Cluster {cluster['metadata']['name']}."
@@ -63,6 +78,27 @@ def _unfit(given: JsonObject, wanted: Mapping[str, str], networking: JsonObject)
     pods, services = (_networks(networking.get(field) or "") for field in SUBNETS)
     if borrowed and any(one.version == other.version and one.overlaps(other) for one in pods for other in services):
         yield f"Pods ({networking['podSubnet']}) and services ({networking['serviceSubnet']}) overlap."
+
+
+def _port(spec: KINDClusterSpec, cluster: JsonObject) -> Iterator[str]:
+    """The port is that of the endpoint on the engine's host, and the endpoint is published once."""
+    wanted, given = api_server_port(cluster), spec.networking.api_server_port if spec.networking else None
+    asks = f"the Cluster's spec.clusterNetwork.apiServerPort says {wanted}."
+    if wanted is not None and given and given != wanted:
+        yield f"spec.networking.apiServerPort is {given} and {asks}"
+    elif wanted is not None and not given and spec.control_plane_endpoint and spec.control_plane_endpoint.port != wanted:
+        yield f"The published port is {spec.control_plane_endpoint.port} for good and {asks}"
+
+
+def _domain(cluster: JsonObject) -> Iterator[str]:
+    domain = _said(cluster).get("serviceDomain")
+    if domain not in (None, "", SERVICE_DOMAIN):
+        yield f"The Cluster's spec.clusterNetwork.serviceDomain says {domain} and kind's clusters have {SERVICE_DOMAIN}."
+
+
+def _said(cluster: JsonObject | None) -> JsonObject:
+    """A Cluster's clusterNetwork."""
+    return part(cluster, "spec", "clusterNetwork")
 
 
 def _of(field: str) -> str:

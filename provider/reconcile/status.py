@@ -16,6 +16,7 @@ from provider.ports.workload import WorkloadObservation
 from provider.reconcile.attempts import Record
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action
+from provider.reconcile.replicas import counters, selector, versions
 from provider.reconcile.scope import Scope
 
 HISTORY_LIMIT = 20
@@ -28,6 +29,9 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
     scope = outcome.scope
     now = {**scope.conditions, **found}
     status = {**scope.status, **_observed(outcome), **_recorded(outcome.record)}
+    if "nodes" in status:
+        status |= counters(status["nodes"], now)
+        status["selector"] = selector(scope.metadata)
     status["ready"] = now[ConditionType.READY].true
     status["observedGeneration"] = scope.generation
     status["phase"] = str(_phase(outcome, now))
@@ -104,9 +108,12 @@ def _observed(outcome: Outcome) -> JsonObject:
         seen["endpoints"] = {"host": observation.endpoint.url}
         if observation.internal_endpoint is not None:
             seen["endpoints"]["internal"] = observation.internal_endpoint.url
+    if workload is not None and workload.credentials_expire_at is not None:
+        seen["kubeconfigExpiresAt"] = timestamp(workload.credentials_expire_at)
     if workload is not None and workload.version:
         seen["version"] = workload.version
-        seen["versions"] = [{"version": workload.version}]
+        if found := versions(observation.nodes, workload):
+            seen["versions"] = found
     images = [node.image for node in observation.nodes if node.role is NodeRole.CONTROL_PLANE and node.image]
     if images:
         seen["resolvedImage"] = images[0]

@@ -58,6 +58,20 @@ def test_a_cluster_becomes_available_with_nothing_to_say(green: Managed) -> None
     assert kindcluster["status"]["ready"] is kindcluster["status"]["initialization"]["provisioned"] is True
 
 
+def test_a_cluster_shows_the_replicas_and_versions_of_its_control_plane(green: Managed) -> None:
+    """What `kubectl get cluster` has columns for; nothing rolls out or scales; the scale subresource answers."""
+    cluster = green.cluster(GREEN)
+
+    shown = cluster["status"]["controlPlane"]
+    counters = ("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas")
+    assert [1] * 4 == [shown.get(name) for name in counters]
+    assert [{"version": KUBERNETES, "replicas": 1}] == shown["versions"]
+    states = {one["type"]: one["status"] for one in cluster["status"]["conditions"]}
+    assert ["False"] * 3 == [states[kind] for kind in ("RollingOut", "ScalingUp", "ScalingDown")]
+    path = f"/apis/infrastructure.cluster.x-k8s.io/v1alpha1/namespaces/default/kindclusters/{GREEN}/scale"
+    assert '"replicas":1' in green.api.kubectl("get", f"--raw={path}").stdout
+
+
 def test_describe_shows_nothing_that_is_not_good(green: Managed) -> None:
     """Every row that `clusterctl describe` has of it is True, or a False that is good."""
     shown, bad = green.described(GREEN)

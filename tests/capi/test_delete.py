@@ -69,7 +69,7 @@ def test_deleting_while_the_cluster_is_made_leaves_nothing(managed: Managed) -> 
 
     managed.api.kubectl("delete", "cluster", name, "--timeout=60s", timeout=70)
 
-    assert f"Job succeeded object=default/{name} verb=create" not in managed.manager.log
+    assert f"Task ended KINDCluster=default/{name} verb=create outcome=Succeeded" not in managed.manager.log
     assert [] == left_of(managed, name)
     assert not daemons.find(mark)
 
@@ -120,7 +120,7 @@ def test_deleting_a_namespace_leaves_nothing(managed: Managed) -> None:
     assert [] == [mark for mark in marks if daemons.find(mark)]
     said = managed.manager.log[log:]
     assert "because it is being terminated" in said
-    assert f"Trying again object={TEAM}/" not in said
+    assert f"Trying again KINDCluster={TEAM}/" not in said
     assert "defect" not in said
 
 

@@ -115,7 +115,7 @@ def test_a_changed_variable_without_consent_is_reported_and_not_done(topology: M
 def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Managed) -> None:
     """Other processes, the same endpoint, new kubeconfigs; exactly one create."""
     before, secret, endpoint = topology.processes(NAME), topology.secret(f"{NAME}-kubeconfig"), _endpoint(topology)
-    creates = topology.manager.log.count(f"Starting task object=default/{NAME} verb=create")
+    creates = topology.manager.log.count(f"Starting task KINDCluster=default/{NAME} verb=create")
 
     set_variable(topology, "workers", 1)
     wait_outdated(topology, "workerReplicas (0 → 1)")
@@ -126,7 +126,7 @@ def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Man
     assert endpoint == _endpoint(topology)
     assert secret["data"] != topology.secret(f"{NAME}-kubeconfig")["data"]
     assert ["topology-control-plane", "topology-worker"] == topology.secret_nodes(f"{NAME}-kubeconfig")
-    assert creates + 1 == topology.manager.log.count(f"Starting task object=default/{NAME} verb=create")
+    assert creates + 1 == topology.manager.log.count(f"Starting task KINDCluster=default/{NAME} verb=create")
     set_variable(topology, "updatePolicy", "Report")
     wait_up_to_date(topology, updatePolicy="Report")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provider.adapters.kube.kubeconfig import parse
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Terminal, Transient
 from provider.ports.runtime import NodeRunState, Ownership, Presence, Step, StepState
@@ -97,6 +98,10 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
     for internal, endpoint in ((False, seen.endpoint), (True, seen.internal_endpoint)):
         text = yaml.safe_load(await runtime.kubeconfig(who, internal=internal))
         assert [endpoint.url] == [cluster["cluster"]["server"] for cluster in text["clusters"]]
+
+    old = parse(await runtime.kubeconfig(who)).expires_at
+    await runtime.renew_kubeconfig(who)
+    assert old <= parse(await runtime.kubeconfig(who)).expires_at
 
     before = subject.fingerprint(name)
     assert {NotOurs} == await refusals(subject, name)

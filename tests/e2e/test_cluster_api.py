@@ -65,4 +65,4 @@ def test_a_namespace_that_goes_while_a_cluster_is_made_leaves_nothing(home: Mana
     home.api.kubectl("delete", "namespace", team, "--timeout=120s", timeout=130)
 
     assert [] == left_of(home, made)
-    assert f"Trying again object={team}/" not in home.manager.log
+    assert f"Trying again KINDCluster={team}/" not in home.manager.log

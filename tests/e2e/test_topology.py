@@ -63,7 +63,7 @@ def test_another_version_needs_consent_and_then_replaces_the_cluster_once(manage
     assert f"{engine.NODE_REPOSITORY}:{NEWER}" == replaced["Config"]["Image"]
     assert endpoint == managed.kindcluster(NAME)["spec"]["controlPlaneEndpoint"]
     assert [NODE] == managed.secret_nodes(f"{NAME}-kubeconfig") == managed.secret_nodes(f"{NAME}-config", "config")
-    assert 2 == managed.manager.log.count(f"Starting task object=default/{NAME} verb=create")
+    assert 2 == managed.manager.log.count(f"Starting task KINDCluster=default/{NAME} verb=create")
 
     managed.api.kubectl("delete", "cluster", NAME, "--timeout=120s", timeout=130)
     assert [] == engine.containers(NAME)

@@ -46,8 +46,8 @@ CLASS_CASES = [
     Case(
         KINDControlPlaneSpec,
         "version must",
-        accept=[control_plane(version="v1.34.4"), control_plane(version="v1.34.4", replicas=3)],
-        reject=[control_plane(version=version) for version in ("1.34.4", "v1.34", "latest")],
+        accept=[control_plane(version="v1.34.4"), control_plane(version="1.34.4"), control_plane(version="v1.34.4", replicas=3)],
+        reject=[control_plane(version=version) for version in ("v1.34", "1.34", "latest")],
         says=("spec.version: ", 'such as "v1.34.4"'),
     ),
 ]

@@ -123,8 +123,8 @@ SPEC = [
     Case(
         KINDClusterSpec,
         "version must",
-        accept=[kindcluster(version=version) for version in ("v1.34.4", "v1.35.0-rc.1", "v1.33.1+build.2")],
-        reject=[kindcluster(version=version) for version in ("1.34.4", "v1.34", "latest", "v1.34.4 ")],
+        accept=[kindcluster(version=version) for version in ("v1.34.4", "1.34.4", "v1.35.0-rc.1", "v1.33.1+build.2")],
+        reject=[kindcluster(version=version) for version in ("v1.34", "1.34", "latest", "v1.34.4 ")],
         says=("spec.version: ", 'such as "v1.34.4"'),
     ),
     Case(

@@ -110,6 +110,10 @@ class FakeRuntime:
         self.requests: list[ClusterRequest] = []
         self.problems: list[Problem] = []
         """What preflight answers."""
+        self.credentials_expire_at: datetime | None = None
+        """Of every kubeconfig; None: it cannot be told."""
+        self.renewed_until: datetime | None = None
+        """What a renewal makes of it."""
         self.engine_up = True
         self.locked: set[str] = set()
         """Cluster names whose lock somebody else holds."""
@@ -298,6 +302,13 @@ class FakeRuntime:
         if endpoint is None or not self.clusters[identity.cluster_name].initialized:
             raise Transient(Reason.KUBECONFIG_PENDING, "The control plane is not running yet.")
         return kubeconfig_text(identity.cluster_name, endpoint.url)
+
+    async def renew_kubeconfig(self, identity: Identity) -> None:
+        fault = self._begin("renew_kubeconfig", identity)
+        if fault is not None and fault.error is not None:
+            raise fault.error
+        if fault is None:
+            self.credentials_expire_at = self.renewed_until
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue()

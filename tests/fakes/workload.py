@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import yaml
 
@@ -29,6 +29,9 @@ class FakeWorkload:
     asked: int = 0
 
     async def observe(self, kubeconfig: str) -> WorkloadObservation:
+        return replace(self._answered(kubeconfig), credentials_expire_at=self.runtime.credentials_expire_at)
+
+    def _answered(self, kubeconfig: str) -> WorkloadObservation:
         self.asked += 1
         if self.answer is not None:
             return self.answer

@@ -92,6 +92,13 @@ def test_every_setting_has_a_flag_a_variable_and_a_text(name: str) -> None:
         (["--namespace=team"], "namespace", "team"),
         (["--namespace="], "namespace", None),
         (["--runtime=local"], "runtime", "local"),
+        (["--metrics-bind-addr=:8080"], "diagnostics_address", Endpoint("0.0.0.0", 8080)),
+        (["--max-concurrent-reconciles=3"], "concurrency", 3),
+        (["--kindcluster-concurrency=4"], "concurrency", 4),
+        (["--v=5"], "log_level", "debug"),
+        (["-v=2"], "log_level", "info"),
+        (["--v=5", "--log-level=error"], "log_level", "error"),
+        (["--logging-format=json"], "log_format", "json"),
     ],
 )
 def test_values_are_read_as_people_write_them(arguments: list[str], attribute: str, value: object) -> None:
@@ -110,6 +117,8 @@ def test_values_are_read_as_people_write_them(arguments: list[str], attribute: s
         (["--health-addr=localhost:99999"], "--health-addr", "HOST:PORT"),
         (["--runtime=docker"], "--runtime", "auto, kind, local"),
         (["--leader-elect=perhaps"], "--leader-elect", "true or false"),
+        (["--v=loud"], "--v", "whole number"),
+        (["--logging-format=xml"], "--logging-format", "text or json"),
     ],
 )
 def test_a_bad_value_is_named_with_its_cure(arguments: list[str], named: str, cure: str) -> None:
@@ -119,6 +128,38 @@ def test_a_bad_value_is_named_with_its_cure(arguments: list[str], named: str, cu
 
     assert named in str(caught.value)
     assert cure in str(caught.value)
+
+
+OPERATOR = {
+    "--kindcluster-concurrency": "10",
+    "--max-concurrent-reconciles": "10",
+    "--namespace": "team",
+    "--health-addr": ":9440",
+    "--leader-elect": "true",
+    "--leader-election-id": "system/lease",
+    "--leader-elect-lease-duration": "15s",
+    "--leader-elect-renew-deadline": "10s",
+    "--leader-elect-retry-period": "2s",
+    "--metrics-bind-addr": ":8080",
+    "--webhook-host": "0.0.0.0",
+    "--webhook-port": "9443",
+    "--webhook-cert-dir": "/tmp/certs",
+    "--sync-period": "600s",
+    "--profiler-address": "localhost:6060",
+    "--v": "5",
+    "--feature-gates": "A=true,B=false",
+}
+"""What Cluster API Operator makes of a provider's spec.manager (its component_customizer.go), every field set."""
+
+
+def test_flags_of_cluster_api_operator_are_accepted_and_those_without_effect_are_told() -> None:
+    """Each does what it says, or is in the list that the log names at the start."""
+    settings = load([f"{flag}={value}" for flag, value in OPERATOR.items()], BARE)
+
+    assert set(settings.without_effect) < set(OPERATOR)
+    own = {flag_of(name) for name in flags()} | {flag_of(other) for flag, _ in flags().values() for other in flag.also}
+    assert set(OPERATOR) == set(settings.without_effect) | {"--v"} | (own & set(OPERATOR))
+    assert () == load([], BARE).without_effect
 
 
 def test_a_bad_variable_is_named_as_a_variable() -> None:

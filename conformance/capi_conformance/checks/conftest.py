@@ -12,6 +12,7 @@ import pytest
 from capi_conformance import options
 from capi_conformance.management import Access, Clusters, Host, Json, Management
 from capi_conformance.profiles import BadProfile, GroupKind, Profile, Seconds
+from capi_conformance.report import MARKER, Report
 from capi_conformance.subject import PAUSED, Subject
 from capi_conformance.supply import Provisioned, Supply
 
@@ -27,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
     path = config.getoption(options.PROFILE.for_pytest, None) or os.environ.get(options.PROFILE_VARIABLE)
     if not path:
         return
@@ -37,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if stable := config.getoption(options.STABLE_SECONDS.for_pytest, None):
         profile = profile.with_stable(stable)
     config.stash[PROFILE] = profile
+    config.pluginmanager.register(Report(profile, config.getoption(options.REPORT.for_pytest, None)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from capi_conformance.management import SECRET, Json
 from capi_conformance.profiles import GroupKind
 from capi_conformance.subject import Subject
@@ -34,6 +36,7 @@ def strip(subject: Subject, keys: list[tuple[GroupKind, str]], field: str) -> No
     subject.pause(False)
 
 
+@pytest.mark.rule("CTL-8")
 def test_owner_references_that_were_stripped_come_back(subject: Subject) -> None:
     """On the objects that the Cluster refers to and on every Secret of the provider; the workload cluster is not touched."""
     identity, before = subject.identity(), owned(subject)
@@ -50,6 +53,7 @@ def test_owner_references_that_were_stripped_come_back(subject: Subject) -> None
     assert identity == subject.identity(), "the workload cluster is another one"
 
 
+@pytest.mark.rule("CTL-10")
 def test_finalizers_that_were_stripped_come_back(subject: Subject) -> None:
     """Without them a deletion would leave the workload cluster behind."""
     identity, all_of_it = subject.identity(), {kind: subject.object_of(kind)["metadata"] for kind in subject.profile.kinds}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from capi_conformance.management import SECRET, Json, Management
 from capi_conformance.subject import Subject
 from capi_conformance.waiting import wait
@@ -39,6 +41,7 @@ def check_arrival(source: Subject, target: Subject, identity: Json) -> None:
     wait(source.profile.seconds.deleted, secret_problem)
 
 
+@pytest.mark.rule("CTL-10", "IC-13", "CP-21")
 def test_a_move_there_and_back_touches_nothing(target: Management, subject: Subject) -> None:
     """Objects arrive without status and with new UIDs; the provider finds the cluster by what it has written into spec or metadata."""
     away, identity = subject.at(target), subject.identity()

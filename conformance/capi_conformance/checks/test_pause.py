@@ -38,6 +38,7 @@ def _without_paused(status: Json) -> Json:
 
 
 @pytest.mark.parametrize(("by_cluster", "by_annotation"), WAYS, ids=NAMES)
+@pytest.mark.rule("IC-14", "CP-22")
 def test_a_pause_is_reported_and_so_is_its_end(subject: Subject, by_cluster: bool, by_annotation: bool) -> None:
     """Paused=True with reason Paused, then False with reason NotPaused, on every object of the provider."""
     pause(subject, by_cluster, by_annotation)
@@ -50,6 +51,7 @@ def test_a_pause_is_reported_and_so_is_its_end(subject: Subject, by_cluster: boo
 
 
 @pytest.mark.parametrize(("by_cluster", "by_annotation"), WAYS, ids=NAMES)
+@pytest.mark.rule("IC-14", "CP-22", "CTL-10")
 def test_nothing_is_done_while_paused(subject: Subject, by_cluster: bool, by_annotation: bool) -> None:
     """Objects stay as they are, the workload cluster is the same, a Secret that is lost stays lost; it is back after the pause."""
     kinds, identity, workload = subject.profile.kinds, subject.identity(), subject.workload()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from capi_conformance.subject import Subject
 from capi_conformance.waiting import POLL_SECONDS
 
@@ -15,6 +17,7 @@ def versions(subject: Subject) -> dict[str, str]:
     return {key: one["metadata"]["resourceVersion"] for key, one in subject.objects().items()}
 
 
+@pytest.mark.rule("IC-8", "CP-12")
 def test_nothing_is_written_while_nothing_changes(subject: Subject) -> None:
     """All objects of the Cluster keep their resource versions for two minutes; the last writes before that are soon done."""
     seconds, began = subject.profile.seconds, time.monotonic()

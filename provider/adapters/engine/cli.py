@@ -194,6 +194,10 @@ class Engine:
         done = await self._run("cp", f"{container}:{path}", "-", max_output=MAX_FILE)
         return _only_member(done.output)
 
+    async def execute(self, container: str, *argv: str) -> None:
+        """Run a command that changes something in a container. Raises Transient."""
+        await self._change("exec", container, *argv)
+
     async def events(self) -> AsyncGenerator[str | None, None]:
         """Cluster names of containers that changed; None: something changed. Raises Transient when the engine goes away."""
         command = self._command(("events", *self.dialect.events), self._timeout, MAX_OUTPUT)

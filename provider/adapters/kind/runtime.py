@@ -50,6 +50,7 @@ ADMIN_CONF = "/etc/kubernetes/admin.conf"
 INTERRUPTED = 20.0
 """Seconds after an engine command that makes something was killed during which "nothing is there" is not believed (docs/adr/0032)."""
 BOOT_LOG_LINES, BOOT_LOG_NODES = 80, 3
+RENEW = ("kubeadm", "certs", "renew", "admin.conf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +155,14 @@ class KindRuntime:
             message = f"{source.name} has no readable {ADMIN_CONF} yet."
             raise Transient(Reason.KUBECONFIG_PENDING, message) from error
         return kubeconfig.parse(text).at(server).dump(identity.cluster_name)
+
+    async def renew_kubeconfig(self, identity: Identity) -> None:
+        """By kubeadm, in the node that `kubeconfig` reads from. Without an API server kubeadm takes defaults, which are right for this."""
+        engine = await self._engines.get()
+        source = control_plane(containers_of(await engine.containers(), identity))
+        if source is None:
+            raise Transient(Reason.KUBECONFIG_PENDING, "No control-plane node is running.")
+        await engine.execute(source.id, *RENEW)
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
         return events.watch(self._engines)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,16 @@ class Kubeconfig:
 
     def at(self, server: Endpoint) -> Kubeconfig:
         return replace(self, server=server)
+
+    @property
+    def expires_at(self) -> datetime:
+        """Of the client certificate. Raises Terminal for one that has no such time."""
+        from cryptography import x509
+
+        try:
+            return x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
+        except ValueError as error:
+            raise _refused("its client certificate cannot be read") from error
 
     def dump(self, cluster_name: str) -> str:
         """The document, with the names that kind uses: equal values give equal text."""

@@ -63,13 +63,13 @@ class EventRecorder:
     async def record(self, obj: JsonObject, note: EventNote) -> None:
         uid = str(obj["metadata"].get("uid", ""))
         if not self._allowed(uid):
-            log.debug("Dropping event", extra={"object": obj["metadata"]["name"], "reason": note.reason})
+            log.debug("Dropping event", extra={obj.get("kind", "object"): key_of(obj), "reason": note.reason})
             return
         try:
             async with asyncio.timeout(DEADLINE):
                 await self._write(obj, note, uid)
         except (ProviderError, TimeoutError) as error:
-            log.debug("Cannot record event", extra={"object": obj["metadata"]["name"], "error": str(error)})
+            log.debug("Cannot record event", extra={obj.get("kind", "object"): key_of(obj), "error": str(error)})
 
     def _allowed(self, uid: str) -> bool:
         now = asyncio.get_running_loop().time()

@@ -14,7 +14,8 @@ import ssl
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -59,6 +60,7 @@ class WorkloadProbe:
     def __init__(self, *, deadline: float = DEADLINE) -> None:
         self._deadline = deadline
         self._sessions: OrderedDict[bytes, aiohttp.ClientSession] = OrderedDict()
+        self._expiries: OrderedDict[bytes, datetime] = OrderedDict()
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -66,6 +68,22 @@ class WorkloadProbe:
         self._sessions.clear()
 
     async def observe(self, kubeconfig: str) -> WorkloadObservation:
+        answer = await self._ask(kubeconfig)
+        return replace(answer, credentials_expire_at=self._expiry(kubeconfig))
+
+    def _expiry(self, kubeconfig: str) -> datetime | None:
+        """Of the client certificate; remembered, because certificates are read once and looked at in every pass."""
+        digest = hashlib.sha256(kubeconfig.encode()).digest()
+        if digest not in self._expiries:
+            try:
+                self._expiries[digest] = parse(kubeconfig).expires_at
+            except Terminal:
+                return None
+            if len(self._expiries) > SESSIONS:
+                self._expiries.popitem(last=False)
+        return self._expiries[digest]
+
+    async def _ask(self, kubeconfig: str) -> WorkloadObservation:
         try:
             session = await self._session(kubeconfig)
         except Terminal as error:

@@ -41,6 +41,15 @@ def ensure(folder: Path, state: State) -> frozenset[str]:
     return frozenset(made)
 
 
+def renew_client(folder: Path, name: str) -> None:
+    """A new pair for one of CLIENTS. Raises OSError or ValueError.
+
+    The certificate is written last, and its end is what makes a renewal due: killed in between, it is due again.
+    """
+    user, *groups = CLIENTS[name]
+    _write(folder, name, pki.client(_load(folder, AUTHORITY), user, *groups))
+
+
 def overdue(folder: Path) -> bool:
     """Whether a certificate is missing, or expires so soon that the cluster should be started again to renew it."""
     latest = datetime.now(UTC) + pki.OVERDUE

@@ -94,6 +94,9 @@ class LocalRuntime:
     async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:  # noqa: ARG002 - one address serves both
         return await asyncio.to_thread(self._kubeconfig, identity)
 
+    async def renew_kubeconfig(self, identity: Identity) -> None:
+        await asyncio.to_thread(self._renew, identity)
+
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         watcher = Watcher()
         self._watchers.add(watcher)
@@ -227,6 +230,14 @@ class LocalRuntime:
         except (OSError, ValueError) as error:
             raise_lack(error)
             raise Transient(Reason.KUBECONFIG_PENDING, f"The cluster's certificates cannot be read: {error}.") from error
+
+    def _renew(self, identity: Identity) -> None:
+        if self._own(identity) is None:
+            raise Transient(Reason.KUBECONFIG_PENDING, "The control plane is not running yet.")
+        try:
+            certificates.renew_client(self._folder(identity), certificates.ADMIN)
+        except (OSError, ValueError) as error:
+            raise Transient(Reason.KUBECONFIG_PENDING, f"The cluster's certificates cannot be written: {error}.") from error
 
     async def _maker(self, identity: Identity, progress: Progress) -> Maker:
         binaries = self._binaries()

@@ -144,7 +144,7 @@ def _refused(fields: Sequence[MarkedField], of: str = "self", path: str = "") ->
             yield inner, f"has({held}) && {held}.exists({entry}, {condition})"
 
 
-VERSION = matches("version", patterns.VERSION, 'must be a full Kubernetes version with a leading v, such as "v1.34.4"')
+VERSION = matches("version", patterns.VERSION, 'must be a full Kubernetes version, such as "v1.34.4"')
 
 SETTINGS = (
     matches("image", patterns.IMAGE, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),

@@ -43,7 +43,10 @@ class KINDClusterSpec(ClusterSettings):
     )
     version: Annotated[KubernetesVersion | None, Marker(RECREATE)] = Field(
         None,
-        description='version of Kubernetes, e.g. "v1.34.4"; picks the node image kindest/node:<version> where no image is named.',
+        description=(
+            'version of Kubernetes, e.g. "v1.34.4", with or without the v; picks the node image kindest/node:<version> where no image '
+            "is named."
+        ),
     )
     control_plane_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
         None, ge=1, le=9, description="controlPlaneReplicas: short form of nodes; absent: 1."
@@ -71,6 +74,7 @@ DEFINITION = CustomResource(
     resource=KINDCLUSTERS,
     model=KINDCluster,
     short_names=("kc",),
+    scale=".spec.controlPlaneReplicas",
     columns=(
         Column("Cluster", ".status.clusterName"),
         Column("Phase", ".status.phase"),

@@ -44,7 +44,9 @@ class KINDControlPlaneStatus(Model):
     versions: list[VersionStatus] | None = Field(None, max_length=16, description="versions of Kubernetes in use, oldest first.")
     replicas: int | None = Field(None, ge=0, description="replicas: control-plane nodes that exist.")
     ready_replicas: int | None = Field(None, ge=0, description="readyReplicas: control-plane nodes that are Ready.")
-    available_replicas: int | None = Field(None, ge=0, description="availableReplicas: control-plane nodes that are Ready.")
+    available_replicas: int | None = Field(
+        None, ge=0, description="availableReplicas: control-plane nodes that are Ready while the API server answers."
+    )
     up_to_date_replicas: int | None = Field(
         None, ge=0, description="upToDateReplicas: control-plane nodes that are as the spec wants them."
     )
@@ -66,7 +68,7 @@ class KINDControlPlane(Model):
 DEFINITION = CustomResource(
     resource=KINDCONTROLPLANES,
     model=KINDControlPlane,
-    scale=True,
+    scale=".spec.replicas",
     columns=(
         Column("Cluster", r".metadata.labels['cluster\.x-k8s\.io/cluster-name']"),
         Column("Available", '.status.conditions[?(@.type=="Available")].status'),

@@ -105,6 +105,7 @@ class VersionStatus(Model):
     """A Kubernetes version in use."""
 
     version: str = Field(max_length=64, description='version, e.g. "v1.34.4".')
+    replicas: int | None = Field(None, ge=1, description="replicas: control-plane nodes of this version.")
 
 
 class KINDClusterStatus(Model):
@@ -124,6 +125,9 @@ class KINDClusterStatus(Model):
     nodes_ready: str | None = Field(None, max_length=16, description='nodesReady: ready and expected nodes, e.g. "3/3".')
     endpoints: Endpoints | None = Field(None, description="endpoints: URLs of the API server.")
     cluster_name: str | None = Field(None, max_length=63, description="clusterName is the name of the kind cluster.")
+    kubeconfig_expires_at: OptionalTime = Field(
+        None, description="kubeconfigExpiresAt is when the published client certificate expires; it is renewed long before."
+    )
     runtime: str | None = Field(None, max_length=63, description="runtime that runs the cluster: kind or local.")
     resolved_image: str | None = Field(
         None, max_length=512, description="resolvedImage is the node image that the first control-plane node was made from."
@@ -131,6 +135,17 @@ class KINDClusterStatus(Model):
     version: str | None = Field(None, max_length=64, description="version the API server reports.")
     versions: list[VersionStatus] | None = Field(
         None, max_length=16, description="versions of Kubernetes in use, oldest first (Cluster API control-plane contract)."
+    )
+    replicas: int | None = Field(None, ge=0, description="replicas: control-plane nodes that exist.")
+    ready_replicas: int | None = Field(None, ge=0, description="readyReplicas: control-plane nodes that are Ready.")
+    available_replicas: int | None = Field(
+        None, ge=0, description="availableReplicas: control-plane nodes that are Ready while the API server answers."
+    )
+    up_to_date_replicas: int | None = Field(
+        None, ge=0, description="upToDateReplicas: control-plane nodes that are as the spec wants them."
+    )
+    selector: str | None = Field(
+        None, max_length=512, description="selector of the scale subresource; no object of the management cluster matches it."
     )
     failure_reason: str | None = Field(
         None,

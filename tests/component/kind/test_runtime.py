@@ -8,6 +8,7 @@ import contextlib
 import io
 import tarfile
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -578,6 +579,19 @@ async def test_the_kubeconfig_is_rewritten_for_where_it_is_used(
 
     assert url == kubeconfig.parse(text).server.url
     assert "kind-demo" == yaml.safe_load(text)["current-context"]
+
+
+async def test_the_kubeconfig_is_renewed_in_the_node_that_it_is_read_from(
+    runtime: KindRuntime, fake: FakeBinaries, identity: Identity
+) -> None:
+    """By kubeadm, which has the authority's key there; nothing is done to a cluster of somebody else."""
+    node = fake.add("demo", mounts=[f"/kind/owner/{identity.marker}"])
+    await runtime.renew_kubeconfig(identity)
+    assert [["docker", "exec", node["Id"], "kubeadm", "certs", "renew", "admin.conf"]] == fake.calls("docker exec")
+
+    with pytest.raises(NotOurs):
+        await runtime.renew_kubeconfig(replace(identity, marker="f" * 32))
+    assert 1 == len(fake.calls("docker exec"))
 
 
 async def test_a_kubeconfig_that_is_not_there_yet_is_pending(

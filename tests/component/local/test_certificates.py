@@ -128,3 +128,15 @@ def test_a_kubeconfig_holds_data_and_no_references(folder: Path) -> None:
     assert made["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:6443"
     assert made["users"][0]["user"].keys() == {"client-certificate-data", "client-key-data"}
     assert {made["current-context"], made["contexts"][0]["name"], made["users"][0]["name"]} == {"kind-one"}
+
+
+def test_a_client_is_renewed_alone(folder: Path) -> None:
+    """Signed by the same authority, so the API server takes it at once, and what was handed out before stays good."""
+    let_expire(folder, certificates.ADMIN, timedelta(days=40))
+    others = {name: certificate(folder, name) for name in LEAVES - {certificates.ADMIN}}
+    certificates.renew_client(folder, certificates.ADMIN)
+
+    new = certificate(folder, certificates.ADMIN)
+    assert new.not_valid_after_utc - datetime.now(UTC) > timedelta(days=364)
+    new.verify_directly_issued_by(certificate(folder, certificates.AUTHORITY))
+    assert others == {name: certificate(folder, name) for name in others}

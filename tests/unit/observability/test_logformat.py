@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from provider.adapters.local import pki
+from provider.api.meta import ObjectKey
 from provider.observability.logformat import MAX_VALUE, ConsoleFormatter, JsonFormatter, redact
 
 CANARY = "c4n4ryC4N4RYc4n4ry0123456789"
@@ -118,6 +119,16 @@ def test_console_lines_are_key_value_pairs_on_one_line() -> None:
 
     assert text.endswith('W Job ended object=default/demo error="said \\"no\\"\\nand more" empty=""')
     assert "\n" not in text
+
+
+def test_an_object_is_named_by_its_kind() -> None:
+    """As controller-runtime and klog.KObj do, so that one query finds an object in the logs of all of Cluster API's managers."""
+    key = ObjectKey("default", "demo")
+
+    assert {"namespace": "default", "name": "demo"} == json.loads(line(JsonFormatter(), "Looking", KINDCluster=key))[
+        "KINDCluster"
+    ]
+    assert line(ConsoleFormatter(), "Looking", KINDCluster=key).endswith("Looking KINDCluster=default/demo")
 
 
 def test_long_values_are_cut() -> None:

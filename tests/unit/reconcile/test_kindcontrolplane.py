@@ -88,7 +88,7 @@ async def test_the_topology_says_version_and_replicas() -> None:
     assert [node["role"] for node in request.config["nodes"]] == ["control-plane"] * 3
     assert {status[name] for name in ("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas")} == {3}
     assert status["initialization"]["controlPlaneInitialized"] is status["initialized"] is status["ready"] is True
-    assert status["versions"] == [{"version": status["version"]}]
+    assert status["versions"] == [{"version": status["version"], "replicas": 3}]
     for kind in ("Ready", "Available", "UpToDate"):
         assert (world.mirrored_condition(kind)["status"], world.mirrored_condition(kind)["message"]) == ("True", "")
     assert world.mirrored_condition("Paused")["reason"] == "NotPaused"

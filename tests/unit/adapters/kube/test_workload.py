@@ -6,6 +6,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,15 @@ async def probe() -> AsyncIterator[WorkloadProbe]:
 
 async def test_a_healthy_cluster_is_seen_whole(api: Api, probe: WorkloadProbe) -> None:
     """Version, nodes with their state and why, and whether pods can be made."""
-    assert await probe.observe(api.kubeconfig()) == WorkloadObservation(
+    given = api.kubeconfig()
+    expires = parse(given).expires_at
+    assert timedelta(days=364) < expires - datetime.now(UTC) < timedelta(days=366)
+    assert await probe.observe(given) == WorkloadObservation(
         True,
         version="v1.34.4",
         nodes=(WorkloadNode("a", False, "v1.34.4", "no CNI"), WorkloadNode("b", True, "v1.34.4")),
         default_service_account=True,
+        credentials_expire_at=expires,
     )
 
 
@@ -115,10 +120,11 @@ async def test_an_api_server_that_is_not_ready_is_down_and_says_why(api: Api, pr
 
 
 async def test_nobody_listening_is_down(api: Api, probe: WorkloadProbe, unused_port: int) -> None:
-    """Connection refused is an answer."""
+    """Connection refused is an answer. When the certificate expires is known all the same: it may be why."""
     seen = await probe.observe(api.kubeconfig(port=unused_port))
 
     assert seen.reachable is False
+    assert seen.credentials_expire_at is not None
 
 
 @pytest.fixture
