@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from provider.api.conditions import Reason
+from provider.api.fit import fit
 from provider.api.meta import Conditions, JsonObject, ObjectKey, conditions_of
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.ports.runtime import Identity, Runtime
 from provider.reconcile.attempts import Record, read_record
 from provider.reconcile.capi import Owner
@@ -34,6 +36,8 @@ class Scope:
     """None until it is persisted: nothing can have been made for the object before."""
     runtime: Runtime | None
     """Set once spec.identity names one that this manager has."""
+    status: JsonObject
+    """As read, without what is not of the status's model: an object may have been stored by another version, or by hand."""
     conditions: Conditions
     """Of the status as read."""
     record: Record
@@ -45,11 +49,6 @@ class Scope:
     def metadata(self) -> Mapping[str, Any]:
         metadata: Mapping[str, Any] = self.obj["metadata"]
         return metadata
-
-    @property
-    def status(self) -> JsonObject:
-        status: JsonObject = self.obj.get("status") or {}
-        return status
 
     @property
     def generation(self) -> int:
@@ -79,6 +78,6 @@ def open_scope(key: ObjectKey, obj: JsonObject, owner: Owner, runtimes: Mapping[
         invalid = Blocked(Reason.INVALID_SPEC, f"spec cannot be read; check these fields: {fields}.")
         spec = KINDClusterSpec.model_validate({name: raw[name] for name in ESSENTIAL if name in raw})
     runtime = runtimes.get(spec.identity.runtime) if spec.identity is not None else None
-    status: JsonObject = obj.get("status") or {}
+    status = fit(KINDClusterStatus, obj.get("status"))
     conditions = conditions_of(status)
-    return Scope(key, obj, spec, now, owner, identity_of(obj, spec), runtime, conditions, read_record(status), invalid)
+    return Scope(key, obj, spec, now, owner, identity_of(obj, spec), runtime, status, conditions, read_record(status), invalid)
