@@ -53,8 +53,8 @@ ENGINE_EVENTS = Backoff(0.5, 15.0, 0.3)
 """Between connections to a container engine's events."""
 CONTAINER_REMOVAL = Backoff(0.2, 1.6)
 """Between tries to remove containers that somebody else is removing at the same time."""
-CREATE = Backoff(10.0, 300.0)
-"""Between tries to create one cluster."""
+CREATE = Backoff(10.0, 600.0)
+"""Between tries to create one cluster, for as long as its host is what fails."""
 
 CONFLICT_SECONDS = 0.05
 """Before the next pass after a lost race: the view was stale, a fresh one is a moment away."""

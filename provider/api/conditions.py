@@ -121,7 +121,7 @@ class Reason(StrEnum):
     CREATE_RETRYING = "CreateRetrying", Fault.HOST
     """The last try failed; another follows."""
     CREATE_FAILED = "CreateFailed", Fault.SPEC
-    """The cluster could not be made. Once all tries have failed, edit the spec to try again."""
+    """The cluster could not be made. As the reason of Ready: not with this spec; any edit of it starts anew."""
     CLEANING_UP = "CleaningUp"
     """What an interrupted or failed create left is being removed."""
     WAITING_FOR_NODES = "WaitingForNodes"

@@ -42,6 +42,7 @@ from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action, Blocked, Facts, Heal, plan
 from provider.reconcile.publish import publish
 from provider.reconcile.report import report, report_paused
+from provider.reconcile.retry import without_needless_wait
 from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.stop_tasks import end_stale_task, stop_making
 from provider.reconcile.tasks import task_of
@@ -136,7 +137,6 @@ class KINDClusterReconciler:
             config_hash=desired.config_hash,
             provisioned=scope.provisioned,
             now=scope.now,
-            limit=self._options.create_attempts,
         )
         scope, drift = await ensure_made_from(scope, self._kube, desired, task, complete=creation.complete)
         # While a task works on the cluster, what would be observed is a cluster in the making; its steps are the news then.
@@ -156,6 +156,7 @@ class KINDClusterReconciler:
             retain_on_failure=bool(scope.spec.retain_on_failure),
             update=drift.update,
         )
+        facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, record = plan(facts), creation.record
         if decision.action is Action.CREATE:
             rival = await find_rival(scope.obj, self._kube, self.cluster_names.keys(identity.cluster_name), observed.cluster)
