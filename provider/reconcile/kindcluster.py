@@ -99,6 +99,8 @@ class KINDClusterReconciler:
         # Before anything that may fail: the runtime's events must find the object even while its passes do.
         self.cluster_names.set(key, cluster_name_of(obj))
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
+        if scope.deleting and scope.unreadable:
+            return await report(Outcome(scope, scope.record, _undeletable(scope)), self._kube, self._recorder)
         # Before the pause: a paused object that is being deleted has to say that its deletion waits.
         if scope.deleting:
             return await self._delete(scope)
@@ -240,6 +242,13 @@ class KINDClusterReconciler:
 
 def _again(blocked: Blocked) -> Result:
     return Result(requeue_after=blocked.after.total_seconds() if blocked.after is not None else None)
+
+
+def _undeletable(scope: Scope) -> Blocked:
+    """Deleting what is known would leave the rest behind."""
+    fields = ", ".join(f"spec.{name}" for name in scope.unreadable)
+    message = f"Deletion waits: {fields} cannot be read, so that what was made is not known. Correct it, or remove the finalizer."
+    return Blocked(Reason.INVALID_SPEC, message)
 
 
 def _runtime_missing(spec: KINDClusterSpec) -> Blocked:

@@ -38,6 +38,8 @@ def _typed(schema: dict[str, Any]) -> Values:
             required = {name: held for name, held in fields.items() if name in schema.get("required", ())}
             optional = {name: held for name, held in fields.items() if name not in required}
             return st.fixed_dictionaries(required, optional=optional)
+        case "object" if "additionalProperties" in schema:
+            return st.dictionaries(TEXTS, near(schema["additionalProperties"]), max_size=3)
         case "array":
             few = st.lists(near(schema["items"]), max_size=3)
             return st.one_of(few, few.map(lambda entries: entries * 40))

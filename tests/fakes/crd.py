@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from hack.crdgen import structural
-from provider.api.v1alpha1.kindcontrolplane import KINDControlPlane, KINDControlPlaneStatus
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.kindcontrolplane import KINDControlPlaneSpec, KINDControlPlaneStatus
 from provider.api.v1alpha1.status import KINDClusterStatus
 
 Schema = dict[str, Any]
 
 SCHEMAS: dict[type, Schema] = {
-    model: structural(model) for model in (KINDClusterStatus, KINDControlPlaneStatus, KINDControlPlane)
+    model: structural(model) for model in (KINDClusterStatus, KINDControlPlaneStatus, KINDClusterSpec, KINDControlPlaneSpec)
 }
 INT64 = 2**63
 
