@@ -12,6 +12,7 @@ from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import JsonObject, ObjectKey, key_of, timestamp
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
 from provider.ports.kube import Kube
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation, Verb
@@ -85,8 +86,8 @@ async def _record_end(scope: Scope, kube: Kube, task: TaskStatus | None) -> Scop
     status = {name: value for name, value in scope.status.items() if name != "lastCreate"}
     if task.state is TaskState.SUCCEEDED:
         status["lastCreate"] = {**scope.record.last_create, "finishedAt": timestamp(scope.now)}
-    written = await patch_status(kube, KINDCLUSTERS, scope.obj, status) or scope.obj
-    return replace(scope, obj=written, record=read_record(status))
+    written = await patch_status(kube, KINDCLUSTERS, KINDClusterStatus, scope.obj, status) or scope.obj
+    return replace(scope, obj=written, status=status, record=read_record(status))
 
 
 def _is_finished(scope: Scope) -> bool:
