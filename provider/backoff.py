@@ -32,6 +32,21 @@ class Backoff:
             failures += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds between looks at what nothing tells of: a tenth of the time that it has been so already, from `first` up to `limit`.
+
+    What takes a while is seen soon after it happened, and what never happens is hardly looked at.
+    """
+
+    first: float
+    limit: float
+
+    def delay(self, elapsed: timedelta) -> timedelta:
+        """A clock that was put back has `elapsed` negative."""
+        return timedelta(seconds=min(max(self.first, elapsed.total_seconds() / 10), self.limit))
+
+
 def jittered(seconds: float, jitter: float, chance: Callable[[], float] = random.random) -> float:
     """`chance` gives numbers from 0 to 1."""
     return seconds * (1 - jitter + 2 * jitter * chance()) if jitter else seconds
@@ -72,7 +87,7 @@ SECRET_RETRY = timedelta(minutes=1)
 """Before the next try to publish a Secret whose name somebody else has."""
 KUBECONFIG_RETRY = timedelta(seconds=2)
 """Before the next try to read the kubeconfig of a control plane that is coming up."""
-SETTLING_RETRY = timedelta(seconds=0.3)
+SETTLING = Patience(0.3, 300.0)
 """Between passes over a cluster that runs and is not Ready yet: its nodes become Ready within seconds, and nothing else tells."""
-DEGRADED_RETRY = timedelta(seconds=5)
+DEGRADED = Patience(5.0, 300.0)
 """Between passes over a cluster that was Ready and is not."""

@@ -87,7 +87,7 @@ async def _record_end(scope: Scope, kube: Kube, task: TaskStatus | None) -> Scop
     if task.state is TaskState.SUCCEEDED:
         status["lastCreate"] = {**scope.record.last_create, "finishedAt": timestamp(scope.now)}
     written = await patch_status(kube, KINDCLUSTERS, KINDClusterStatus, scope.obj, status) or scope.obj
-    return replace(scope, obj=written, record=read_record(status))
+    return replace(scope, obj=written, status=status, record=read_record(status))
 
 
 def _is_finished(scope: Scope) -> bool:

@@ -47,6 +47,7 @@ from provider.reconcile.retry import without_needless_wait
 from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.stop_tasks import end_stale_task, stop_making
 from provider.reconcile.tasks import task_of
+from provider.reconcile.unchanged import Unchanged
 
 PERMISSIONS = (
     Permission(
@@ -78,7 +79,7 @@ class KINDClusterReconciler:
     ) -> None:
         self._kube, self._tasks, self._clock, self._recorder = kube, tasks, clock, recorder
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
-        self._observer = Observer(workload, inside_network=options.inside_network)
+        self._observer, self._unchanged = Observer(workload, inside_network=options.inside_network), Unchanged()
         self._renewal = Renewal(recorder)
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
@@ -179,7 +180,10 @@ class KINDClusterReconciler:
         if decision.action is Action.CREATE:
             record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
         result = await report(
-            Outcome(scope, record, decision, task, desired, drift, observed, published), self._kube, self._recorder
+            Outcome(scope, record, decision, task, desired, drift, observed, published),
+            self._kube,
+            self._recorder,
+            self._unchanged,
         )
         # Only now, because the status that announces the work is written.
         if task is not None and not task.unfinished and (task.verb is Verb.CREATE or not drift.update):
@@ -232,6 +236,7 @@ class KINDClusterReconciler:
         await self._tasks.discard(key)
         self._observer.forget(key)
         self._renewal.forget(key)
+        self._unchanged.forget(key)
         self._release_name(key)
         return Result()
 

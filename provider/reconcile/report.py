@@ -8,7 +8,7 @@ from provider.api.conditions import ConditionType, Phase
 from provider.api.meta import Conditions, JsonObject, shorten
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.status import KINDClusterStatus
-from provider.backoff import DEGRADED_RETRY, SETTLING_RETRY
+from provider.backoff import DEGRADED, SETTLING
 from provider.controller.result import Result
 from provider.ports.kube import EventNote, Kube, Recorder
 from provider.reconcile import status
@@ -17,14 +17,20 @@ from provider.reconcile.outcome import Outcome
 from provider.reconcile.patch import patch_status
 from provider.reconcile.plan import Action
 from provider.reconcile.scope import Scope
+from provider.reconcile.unchanged import Unchanged
 
 
-async def report(outcome: Outcome, kube: Kube, recorder: Recorder) -> Result:
-    """Raises Conflict when the object changed since it was read: then nothing of this pass's intent may be carried out."""
+async def report(outcome: Outcome, kube: Kube, recorder: Recorder, unchanged: Unchanged | None = None) -> Result:
+    """`unchanged`: since when each object has been as it is; without it, this is the first look.
+
+    Raises Conflict when the object changed since it was read: then nothing of this pass's intent may be carried out."""
     found = conditions(outcome)
     new = status.compute(outcome, found)
     notes = transitions(outcome.scope.conditions, found)
-    requeue_after = _requeue_after(outcome, new)
+    elapsed = (unchanged or Unchanged()).elapsed(
+        outcome.scope.key, (new["phase"], _reason_of_ready(outcome, found)), outcome.scope.now
+    )
+    requeue_after = _requeue_after(outcome, new, elapsed)
     if (written := await patch_status(kube, KINDCLUSTERS, KINDClusterStatus, outcome.scope.obj, new)) is not None:
         # After the write: an Event must not tell of a status that was refused.
         for note in notes:
@@ -50,18 +56,27 @@ def transitions(before: Conditions, found: Conditions) -> list[EventNote]:
     return notes
 
 
-def _requeue_after(outcome: Outcome, new: JsonObject) -> float | None:
-    """Seconds: the soonest wait of all phases. `new`: the status just written."""
+def _reason_of_ready(outcome: Outcome, found: Conditions) -> str:
+    ready = {**outcome.scope.conditions, **found}.get(ConditionType.READY)
+    return "" if ready is None else ready.reason
+
+
+def _requeue_after(outcome: Outcome, new: JsonObject, elapsed: timedelta) -> float | None:
+    """Seconds. What is due for the decision comes first; of all else that is waited for, the longest wait counts.
+
+    `new`: the status just written. `elapsed`: how long it has said the same.
+    """
     blocked = (outcome.published.blocked, outcome.observed.blocked)
-    waits = [outcome.decision.after, *(part.after for part in blocked if part is not None)]
-    if outcome.decision.after is None:
-        waits.append(_next_look(outcome, new))
-    return min((max(0.0, wait.total_seconds()) for wait in waits if wait is not None), default=None)
+    looks = [part.after for part in blocked if part is not None and part.after is not None]
+    if outcome.decision.after is None and (look := _next_look(outcome, new, elapsed)) is not None:
+        looks.append(look)
+    waits = [wait for wait in (outcome.decision.after, max(looks, default=None)) if wait is not None]
+    return min((max(0.0, wait.total_seconds()) for wait in waits), default=None)
 
 
-def _next_look(outcome: Outcome, new: JsonObject) -> timedelta | None:
+def _next_look(outcome: Outcome, new: JsonObject, elapsed: timedelta) -> timedelta | None:
     """Nothing tells when a cluster's nodes become Ready, or when its API answers again."""
     seen, workload = outcome.observed.cluster, outcome.observed.workload
     if seen is not None and outcome.decision.action in (Action.NOTHING, Action.PREPARE) and not new["ready"]:
-        return DEGRADED_RETRY if new["phase"] == Phase.DEGRADED else SETTLING_RETRY
-    return SETTLING_RETRY if workload is not None and workload.reachable is None else None
+        return (DEGRADED if new["phase"] == Phase.DEGRADED else SETTLING).delay(elapsed)
+    return SETTLING.delay(elapsed) if workload is not None and workload.reachable is None else None

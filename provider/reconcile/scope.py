@@ -69,7 +69,8 @@ class Scope:
 
     def after_patch(self, written: JsonObject) -> Scope:
         """The same with the object as our own patch left it."""
-        return replace(self, obj=written, spec=KINDClusterSpec.model_validate(written.get("spec") or {}))
+        spec, status = KINDClusterSpec.model_validate(written.get("spec") or {}), fit(KINDClusterStatus, written.get("status"))
+        return replace(self, obj=written, spec=spec, status=status)
 
 
 def open_scope(key: ObjectKey, obj: JsonObject, owner: Owner, runtimes: Mapping[str, Runtime], now: datetime) -> Scope:

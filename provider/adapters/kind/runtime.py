@@ -154,7 +154,9 @@ class KindRuntime:
                 raise
             message = f"{source.name} has no readable {ADMIN_CONF} yet."
             raise Transient(Reason.KUBECONFIG_PENDING, message) from error
-        return kubeconfig.parse(text).at(server).dump(identity.cluster_name)
+        # In a thread: the text is the node's, and reading the longest that is accepted takes a while.
+        parsed = await asyncio.to_thread(kubeconfig.parse, text)
+        return parsed.at(server).dump(identity.cluster_name)
 
     async def renew_kubeconfig(self, identity: Identity) -> None:
         """By kubeadm, in the node that `kubeconfig` reads from. Without an API server kubeadm takes defaults, which are right for this."""
