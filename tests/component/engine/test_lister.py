@@ -13,7 +13,7 @@ from provider.adapters.engine.daemon import daemon_name, same_daemon
 from provider.adapters.engine.lister import MOST_SPLITS
 from tests.fakes.engine_cli import ENGINE_INFO, FakeBinaries
 
-PODMAN = {"host": {"hostname": "laptop"}, "store": {"graphRoot": "/home/me/.local/share/containers/storage"}}
+PODMAN = {"host": {"hostname": "laptop"}, "store": {"graphRoot": "/data/containers/storage"}}
 
 
 @pytest.fixture
