@@ -164,6 +164,8 @@ class Reason(StrEnum):
     """The cluster is replaced, as spec.healPolicy or spec.updatePolicy: Recreate allows."""
     ENGINE_UNREACHABLE = "EngineUnreachable", Fault.HOST
     """The runtime does not answer: nothing is changed until it does."""
+    OTHER_DAEMON = "OtherDaemon", Fault.HOST
+    """Another engine daemon answers than the one the cluster was made on (another context, DOCKER_HOST or host): nothing is changed."""
     NAME_CONFLICT = "NameConflict", Fault.HOST
     """A cluster of this name exists that is not ours, or another KINDCluster claims the name."""
     NAME_LOCKED = "NameLocked"

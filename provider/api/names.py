@@ -24,6 +24,9 @@ MADE_FROM_ANNOTATION = "infrastructure.cluster.x-k8s.io/made-from"
 KEPT_ANNOTATION = "infrastructure.cluster.x-k8s.io/kept-by"
 """On Secrets of a cluster that outlived its object: the marker of the identity that they belong to."""
 
+DAEMON_ANNOTATION = "infrastructure.cluster.x-k8s.io/engine-daemon"
+"""On a KINDCluster: the engine daemon its containers are on. Survives move and backup; set by hand where that daemon is gone for good."""
+
 KINDCLUSTER_LABEL = "infrastructure.cluster.x-k8s.io/kindcluster"
 """On Secrets we write: the name of the KINDCluster in the same namespace that they belong to (at most 63 characters)."""
 

@@ -61,6 +61,8 @@ class Identity:
     """sha256(namespace/name/token), shortened: 32 hexadecimal digits (reconcile.identity)."""
     holder: str
     """namespace/name of the KINDCluster."""
+    daemon: str = ""
+    """Where it was made: RuntimeObservation.daemon of then; empty: not known. Nothing is said or done about it elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,9 @@ class RuntimeObservation:
     """Where it answers from the runtime's own network."""
     reason: Reason | None = None
     detail: str = ""
+    daemon: str = ""
+    """Who answered: the one of several engine daemons (or hosts) that a manager may talk to. Empty: the runtime does not tell, or nobody
+    answered."""
 
     def missing(self, expected: NodeNames) -> list[str]:
         """Names of the nodes that should be there and are not."""
@@ -198,7 +203,8 @@ class Runtime(Protocol):
     """Something that can run a whole Kubernetes cluster. Implementations: adapters.kind, adapters.local.
 
     Ownership is checked inside each of the changing methods, by marker, immediately before the effect; a cluster of the same
-    name without the marker raises NotOurs and is left alone. A per-name lock on the host serialises create, delete and start;
+    name without the marker raises NotOurs and is left alone. Where another daemon answers than identity.daemon, observe is UNKNOWN
+    and the changing methods raise Transient(Reason.OTHER_DAEMON). A per-name lock on the host serialises create, delete and start;
     a lock held by somebody else raises Transient(Reason.NAME_LOCKED).
     """
 

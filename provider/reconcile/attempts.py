@@ -31,6 +31,7 @@ NOT_A_TRY = frozenset(
         Reason.KIND_UNUSABLE,
         Reason.NAME_CONFLICT,
         Reason.NAME_LOCKED,
+        Reason.OTHER_DAEMON,
         Reason.TOOLS_MISSING,
     }
 )

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import JsonObject, ObjectKey, key_of, timestamp
+from provider.api.meta import JsonObject, key_of, timestamp
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
@@ -20,6 +20,7 @@ from provider.ports.tasks import Target, Tasks, TaskState, TaskStatus
 from provider.reconcile.attempts import read_record
 from provider.reconcile.capi import is_annotated
 from provider.reconcile.conditions import running_step
+from provider.reconcile.daemon import believed, ensure_daemon
 from provider.reconcile.kept_secrets import is_orphaned, keep_secrets
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
 from provider.reconcile.observe import Observer
@@ -39,6 +40,8 @@ class Deletion:
     seen: RuntimeObservation | None = None
     kept: str = ""
     """Why the cluster stays although the object goes; empty: it does not."""
+    written: bool = False
+    """The object was written, and has to be read again."""
 
 
 def is_moved(obj: JsonObject) -> bool:
@@ -64,7 +67,7 @@ async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks, observer: Obs
         return Deletion(None, kept=why)
     if scope.runtime is None:
         return Deletion(Blocked(Reason.ENGINE_UNREACHABLE, "The runtime is not available here.", UNKNOWN_RETRY))
-    deletion = await _remove(scope.key, scope.runtime, scope.identity, tasks, scope.now)
+    deletion = await _remove(scope, scope.runtime, scope.identity, kube, tasks)
     if deletion.blocked is None:
         await delete_secrets_if_ours(scope, kube)
     return deletion
@@ -100,7 +103,8 @@ async def _is_gone(scope: Scope) -> bool:
     """Whether there is nothing to keep: a copy of another object names that one's owner, and no cluster was ever made for it."""
     if scope.runtime is None or scope.identity is None:
         return False
-    return _nothing_of_ours(await scope.runtime.observe(scope.identity))
+    seen = await scope.runtime.observe(scope.identity)
+    return _nothing_of_ours(believed(seen, scope.identity, begun=scope.begun))
 
 
 async def _kept(scope: Scope, kube: Kube) -> str:
@@ -142,17 +146,21 @@ def _deleted_before_owned(scope: Scope, cluster: JsonObject) -> bool:
     return ready is None or ready.reason in (Reason.INVALID_OWNER, Reason.OWNER_GONE)
 
 
-async def _remove(key: ObjectKey, runtime: Runtime, identity: Identity, tasks: Tasks, now: datetime) -> Deletion:
-    seen = await runtime.observe(identity)
+async def _remove(scope: Scope, runtime: Runtime, identity: Identity, kube: Kube, tasks: Tasks) -> Deletion:
+    key, seen = scope.key, believed(await runtime.observe(identity), identity, begun=scope.begun)
     if seen.presence is Presence.UNKNOWN:
         message = f"Deletion waits and goes on by itself: {seen.detail}"
         return Deletion(Blocked(Reason.DELETE_BLOCKED, message, UNKNOWN_RETRY), seen=seen)
     if _nothing_of_ours(seen):
         return Deletion(None, seen=seen)
-    if failure := _cooling_down(tasks.status(key), now):
+    removing = Blocked(Reason.DELETING, "Removing the cluster.")
+    if await ensure_daemon(scope, kube, seen):
+        # A manager killed in the middle of the removal must not take another daemon's silence for the end of it.
+        return Deletion(removing, seen=seen, written=True)
+    if failure := _cooling_down(tasks.status(key), scope.now):
         return Deletion(Blocked(Reason.DELETE_BLOCKED, failure, COOLDOWN), seen=seen)
     start_removal(key, runtime, Target(runtime.name, identity), tasks)
-    return Deletion(Blocked(Reason.DELETING, "Removing the cluster."), seen=seen)
+    return Deletion(removing, seen=seen)
 
 
 def _nothing_of_ours(seen: RuntimeObservation) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+from provider.api import names
 from provider.api.meta import JsonObject, ObjectKey, key_of, part
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import Identity
@@ -39,4 +40,5 @@ def identity_of(obj: JsonObject, spec: KINDClusterSpec) -> Identity | None:
     if spec.identity is None:
         return None
     key = key_of(obj)
-    return Identity(cluster_name_of(obj), marker(key, spec.identity.token), str(key))
+    daemon = (obj["metadata"].get("annotations") or {}).get(names.DAEMON_ANNOTATION) or ""
+    return Identity(cluster_name_of(obj), marker(key, spec.identity.token), str(key), daemon)

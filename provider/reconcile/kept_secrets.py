@@ -57,7 +57,7 @@ async def _let_go(scope: Scope, kube: Kube, secret: JsonObject) -> bool:
 async def _read(scope: Scope, observer: Observer) -> Kubeconfigs | None:
     if scope.runtime is None or scope.identity is None:
         return None
-    return (await observer.observe(scope.key, scope.runtime, scope.identity, complete=True)).kubeconfigs
+    return (await observer.observe(scope, scope.runtime, scope.identity, complete=True)).kubeconfigs
 
 
 def _kept_by(scope: Scope) -> JsonObject:

@@ -31,6 +31,7 @@ from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason,
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
 from provider.reconcile.copies import blocked_as_copy, may_be_copy
+from provider.reconcile.daemon import ensure_daemon
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import desire
 from provider.reconcile.identity import cluster_name_of
@@ -146,9 +147,9 @@ class KINDClusterReconciler:
         scope, drift = await ensure_made_from(scope, self._kube, desired, task, complete=creation.complete)
         # While a task works on the cluster, what would be observed is a cluster in the making; its steps are the news then.
         working = task is not None and task.changes_cluster
-        observed = (
-            Observed() if working else await self._observer.observe(scope.key, runtime, identity, complete=creation.complete)
-        )
+        observed = Observed() if working else await self._observer.observe(scope, runtime, identity, complete=creation.complete)
+        if await ensure_daemon(scope, self._kube, observed.cluster):
+            return Result(requeue_after=0.0)
         if await self._renewal.renew(scope, runtime, identity, observed.workload):
             self._observer.forget(scope.key)
             return Result(requeue_after=0.0)
@@ -202,6 +203,8 @@ class KINDClusterReconciler:
         if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, f"{message}; deletion waits until it is not")
         deletion = await reconcile_delete(scope, self._kube, self._tasks, self._observer)
+        if deletion.written:
+            return Result(requeue_after=0.0)
         if deletion.blocked is None:
             if deletion.kept:
                 message = f"The kind cluster and its kubeconfig Secrets are kept, as {deletion.kept} asks for."

@@ -16,7 +16,9 @@ from provider.backoff import KUBECONFIG_RETRY
 from provider.errors import ProviderError, Terminal
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
 from provider.ports.workload import Workload, WorkloadObservation
+from provider.reconcile.daemon import believed
 from provider.reconcile.plan import Blocked
+from provider.reconcile.scope import Scope
 
 MISSES_UNTIL_DOWN = 3
 """Deadlines in a row after which an API server without an answer counts as down: one slow answer must not flip Ready."""
@@ -61,9 +63,9 @@ class Observer:
         self._kept.pop(key, None)
         self._misses.pop(key, None)
 
-    async def observe(self, key: ObjectKey, runtime: Runtime, identity: Identity, *, complete: bool) -> Observed:
+    async def observe(self, scope: Scope, runtime: Runtime, identity: Identity, *, complete: bool) -> Observed:
         """The runtime's nodes and, for a finished cluster that runs, its API."""
-        seen = await runtime.observe(identity)
+        key, seen = scope.key, believed(await runtime.observe(identity), identity, begun=scope.begun)
         if not complete or seen.ownership is not Ownership.OURS or seen.presence is not Presence.PRESENT:
             return Observed(seen)
         if not _control_plane_runs(seen):

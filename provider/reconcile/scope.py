@@ -67,6 +67,11 @@ class Scope:
         """The endpoint is written once a cluster has answered, and survives move and backup, unlike status."""
         return self.spec.control_plane_endpoint is not None
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything may have been made for the object."""
+        return self.provisioned or bool(self.record.last_create.get("startedAt"))
+
     def after_patch(self, written: JsonObject) -> Scope:
         """The same with the object as our own patch left it."""
         spec, status = KINDClusterSpec.model_validate(written.get("spec") or {}), fit(KINDClusterStatus, written.get("status"))

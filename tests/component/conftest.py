@@ -25,7 +25,13 @@ def make_runtime(fake: FakeBinaries, tmp_path: Path) -> MakeRuntime:
     """A manager's runtime; call it again for the next manager on the same host."""
 
     def make(**options: Any) -> KindRuntime:
-        given: dict[str, Any] = {"state_dir": tmp_path / "state", "environment": fake.env, "engine": "docker", "recheck": 0.1}
+        given: dict[str, Any] = {
+            "state_dir": tmp_path / "state",
+            "environment": fake.env,
+            "engine": "docker",
+            "recheck": 0.1,
+            "listing_age": 0.0,
+        }
         return KindRuntime(KindOptions(**given | options))
 
     return make

@@ -124,7 +124,9 @@ class KindSubject:
     def __init__(self, state_dir: Path) -> None:
         self._locks = NameLocks(state_dir / "locks")
         self._names: set[str] = set()
-        self.runtime = KindRuntime(KindOptions(state_dir=state_dir, environment=dict(os.environ), engine="docker"))
+        self.runtime = KindRuntime(
+            KindOptions(state_dir=state_dir, environment=dict(os.environ), engine="docker", listing_age=0.0)
+        )
 
     @staticmethod
     def missing() -> str:

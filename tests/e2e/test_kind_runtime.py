@@ -35,7 +35,7 @@ from provider.ports.runtime import ClusterRequest, Identity
 
 async def main():
     state, name, marker, config, image = sys.argv[1:]
-    runtime = KindRuntime(KindOptions(state_dir=Path(state), environment=dict(os.environ), engine="docker"))
+    runtime = KindRuntime(KindOptions(state_dir=Path(state), environment=dict(os.environ), engine="docker", listing_age=0.0))
     request = ClusterRequest(json.loads(config), image, None, 300.0)
     tell = lambda step: print(step.name, step.state, flush=True)
     await runtime.create(Identity(name, marker, "default/" + name), request, tell)
@@ -60,7 +60,7 @@ def runtime(tmp_path: Path) -> KindRuntime:
 
 
 def make_runtime(state: Path, **environment: str) -> KindRuntime:
-    return KindRuntime(KindOptions(state_dir=state, environment=dict(os.environ) | environment, engine="docker"))
+    return KindRuntime(KindOptions(state_dir=state, environment=dict(os.environ) | environment, engine="docker", listing_age=0.0))
 
 
 def request(identity: Identity, **spec: object) -> ClusterRequest:

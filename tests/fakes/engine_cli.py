@@ -14,7 +14,14 @@ from typing import Any
 
 from tests.fakes import engine_script
 
-ENGINE_INFO = {"ServerVersion": "99.1", "CgroupVersion": "2", "SecurityOptions": ["name=seccomp"], "DockerRootDir": "/"}
+ENGINE_INFO = {
+    "ID": "FAKE:0001",
+    "Name": "fake-host",
+    "ServerVersion": "99.1",
+    "CgroupVersion": "2",
+    "SecurityOptions": ["name=seccomp"],
+    "DockerRootDir": "/",
+}
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -58,6 +58,7 @@ def new_container(state: dict[str, Any], cluster: str, name: str, role: str, **m
         "Id": f"{number:064x}",
         "Name": f"/{name}",
         "unready": more.get("unready", False),
+        "upsets": more.get("upsets", ""),
         "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:00Z", "ExitCode": 0},
         "Config": {
             "Labels": {CLUSTER: cluster, ROLE: role},
@@ -163,6 +164,10 @@ class Script:
                 args[2:],
                 {container["Id"]: container for container in self.state()["containers"] if not container["unready"]},
             )
+        for upset in (container["upsets"] for one, container in present.items() if one in wanted and container["upsets"]):
+            self.say('[{"Id": "cut off')
+            sys.stderr.write(upset)
+            return 125
         self.say(dumps([present[one] for one in wanted if one in present]))
         for missing in [one for one in wanted if one not in present]:
             sys.stderr.write(f"Error: No such object: {missing}\n")

@@ -115,6 +115,8 @@ class FakeRuntime:
         self.renewed_until: datetime | None = None
         """What a renewal makes of it."""
         self.engine_up = True
+        self.daemon = "fake/host/000000000001"
+        """Which daemon answers. `switch` to another, with other clusters."""
         self.locked: set[str] = set()
         """Cluster names whose lock somebody else holds."""
         self._faults: list[_Fault] = []
@@ -144,6 +146,11 @@ class FakeRuntime:
         self._held.clear()
         self._faults.clear()
         self.engine_up = True
+
+    def switch(self, daemon: str, clusters: dict[str, FakeCluster] | None = None) -> dict[str, FakeCluster]:
+        """As `docker context use` would; returns the clusters of the daemon so far."""
+        before, self.daemon, self.clusters = self.clusters, daemon, clusters or {}
+        return before
 
     def add_foreign(self, cluster_name: str, *, nodes: int = 1) -> FakeCluster:
         """A cluster somebody made by hand: running, without anybody's marker."""
@@ -361,6 +368,8 @@ class FakeRuntime:
         if locks and identity.cluster_name in self.locked:
             raise Transient(Reason.NAME_LOCKED, f"Another process works on cluster {identity.cluster_name}.")
         seen = self._seen(identity)
+        if seen.presence is Presence.UNKNOWN:
+            raise Transient(seen.reason or Reason.UNKNOWN, seen.detail)
         if seen.ownership is Ownership.FOREIGN and not (mixed and seen.nodes):
             raise NotOurs(Reason.NAME_CONFLICT, seen.detail)
 
@@ -377,6 +386,12 @@ class FakeRuntime:
             del self.clusters[identity.cluster_name]
 
     def _seen(self, identity: Identity) -> RuntimeObservation:
+        if identity.daemon and identity.daemon != self.daemon:
+            detail = f"Made on {identity.daemon}, and {self.daemon} answers."
+            return RuntimeObservation(Presence.UNKNOWN, reason=Reason.OTHER_DAEMON, detail=detail, daemon=self.daemon)
+        return replace(self._found(identity), daemon=self.daemon)
+
+    def _found(self, identity: Identity) -> RuntimeObservation:
         nodes = self._nodes(identity)
         if not nodes:
             return RuntimeObservation(Presence.ABSENT)

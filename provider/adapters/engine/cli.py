@@ -13,13 +13,16 @@ import json
 import tarfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from provider.adapters.engine import freezer
+from provider.adapters.engine.daemon import daemon_name
 from provider.adapters.engine.errors import engine_failure, pull_failure
-from provider.adapters.engine.listing import Listing, UnknownShape, container_ids, parse_listing, unready_clusters
+from provider.adapters.engine.lister import GONE, MAX_INSPECT, Lister
+from provider.adapters.engine.listing import Listing
+from provider.adapters.engine.sharing import Shared
 from provider.adapters.process.command import (
     MAX_OUTPUT,
     Command,
@@ -33,19 +36,16 @@ from provider.adapters.process.command import (
 from provider.api import kind
 from provider.api.conditions import Reason
 from provider.backoff import CONTAINER_REMOVAL
-from provider.errors import ProviderError, Transient
+from provider.errors import Transient
 
 SLOW = 90.0
 """Seconds for verbs that wait for containers to end or start."""
 FINISH = 6.0
 """Seconds that a change gets to finish when the task that asked for it is cancelled."""
-MAX_INSPECT = 64 << 20
 MAX_FILE = 1 << 20
 MAX_LOG = 1 << 20
 ATTEMPTS = 4
 """Tries of a removal while other programs remove the same containers."""
-GONE = ("no such container", "no such object", "no container with name or id", "removal of container", "already in progress")
-"""Said by `inspect` and `rm` about containers that another program removes at the same time (moby errors, podman, nerdctl)."""
 NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
 """What docker, nerdctl and podman say of an image that is not on the engine."""
 REMOTE = ("tcp:", "ssh:", "http:", "https:")
@@ -63,6 +63,8 @@ class EngineInfo:
     """E.g. "docker 20.10.24 (cgroup v1, rootless)"."""
     root_dir: str
     """Folder of the engine's data on its host; empty when it does not say."""
+    daemon: str
+    """Which of all daemons it is (adapters.engine.daemon)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ class Engine:
         self._env = env
         self._timeout = timeout
         self._freezer = cgroups
-        self._running: asyncio.Task[Listing] | None = None
-        self._next: asyncio.Task[Listing] | None = None
+        self._lister = Lister(self.name, self._run, self._daemon)
+        self._listings = Shared(self._lister.list)
 
     @property
     def name(self) -> str:
@@ -120,20 +122,23 @@ class Engine:
     async def info(self) -> EngineInfo:
         done = await self._run(*self.dialect.info, check=False)
         try:
-            return _info(self.name, json.loads(done.stdout))
-        except (ValueError, KeyError, TypeError) as error:
+            return _info(self.name, json.loads(done.stdout), self._env.get("CONTAINERD_NAMESPACE", ""))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"{self.name} info gave no usable answer."
             failure = CommandFailed(Reason.COMMAND_FAILED, message, tail=f"{done.stderr}\n{done.stdout}")
             raise engine_failure(failure, self.name) from error
 
     async def containers(self) -> Listing:
-        """All of kind's containers, as they were at some moment after this call. Never raises for an engine that does not answer.
+        """All of kind's containers, as they were at some moment after this call. Never raises for an engine that does not answer."""
+        return await self._listings.fresh()
 
-        Calls that come while a listing runs share the next one: any number of concurrent observers costs a handful of processes.
-        """
-        if self._next is None:
-            self._next = asyncio.create_task(self._after(self._running))
-        return await asyncio.shield(self._next)
+    def known_containers(self, seconds: float) -> Listing | None:
+        """The same as they were at most so many seconds ago; None if nobody has asked since then, or an event came, or `forget_listing`."""
+        return self._listings.recent(seconds)
+
+    def forget_listing(self) -> None:
+        """Containers were changed: no earlier listing is handed out any more."""
+        self._listings.forget()
 
     async def remove(self, ids: Sequence[str], volumes: Sequence[str] = ()) -> None:
         """Remove containers with their volumes; absent ones are fine. `volumes`: names of theirs, where `rm -v` leaves them."""
@@ -204,53 +209,18 @@ class Engine:
         try:
             async with aclosing(stream_lines(command)) as lines:
                 async for line in lines:
+                    self.forget_listing()
                     yield event_cluster(line)
         except RunError as error:
             raise engine_failure(error, self.name) from error
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
-    async def _after(self, current: asyncio.Task[Listing] | None) -> Listing:
-        """The listing after the running one. A caller must not be given the running one: it may have begun before the caller's change."""
-        if current is not None:
-            await asyncio.wait([current])
-        self._running, self._next = self._next, None  # from here on a new caller waits for another listing
-        return await self._list()
-
-    async def _list(self) -> Listing:
-        try:
-            found = (await self._ps("-q")).split()
-            if not found:
-                return Listing()
-            done = await self._run("inspect", "--type", "container", *found, max_output=MAX_INSPECT, check=False)
-            if done.returncode == 0:
-                return parse_listing(done.stdout)
-            self._check(done, GONE)
-            return await self._list_partly(found, done.stdout)
-        except UnknownShape as error:
-            return Listing(
-                reason=Reason.ENGINE_UNREACHABLE, detail=f"{self.name} inspect gave an answer that cannot be read: {error}."
-            )
-        except ProviderError as error:
-            return Listing(reason=error.reason, detail=error.message)
-
-    async def _list_partly(self, listed: Sequence[str], inspected: str) -> Listing:
-        """The listing where some listed containers could not be inspected. Those that are not listed any more were removed meanwhile.
-
-        The others are being made: docker lists a container for seconds (while it fills the volumes) before it can be inspected. Only
-        their clusters are unreadable; "absent" would be wrong for them.
-        """
-        listing = parse_listing(inspected)
-        missing = set(listed) - container_ids(inspected)
-        unready = unready_clusters(await self._ps("--format", "{{json .}}"), missing)
-        return replace(listing, unreadable={**listing.unreadable, **unready})
-
-    async def _ps(self, *options: str) -> str:
-        done = await self._run("ps", "-a", "--no-trunc", *options, "--filter", f"label={kind.KIND_CLUSTER_LABEL}")
-        return done.stdout
+    async def _daemon(self) -> str:
+        return (await self.info()).daemon
 
     async def _existing(self, ids: Sequence[str]) -> list[str]:
-        present = set((await self._ps("-q")).split())
+        present = set((await self._lister.ps("-q")).split())
         return [one for one in ids if one in present]
 
     async def _change(self, *args: str, timeout: float = 0.0, check: bool = True) -> Completed:
@@ -302,7 +272,7 @@ def event_cluster(line: str) -> str | None:
     return cluster if isinstance(cluster, str) else None
 
 
-def _info(engine: str, answer: Any) -> EngineInfo:
+def _info(engine: str, answer: Any, namespace: str) -> EngineInfo:
     """docker and nerdctl share a shape; podman has its own, also where a distribution installs it as `docker`."""
     if "host" in answer:
         if engine != "podman":
@@ -316,7 +286,8 @@ def _info(engine: str, answer: Any) -> EngineInfo:
         root_dir = answer.get("DockerRootDir") or ""
         if not version:
             raise ValueError("no server answered")
-    return EngineInfo(f"{engine} {version} (cgroup v{cgroup}{', rootless' if rootless else ''})", str(root_dir))
+    description = f"{engine} {version} (cgroup v{cgroup}{', rootless' if rootless else ''})"
+    return EngineInfo(description, str(root_dir), daemon_name(engine, answer, namespace))
 
 
 def _not_removed(engine: str, count: int, *, frozen: bool) -> str:

@@ -7,7 +7,7 @@ be read. Field names are those of the Docker Engine API (ContainerInspect), whic
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +97,10 @@ class Listing:
     clusters: Mapping[str, tuple[Container, ...]] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Cluster name → what was not understood about one of its containers."""
+    unplaced: str = ""
+    """Why one container's cluster is not known; empty when all are. It may be of any cluster of which nothing else was seen."""
+    daemon: str = ""
+    """Which daemon answered (adapters.engine.daemon); empty when none did."""
     reason: Reason | None = None
     """None when the engine answered."""
     detail: str = ""
@@ -106,43 +110,56 @@ def owner_entry(marker: str) -> str:
     return f"{marker}.{OWNER_DOMAIN}"
 
 
-def parse_listing(text: str) -> Listing:
-    """The output of `inspect`. Raises UnknownShape when a container's cluster cannot be read."""
+def entries_of(text: str) -> list[Any]:
+    """The output of `inspect`, one entry for each container. Raises UnknownShape."""
     try:
         entries = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnknownShape("it is not JSON") from error
     if not isinstance(entries, list):
         raise UnknownShape("it is not a list")
+    return entries
+
+
+def read_entries(entries: Iterable[Any]) -> tuple[Listing, set[str]]:
+    """What `inspect` said, and the ids of the containers of which at least the cluster is known."""
     clusters: dict[str, list[Container]] = {}
     unreadable: dict[str, str] = {}
+    placed: set[str] = set()
     for entry in entries:
-        cluster = _cluster(entry)
         try:
+            cluster = _cluster(entry)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue  # its id is missing from those placed
+        try:
+            placed.add(_text(entry, "Id"))
             clusters.setdefault(cluster, []).append(_container(entry, cluster))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             unreadable[cluster] = f"{type(error).__name__}: {error}"[:200]
     sort = {name: tuple(sorted(found, key=lambda container: container.name)) for name, found in clusters.items()}
-    return Listing(sort, unreadable)
+    return Listing(sort, unreadable), placed
 
 
-def container_ids(text: str) -> set[str]:
-    """Just the container ids of an `inspect` output."""
-    return {_text(entry, "Id") for entry in json.loads(text)}
+def unread_clusters(text: str, wanted: AbstractSet[str]) -> tuple[dict[str, str], str]:
+    """Clusters of the wanted containers that `ps --format {{json .}}` still lists: name → what to say about it.
 
-
-def unready_clusters(text: str, wanted: AbstractSet[str]) -> dict[str, str]:
-    """Clusters of containers that `ps --format {{json .}}` still lists, of those wanted: name → what to say about it.
-
-    docker and nerdctl write labels as "a=b,c=d", podman as an object. Raises UnknownShape.
+    The second value is empty, or says why the cluster of one of them is not known. docker and nerdctl write labels as "a=b,c=d", podman
+    as an object.
     """
-    try:
-        entries = [json.loads(line) for line in text.splitlines() if line.strip()]
-        listed = {entry.get("ID") or entry["Id"]: _labels(entry["Labels"]) for entry in entries}
-        clusters = {labels[kind.KIND_CLUSTER_LABEL] for one, labels in listed.items() if one in wanted}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnknownShape("a listed container without id or labels") from error
-    return dict.fromkeys(clusters, "one of them is being made or removed right now")
+    clusters: dict[str, str] = {}
+    placed: set[str] = set()
+    odd = ""
+    for line in filter(str.strip, text.splitlines()):
+        try:
+            entry = json.loads(line)
+            one = _text(entry, "ID" if entry.get("ID") else "Id")
+            if one in wanted:
+                clusters[_labels(entry["Labels"])[kind.KIND_CLUSTER_LABEL]] = "one of them is being made or removed right now"
+                placed.add(one)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            odd = f"{type(error).__name__}: {error}"[:200]
+    # A wanted container without a line is gone, unless the odd line is its own.
+    return clusters, odd if wanted - placed else ""
 
 
 def _labels(labels: Any) -> dict[str, str]:
@@ -152,12 +169,9 @@ def _labels(labels: Any) -> dict[str, str]:
 
 def _cluster(entry: Any) -> str:
     """May be empty: somebody else uses kind's label. No cluster has that name, so the container concerns nobody."""
-    try:
-        label = entry["Config"]["Labels"][kind.KIND_CLUSTER_LABEL]
-    except (KeyError, TypeError) as error:
-        raise UnknownShape(f"a container without the label {kind.KIND_CLUSTER_LABEL}") from error
+    label = entry["Config"]["Labels"][kind.KIND_CLUSTER_LABEL]
     if not isinstance(label, str):
-        raise UnknownShape(f"the label {kind.KIND_CLUSTER_LABEL} is not text")
+        raise TypeError(f"the label {kind.KIND_CLUSTER_LABEL} is not text")
     return label
 
 

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from provider.adapters.engine.daemon import same_daemon
 from provider.adapters.engine.listing import Container, Listing
-from provider.api import kind
+from provider.api import kind, names
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Transient
@@ -20,6 +21,8 @@ from provider.ports.runtime import Endpoint, Identity, NodeObservation, Ownershi
 
 API_PORT = 6443
 SHOWN = 3
+LONGEST_DAEMON = 100
+"""Characters of a recorded daemon in a message: anybody may have written it."""
 
 
 def observation(listing: Listing, identity: Identity) -> RuntimeObservation:
@@ -27,17 +30,25 @@ def observation(listing: Listing, identity: Identity) -> RuntimeObservation:
     name = identity.cluster_name
     if listing.reason:
         return RuntimeObservation(Presence.UNKNOWN, reason=listing.reason, detail=listing.detail)
+    if identity.daemon and not same_daemon(identity.daemon, listing.daemon):
+        detail = _other_daemon_detail(identity.daemon, listing.daemon)
+        return RuntimeObservation(Presence.UNKNOWN, reason=Reason.OTHER_DAEMON, detail=detail, daemon=listing.daemon)
     if name in listing.unreadable:
         detail = f"What the engine says about the containers of {name} cannot be read ({listing.unreadable[name]})."
         return RuntimeObservation(Presence.UNKNOWN, reason=Reason.ENGINE_UNREACHABLE, detail=detail)
     found = listing.clusters.get(name, ())
+    if not found and listing.unplaced:
+        detail = f"The engine lists a kind container without saying of which cluster it is ({listing.unplaced})."
+        return RuntimeObservation(Presence.UNKNOWN, reason=Reason.ENGINE_UNREACHABLE, detail=detail)
     if not found:
-        return RuntimeObservation(Presence.ABSENT)
+        return RuntimeObservation(Presence.ABSENT, daemon=listing.daemon)
     own = owned(found, identity)
     nodes = tuple(_node(container) for container in own)
     if len(own) != len(found):
         detail = _foreign_detail(found, own, identity)
-        return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, nodes, reason=Reason.NAME_CONFLICT, detail=detail)
+        return RuntimeObservation(
+            Presence.PRESENT, Ownership.FOREIGN, nodes, reason=Reason.NAME_CONFLICT, detail=detail, daemon=listing.daemon
+        )
     front = _front(own)
     return RuntimeObservation(
         Presence.PRESENT,
@@ -45,6 +56,7 @@ def observation(listing: Listing, identity: Identity) -> RuntimeObservation:
         nodes,
         endpoint=front.published if front is not None else None,
         internal_endpoint=Endpoint(front.name, API_PORT) if front is not None else None,
+        daemon=listing.daemon,
     )
 
 
@@ -100,6 +112,13 @@ def _node(container: Container) -> NodeObservation:
         addresses=container.addresses,
         started_at=container.started_at,
         exit_code=container.exit_code,
+    )
+
+
+def _other_daemon_detail(made_on: str, answers: str) -> str:
+    return (
+        f"Made on {made_on[:LONGEST_DAEMON]}, and {answers} answers. Switch back (context, DOCKER_HOST); "
+        f"if the first is gone for good, annotate {names.DAEMON_ANNOTATION}={answers}"
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.runtime import (
     ClusterRequest,
     Identity,
+    Ownership,
     Presence,
     Problem,
     Progress,
@@ -71,6 +72,8 @@ class KindOptions:
     """Seconds that engine commands get to finish making a container after kind has ended: then what was observed stays true."""
     recheck: float = 0.3
     """Seconds after a removal before an empty listing is believed: the engine may still have been making a container."""
+    listing_age: float = 1.0
+    """Seconds that one listing of all containers serves several observers."""
     log_dir: Path | None = None
     """Where logs of failed creates are kept, one folder per cluster name, before their containers go; None = they are not."""
 
@@ -85,6 +88,8 @@ class KindRuntime:
         self._engines = EngineChoice(options.engine, env, options.state_dir / "engine", options.engine_timeout)
         self._kind = KindCommand(options.kind_binary, env, options.state_dir / state_dir.CLUSTER_SCRATCH, options.finish_timeout)
         self._locks = NameLocks(options.state_dir / state_dir.LOCKS)
+        self._changing: set[str] = set()
+        """Names of the clusters that this process changes at the moment."""
         self._unsure_until: dict[str, float] = {}
         """Cluster name → loop time until which a container may still appear, because its engine command was killed."""
 
@@ -116,7 +121,7 @@ class KindRuntime:
             engine = await self._engines.get()
         except Transient as error:
             return RuntimeObservation(Presence.UNKNOWN, reason=error.reason, detail=error.message)
-        seen = observation(await engine.containers(), identity)
+        seen = await self._look(engine, identity)
         pending = self._may_appear(identity.cluster_name) if seen.presence is Presence.ABSENT else ""
         return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=pending) if pending else seen
 
@@ -201,9 +206,28 @@ class KindRuntime:
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
-    def _hold(self, engine: Engine, identity: Identity) -> AbstractAsyncContextManager[Held]:
+    @asynccontextmanager
+    async def _hold(self, engine: Engine, identity: Identity) -> AsyncIterator[Held]:
         job = f"{identity.cluster_name}/{identity.marker}"
-        return self._locks.hold(identity.cluster_name, job, must_finish(engine.name))
+        async with self._locks.hold(identity.cluster_name, job, must_finish(engine.name)) as held:
+            self._changing.add(identity.cluster_name)
+            try:
+                yield held
+            finally:
+                self._changing.discard(identity.cluster_name)
+                engine.forget_listing()
+
+    async def _look(self, engine: Engine, identity: Identity) -> RuntimeObservation:
+        """From a listing that others have asked for, if that shows our containers and none of our own changes is under way.
+
+        "Absent", "foreign" and "unknown" lead to changes, or to waiting, and are said of a new listing only.
+        """
+        known = engine.known_containers(self._options.listing_age)
+        if known is not None and identity.cluster_name not in self._changing:
+            seen = observation(known, identity)
+            if seen.ownership is Ownership.OURS:
+                return seen
+        return observation(await engine.containers(), identity)
 
     def _may_appear(self, cluster_name: str) -> str:
         """Why containers may appear although none is there and this process makes none; empty when there is no reason."""

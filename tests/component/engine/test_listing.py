@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.adapters.engine.listing import Container, UnknownShape, parse_listing, unready_clusters
+from provider.adapters.engine.listing import Container, Listing, UnknownShape, entries_of, read_entries, unread_clusters
 from provider.api.kind import NodeRole
 from provider.ports.runtime import Endpoint, NodeRunState
 
@@ -27,6 +27,10 @@ def entry(**changes: Any) -> dict[str, Any]:
             part = part[parent]
         part[last] = value
     return found
+
+
+def parse_listing(text: str) -> Listing:
+    return read_entries(entries_of(text))[0]
 
 
 def one(**changes: Any) -> Container:
@@ -135,13 +139,33 @@ def test_a_container_of_no_cluster_hides_no_other() -> None:
     assert "demo" not in listing.unreadable
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{}", "null", "[1]", '[{"Config": {}}]', '[{"Config": {"Labels": {"io.x-k8s.kind.cluster": 1}}}]']
-)
+@pytest.mark.parametrize("text", ["", "{}", "null", "[{", "[" * 100_000])
 def test_an_odd_answer_is_no_listing(text: str) -> None:
-    """When not even the clusters can be told apart, nothing can be said about any."""
+    """When not even the containers can be told apart, nothing can be said about any."""
     with pytest.raises(UnknownShape):
-        parse_listing(text)
+        entries_of(text)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        1,
+        None,
+        [],
+        {},
+        {"Id": "x", "Config": None},
+        {"Id": "x", "Config": {"Labels": None}},
+        {"Id": "x", "Config": {"Labels": {"io.x-k8s.kind.cluster": None}}},
+        {"Id": "x", "Config": {"Labels": {"io.x-k8s.kind.cluster": 1}}},
+    ],
+)
+def test_an_entry_without_a_cluster_costs_only_itself(odd: Any) -> None:
+    """The others are read; it is not among those of which the cluster is known, so it is looked for elsewhere."""
+    listing, placed = read_entries([odd, entry()])
+
+    assert ["demo"] == list(listing.clusters)
+    assert {entry()["Id"]} == placed
+    assert not listing.unreadable
 
 
 @pytest.mark.parametrize(
@@ -153,15 +177,22 @@ def test_an_odd_answer_is_no_listing(text: str) -> None:
 )
 def test_a_container_that_cannot_be_inspected_yet_names_its_cluster(line: str) -> None:
     """docker and nerdctl in one way, podman in another; containers that are gone are nothing."""
-    assert {"demo"} == set(unready_clusters(line + "\n", {"1"}))
-    assert {} == unready_clusters(line + "\n", {"2"})
+    assert (["demo"], "") == (list(unread_clusters(line + "\n", {"1"})[0]), unread_clusters(line, {"1"})[1])
+    assert ({}, "") == unread_clusters(line + "\n", {"2"})
 
 
-@pytest.mark.parametrize("line", ["x", "[]", "{}", '{"ID": "1"}', '{"ID": "1", "Labels": "a=b"}'])
-def test_a_listing_that_cannot_be_read_is_refused(line: str) -> None:
-    """Then nothing can be said about any cluster."""
-    with pytest.raises(UnknownShape):
-        unready_clusters(line, {"1"})
+ODD_LINES = ["x", "[]", "{}", "null", '{"ID": "1"', '{"ID": "1"}', '{"ID": "1", "Labels": null}', '{"ID": "1", "Labels": "a=b"}']
+
+
+@pytest.mark.parametrize("odd", ODD_LINES)
+def test_an_odd_line_costs_only_itself(odd: str) -> None:
+    """The other line is read; that one container's cluster is not known is said, and only if a container is looked for in vain."""
+    good = '{"ID": "2", "Labels": "io.x-k8s.kind.cluster=demo"}'
+    clusters, unplaced = unread_clusters(f"{odd}\n{good}\n", {"1", "2"})
+
+    assert ["demo"] == list(clusters)
+    assert unplaced
+    assert not unread_clusters(f"{odd}\n{good}\n", {"2"})[1]
 
 
 json_values = st.recursive(
@@ -172,10 +203,8 @@ json_values = st.recursive(
 
 @given(st.sampled_from(sorted(entry())), json_values)
 def test_no_shape_upsets_the_reader(field: str, value: Any) -> None:
-    """Any part may be anything: it is read, or it is unreadable, or the answer is refused."""
-    text = json.dumps([entry() | {field: value}])
-    try:
-        listing = parse_listing(text)
-    except UnknownShape:
-        return
-    assert listing.clusters or listing.unreadable
+    """Any part may be anything: it is read, or it is unreadable, or its cluster is not known; the next one is read all the same."""
+    listing, placed = read_entries([entry() | {field: value}, entry(Id="another")])
+
+    assert "another" in placed
+    assert listing.clusters["demo"]

@@ -69,7 +69,7 @@ async def test_kind_is_called_in_exactly_one_way(
     """Golden argv: retain always, a private kubeconfig, the config on standard input; the private folder is gone afterwards."""
     await runtime.create(identity, request_for(), silent)
 
-    private = tmp_path / "state" / "scratch" / "demo"
+    private = tmp_path / "state" / "scratch" / "clusters" / "demo"
     words = [
         "kind",
         "create",
@@ -311,7 +311,7 @@ async def test_a_foreign_cluster_is_never_touched(
     with pytest.raises(NotOurs):
         await runtime.kubeconfig(identity)
     assert before == fake.containers
-    assert {"ps", "inspect"} == {call[1] for call in fake.calls("docker")}
+    assert {"info", "ps", "inspect"} == {call[1] for call in fake.calls("docker")}
 
 
 async def test_another_objects_cluster_is_foreign(runtime: KindRuntime, identity: Identity, request_for: RequestFor) -> None:
@@ -368,9 +368,7 @@ async def test_a_name_locked_by_a_living_process_is_waited_for(
     [
         ("docker ps", {"code": 1, "stderr": DOWN}),
         ("docker ps", {"code": 1, "stderr": ""}),
-        ("docker inspect", {"stdout": "not json"}),
-        ("docker inspect", {"stdout": "{}"}),
-        ("docker inspect", {"stdout": '[{"Id": "x"}]'}),
+        ("docker info", {"code": 1, "stderr": DOWN}),
         ("docker inspect", {"code": 1, "stderr": DOWN}),
     ],
 )
@@ -389,6 +387,21 @@ async def test_an_answer_that_cannot_be_read_is_unknown(
     assert seen.reason
     assert seen.detail
     assert ["demo-control-plane"] == fake.names()
+
+
+@pytest.mark.parametrize("stdout", ["not json", "{}", '[{"Id": "x"}]', "[null]", "[]"])
+async def test_an_inspection_that_cannot_be_read_is_unknown(
+    runtime: KindRuntime, fake: FakeBinaries, identity: Identity, stdout: str
+) -> None:
+    """The engine lists the container, so it is there; a removal waits until its mark can be read."""
+    fake.add("demo", mounts=[f"/kind/owner/{identity.marker}"])
+    fake.fault("docker inspect", stdout=stdout)
+    fake.fault("docker inspect", stdout=stdout)
+    seen = await runtime.observe(identity)
+    await runtime.delete(identity, silent)
+
+    assert (Presence.UNKNOWN, True) == (seen.presence, bool(seen.reason and seen.detail))
+    assert [] == fake.names()
 
 
 async def test_a_hanging_engine_is_unknown_when_the_deadline_has_passed(

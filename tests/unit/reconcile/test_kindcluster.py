@@ -84,7 +84,8 @@ async def test_the_intent_to_create_is_written_before_the_work_starts(world: Wor
     """If the status write fails, no task may start: a restart could not tell remains from a cluster."""
     world.run_tasks = False
     world.apply(kindcluster())
-    await world.look()
+    await world.look()  # identity
+    await world.look()  # daemon
     world.kube.fail("patch", Transient(Reason.API_ERROR, "try later"))
     await world.look()
     assert not world.tasks.started

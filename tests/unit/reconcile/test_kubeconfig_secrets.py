@@ -78,7 +78,9 @@ async def test_nothing_is_made_anew_for_an_object_that_its_owner_does_not_name(w
     cluster = victim(world, infrastructureRef=OTHER)
     if preset:
         endpoint = {"host": "127.0.0.1", "port": 40009}
-        world.apply(owned_by(cluster, **IDENTITY, controlPlaneEndpoint=endpoint, healPolicy="Recreate"))
+        obj = owned_by(cluster, **IDENTITY, controlPlaneEndpoint=endpoint, healPolicy="Recreate")
+        obj["metadata"]["annotations"] = {names.DAEMON_ANNOTATION: world.runtime.daemon}
+        world.apply(obj)
     else:
         world.apply(kindcluster(standalone=True, healPolicy="Recreate"))
         await world.settle()

@@ -159,7 +159,7 @@ async def test_pausing_while_creating_stops_the_engine_work(world: World) -> Non
     assert world.tasks.cancelled == [KEY]
     assert world.condition("Paused")["status"] == "True"
 
-    world.edit({"metadata": {"annotations": None}})
+    world.edit({"metadata": {"annotations": {contract.PAUSED_ANNOTATION: None}}})
     world.run_tasks = True
     await world.settle()
     assert world.status()["phase"] == "Ready"

@@ -190,7 +190,9 @@ async def test_a_create_stops_when_the_object_becomes_another_managers(how: str)
     assert world.tasks.cancelled == [KEY]
     assert len(world.kube.writes(KINDCLUSTERS)) == writes
 
-    world.edit({"metadata": {"annotations": None, "labels": {contract.WATCH_FILTER_LABEL: "a"}}})
+    world.edit(
+        {"metadata": {"annotations": {contract.MANAGED_BY_ANNOTATION: None}, "labels": {contract.WATCH_FILTER_LABEL: "a"}}}
+    )
     world.run_tasks = True
     await world.settle()
     assert world.status()["phase"] == "Ready"

@@ -1,0 +1,45 @@
+"""On which engine daemon a cluster is: kept on the object from before anything is made, and what is believed of others (docs/adr/0085).
+
+The runtime compares what is kept with the daemon that answers. Here is only what to think where nothing is kept: on an object of an
+earlier version, restored without annotations, or robbed of them.
+"""
+
+from __future__ import annotations
+
+from provider.api import names
+from provider.api.conditions import Reason
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.ports.kube import Kube
+from provider.ports.runtime import Identity, Ownership, Presence, RuntimeObservation
+from provider.reconcile.patch import patch_guarded
+from provider.reconcile.scope import Scope
+
+
+def believed(seen: RuntimeObservation, identity: Identity, *, begun: bool) -> RuntimeObservation:
+    """What was seen; unknown where something may have been made, nothing of it is here, and nobody knows where it was made.
+
+    `begun`: something may have been made.
+    """
+    if seen.presence is Presence.UNKNOWN or not seen.daemon or identity.daemon or not begun or _is_ours(seen):
+        return seen
+    detail = (
+        f"Nothing of ours is on {seen.daemon}, and where it was made is not recorded. Switch the engine to where it was "
+        f"(context, DOCKER_HOST); if that is gone for good, annotate {names.DAEMON_ANNOTATION}={seen.daemon}"
+    )
+    return RuntimeObservation(Presence.UNKNOWN, reason=Reason.OTHER_DAEMON, detail=detail, daemon=seen.daemon)
+
+
+async def ensure_daemon(scope: Scope, kube: Kube, seen: RuntimeObservation | None) -> bool:
+    """Keep the daemon on the object: before anything is made, or when our containers are seen. True: it was written, the pass ends."""
+    if seen is None or not seen.daemon or scope.identity is None or scope.identity.daemon:
+        return False
+    if seen.presence is Presence.UNKNOWN or (scope.begun and not _is_ours(seen)):
+        return False
+    patch = {"metadata": {"annotations": {names.DAEMON_ANNOTATION: seen.daemon}}}
+    await patch_guarded(kube, KINDCLUSTERS, scope.obj, patch)
+    return True
+
+
+def _is_ours(seen: RuntimeObservation) -> bool:
+    """Whether something carries our marker, be it among others' containers."""
+    return seen.ownership is Ownership.OURS or bool(seen.nodes)
