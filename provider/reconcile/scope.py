@@ -69,14 +69,27 @@ class Scope:
         return replace(self, obj=written, spec=KINDClusterSpec.model_validate(written.get("spec") or {}))
 
 
+QUOTING = {
+    "string_type": ' (text: quote it, such as "true")',
+    "bool_type": " (true or false, without quotes)",
+    "bool_parsing": " (true or false, without quotes)",
+}
+"""Kinds of pydantic's errors whose cure is a matter of quotes."""
+
+
+def _unreadable(error: ValidationError) -> str:
+    """The fields that a spec cannot be read for; of an API server with our CRD there are none."""
+    found = {".".join(str(part) for part in entry["loc"]) + QUOTING.get(entry["type"], "") for entry in error.errors()}
+    return ", ".join(sorted(found))
+
+
 def open_scope(key: ObjectKey, obj: JsonObject, owner: Owner, runtimes: Mapping[str, Runtime], now: datetime) -> Scope:
     raw: JsonObject = obj.get("spec") or {}
     invalid = None
     try:
         spec = KINDClusterSpec.model_validate(raw)
     except ValidationError as error:
-        fields = ", ".join(sorted({".".join(str(part) for part in entry["loc"]) for entry in error.errors()}))
-        invalid = Blocked(Reason.INVALID_SPEC, f"spec cannot be read; check these fields: {fields}.")
+        invalid = Blocked(Reason.INVALID_SPEC, f"spec cannot be read; check these fields: {_unreadable(error)}.")
         spec = KINDClusterSpec.model_validate({name: raw[name] for name in ESSENTIAL if name in raw})
     runtime = runtimes.get(spec.identity.runtime) if spec.identity is not None else None
     status: JsonObject = obj.get("status") or {}
