@@ -18,6 +18,8 @@ LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 FEATURE_GATE = r"^[A-Za-z][A-Za-z0-9]*$"
 RUNTIME_CONFIG = r"^[A-Za-z0-9][-A-Za-z0-9._/]*$"
 RUNTIME_CONFIG_VALUE = r"^[-A-Za-z0-9._/]*$"
+PROTOCOL = r"^([Tt][Cc][Pp]|[Uu][Dd][Pp]|[Ss][Cc][Tt][Pp])?$"
+"""In any case, as kind reads it (kind pkg/apis/config/v1alpha4/yaml.go)."""
 DNS_SEARCH = r"^[A-Za-z0-9_.]([-A-Za-z0-9_.]*[A-Za-z0-9_.])?$"
 CONDITION_TYPE = (
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$"

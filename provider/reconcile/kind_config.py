@@ -78,7 +78,7 @@ def at_published_endpoint(config: Mapping[str, Any], endpoint: ControlPlaneEndpo
 
 
 def _nodes(spec: KINDClusterSpec) -> Sequence[Node]:
-    if spec.nodes is not None:
+    if spec.nodes:
         return spec.nodes
     control_planes = [Node()] * (spec.control_plane_replicas or 1)
     return [*control_planes, *[Node(role=NodeRole.WORKER.value)] * (spec.worker_replicas or 0)]

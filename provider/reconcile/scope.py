@@ -78,6 +78,14 @@ class Scope:
         return replace(self, obj=written, spec=spec, status=status)
 
 
+QUOTING = {
+    "string_type": ' (text: quote it, such as "true")',
+    "bool_type": " (true or false, without quotes)",
+    "bool_parsing": " (true or false, without quotes)",
+}
+"""Kinds of pydantic's errors whose cure is a matter of quotes."""
+
+
 def open_scope(key: ObjectKey, obj: JsonObject, owner: Owner, runtimes: Mapping[str, Runtime], now: datetime) -> Scope:
     raw = obj.get("spec")
     invalid: Blocked | None = None
@@ -114,5 +122,5 @@ def _essential(raw: object) -> tuple[KINDClusterSpec, tuple[str, ...]]:
 
 def _fields(error: ValidationError) -> str:
     """The first few: a spec may be wrong in a hundred thousand places."""
-    fields = sorted({".".join(str(part) for part in entry["loc"]) for entry in error.errors(include_input=False)})
-    return shorten(", ".join(fields), MAX_FIELDS) or "all"
+    found = {".".join(map(str, one["loc"])) + QUOTING.get(one["type"], "") for one in error.errors(include_input=False)}
+    return shorten(", ".join(sorted(found)), MAX_FIELDS) or "all"

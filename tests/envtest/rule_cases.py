@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from provider.api.rules.ports import COMPARED, MAPPED_NODES
 from provider.api.v1alpha1 import common
 from provider.api.v1alpha1.kindcluster import KINDCluster, KINDClusterSpec
 from tests.envtest.crd import JsonObject, kindcluster
@@ -43,6 +44,11 @@ def change(before: dict[str, Any], after: dict[str, Any]) -> Change:
 def ports(*nodes: list[dict[str, Any]]) -> JsonObject:
     """A cluster whose nodes have these port mappings."""
     return kindcluster(nodes=[{"extraPortMappings": [{"containerPort": 80, **port} for port in node]} for node in nodes])
+
+
+def many_ports(first: int, address: str = "") -> list[dict[str, Any]]:
+    """As many port mappings as a node may have."""
+    return [{"hostPort": first + count, "listenAddress": address, "protocol": "udp"} for count in range(128)]
 
 
 def node(**fields: Any) -> JsonObject:
@@ -102,6 +108,7 @@ OBJECT = [
             kindcluster("a" * 49, controlPlaneReplicas=1, workerReplicas=5),
             kindcluster("a" * 63, clusterName="a" * 40, nodes=[{}, {}]),
             kindcluster("a" * 41, nodes=[{}, {"role": "worker"}]),
+            kindcluster("a" * 41, nodes=[]),
         ],
         reject=[
             kindcluster("a" * 41, controlPlaneReplicas=2),
@@ -144,14 +151,22 @@ SPEC = [
     Case(
         KINDClusterSpec,
         "nodes lists every node",
-        accept=[kindcluster(nodes=[{}]), kindcluster(controlPlaneReplicas=1, workerReplicas=0)],
+        accept=[
+            kindcluster(nodes=[{}]),
+            kindcluster(controlPlaneReplicas=1, workerReplicas=0),
+            kindcluster(nodes=[], controlPlaneReplicas=3, workerReplicas=2),
+        ],
         reject=[kindcluster(nodes=[{}], workerReplicas=1), kindcluster(nodes=[{}], controlPlaneReplicas=1)],
         says=("spec.nodes: ", "remove controlPlaneReplicas and workerReplicas"),
     ),
     Case(
         KINDClusterSpec,
         "nodes has no control plane",
-        accept=[kindcluster(nodes=[{}]), kindcluster(nodes=[{"role": "worker"}, {"role": "control-plane"}])],
+        accept=[
+            kindcluster(nodes=[]),
+            kindcluster(nodes=[{}]),
+            kindcluster(nodes=[{"role": "worker"}, {"role": "control-plane"}]),
+        ],
         reject=[kindcluster(nodes=[{"role": "worker"}])],
         says=("spec.nodes: ", "role control-plane"),
     ),
@@ -181,12 +196,22 @@ SPEC = [
             ports([{"hostPort": 80}], [{"hostPort": 81}], [{}], []),
             ports([{"hostPort": 80}], [{"hostPort": 80, "protocol": "UDP"}], [{"hostPort": 80, "protocol": "SCTP"}]),
             ports([{"hostPort": 0}, {"hostPort": -1}], [{"hostPort": 0}, {"hostPort": -1}]),
+            ports(*(many_ports(1000 + 128 * node) for node in range(40))),
+            *(
+                ports(
+                    *(many_ports(1000 + 128 * node, address) for node in range(MAPPED_NODES)),
+                    *[[] for _ in range(MAPPED_NODES, 40)],
+                )
+                for address in ("", "127.0.0.1")
+            ),
         ],
         reject=[
             ports([{"hostPort": 80}], [{"hostPort": 80}]),
             ports([{"hostPort": 80, "listenAddress": "0.0.0.0"}], [{"hostPort": 80, "listenAddress": "127.0.0.1"}]),
             ports([{"hostPort": 80, "listenAddress": "127.0.0.1"}], [{"hostPort": 80, "listenAddress": "::"}]),
             ports([{"hostPort": 80, "listenAddress": ""}], [{"hostPort": 80, "protocol": "TCP"}]),
+            ports([{"hostPort": 80, "protocol": "udp"}], [{"hostPort": 80, "protocol": "UDP"}]),
+            ports(*[[{}] * (COMPARED - 1) + [{"hostPort": 80}]] * 2),
         ],
         says=("spec.nodes: ", "listens on all addresses", "another hostPort"),
     ),
@@ -340,6 +365,9 @@ NODE = [
         ],
         reject=[
             ports([{"hostPort": 80}, {"hostPort": 80, "protocol": "TCP"}]),
+            ports([{"hostPort": 80, "protocol": "sctp"}, {"hostPort": 80, "protocol": "SCTP"}]),
+            ports([{"hostPort": 80, "listenAddress": "127.0.0.1"}, {"hostPort": 80}]),
+            ports([{"hostPort": 80}, *[{}] * 126, {"hostPort": 80, "protocol": ""}]),
             ports([{"hostPort": 80, "listenAddress": "::1"}, {"hostPort": 80, "listenAddress": "::"}]),
             ports(
                 [{"hostPort": 80, "listenAddress": "127.0.0.1"}, {"hostPort": 1}, {"hostPort": 80, "listenAddress": "127.0.0.1"}]
@@ -359,10 +387,18 @@ NODE = [
             common.Mount,
             f"{field} must be an absolute",
             accept=[mount(**{argument: path}) for path in ("/a", "/a/.b/..c/...", "/a b/ü/", "/a.d/b")],
-            reject=[
-                mount(**{argument: path}) for path in ("a", "./a", "/a/../b", "/..", "/a/./b", "//a", "/a//b", "/a:b", "/a\nb")
-            ],
+            reject=[mount(**{argument: path}) for path in ("/a/../b", "/..", "/a/./b", "//a", "/a//b", "/a:b", "/a\nb")],
             says=(f"spec.nodes[0].extraMounts[0].{field}: ", "must be an absolute path"),
+        )
+        for field, argument in (("hostPath", "host"), ("containerPath", "inside"))
+    ),
+    *(
+        Case(
+            common.Mount,
+            f"{field} is relative",
+            accept=[mount(**{argument: "/a"})],
+            reject=[mount(**{argument: path}) for path in ("a", "./a", "../a", "~/a", "${PWD}/a", "C:/a")],
+            says=(f"spec.nodes[0].extraMounts[0].{field}: ", "is relative", "write the whole path"),
         )
         for field, argument in (("hostPath", "host"), ("containerPath", "inside"))
     ),
@@ -372,6 +408,13 @@ NODE = [
         accept=[mount(inside="/kind/ownership"), mount(inside="/kindly"), mount(host="/", inside="/host")],
         reject=[mount(inside=path) for path in ("/", "/kind", "/kind/", "/kind/owner", "/kind/owner/", "/kind/owner/x")],
         says=("spec.nodes[0].extraMounts[0].containerPath: ", "choose another path"),
+    ),
+    Case(
+        common.PortMapping,
+        "protocol must",
+        accept=[ports([{"protocol": protocol}]) for protocol in ("TCP", "tcp", "Udp", "sctp", "")],
+        reject=[ports([{"protocol": protocol}]) for protocol in ("ICMP", "tcp4", " tcp")],
+        says=("spec.nodes[0].extraPortMappings[0].protocol: ", "must be TCP, UDP or SCTP"),
     ),
     Case(
         common.PortMapping,

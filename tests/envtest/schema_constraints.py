@@ -33,6 +33,7 @@ IN = {
     "spec.nodes.[].extraMounts.[].containerPath": "/{}",
     "spec.nodes.[].extraMounts.[].hostPath": "/{}",
     "spec.nodes.[].extraPortMappings.[].listenAddress": "127.0.0.1",
+    "spec.nodes.[].extraPortMappings.[].protocol": "TCP",
     "spec.networking.apiServerAddress": "127.0.0.1",
     "spec.networking.podSubnet": "10.20.0.0/16",
     "spec.networking.serviceSubnet": "10.21.0.0/16",

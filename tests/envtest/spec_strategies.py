@@ -37,7 +37,8 @@ LABELS = st.dictionaries(
 )
 JSON6902 = st.lists(
     st.fixed_dictionaries(
-        {key: st.text(min_size=1, max_size=9) for key in ("group", "version", "kind")} | {"patch": st.text(max_size=30)}
+        {"kind": st.text(min_size=1, max_size=9), "patch": st.text(max_size=30)},
+        optional={key: st.text(max_size=9) for key in ("group", "version")},
     ),
     max_size=2,
 )
@@ -56,7 +57,7 @@ MOUNTS = st.lists(
     max_size=3,
     unique_by=lambda mount: mount["containerPath"],
 )
-PROTOCOLS = st.sampled_from(["TCP", "UDP", "SCTP"])
+PROTOCOLS = st.sampled_from(["TCP", "UDP", "SCTP", "tcp", "udp", "Sctp", ""])
 ADDRESSES = st.ip_addresses(v=4).map(str) | st.sampled_from(["", "0.0.0.0", "::", "::1"])
 
 
@@ -160,7 +161,7 @@ def specs(draw: st.DrawFn) -> Spec:
             containerdConfigPatchesJSON6902=TEXTS,
         )
     )
-    return common | containers | draw(short | st.fixed_dictionaries({"nodes": nodes()}))
+    return common | containers | draw(short | st.fixed_dictionaries({"nodes": nodes()}) | some(nodes=st.just([])))
 
 
 ODD = (

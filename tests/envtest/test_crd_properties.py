@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -20,12 +21,21 @@ def without_null(value: Any) -> Any:
     return [without_null(child) for child in value] if isinstance(value, list) else value
 
 
+def as_read(spec: Spec) -> Spec:
+    """As the models write it: without what says the same in two ways."""
+    spec = {key: value for key, value in copy.deepcopy(spec).items() if (key, value) != ("nodes", [])}
+    for mapping in (mapping for node in spec.get("nodes", []) for mapping in node.get("extraPortMappings", [])):
+        if "protocol" in mapping:
+            mapping["protocol"] = mapping["protocol"].upper()
+    return spec
+
+
 @BOUNDED
 @given(spec=specs())
 def test_every_valid_spec_is_accepted_and_understood(kindclusters: KindClusters, spec: Spec) -> None:
     """No rule refuses what it does not mean to; what is read and written again is the same."""
     assert kindclusters.complaints(kindcluster(**spec)) == []
-    assert KINDClusterSpec.model_validate(spec).model_dump(by_alias=True, exclude_none=True) == spec
+    assert KINDClusterSpec.model_validate(spec).model_dump(by_alias=True, exclude_none=True) == as_read(spec)
 
 
 @BOUNDED
@@ -34,4 +44,4 @@ def test_whatever_the_server_accepts_is_understood(kindclusters: KindClusters, s
     """A stored object that the manager cannot read would be stuck: the server is at least as strict as the models."""
     if kindclusters.complaints(kindcluster(**spec)) == []:
         stored = without_null(spec)
-        assert KINDClusterSpec.model_validate(stored).model_dump(by_alias=True, exclude_none=True) == stored
+        assert KINDClusterSpec.model_validate(stored).model_dump(by_alias=True, exclude_none=True) == as_read(stored)

@@ -187,6 +187,15 @@ class Engine:
         """The last `limit` bytes of what a program in a container prints, whatever its exit code. The program is not ours to trust."""
         return await self._tail("exec", container, *argv, limit=limit, timeout=timeout)
 
+    async def output_of(self, container: str, *command: str, limit: int) -> str:
+        """What a command inside a running container prints, up to `limit` bytes, whatever its exit code."""
+        return (await self._run("exec", container, *command, max_output=limit, check=False)).stdout
+
+    async def subnets(self, network: str) -> list[str]:
+        """CIDRs of a network; empty where it does not exist, or the engine does not say."""
+        done = await self._run("network", "inspect", network, check=False)
+        return listed_subnets(done.stdout)
+
     async def inspect(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         done = await self._run("inspect", "--type", "container", *ids, max_output=MAX_INSPECT)
         found: list[dict[str, Any]] = json.loads(done.stdout)
@@ -259,6 +268,16 @@ class Engine:
 
     def _command(self, args: Sequence[str], timeout: float, max_output: int) -> Command:
         return Command(argv=[self.name, *args], env=self._env, timeout=timeout, max_output=max_output)
+
+
+def listed_subnets(text: str) -> list[str]:
+    """Of an answer of `network inspect`: docker and nerdctl have IPAM.Config[].Subnet, podman subnets[].subnet."""
+    try:
+        (network,) = json.loads(text)
+        entries = network["subnets"] if "subnets" in network else network["IPAM"]["Config"]
+        return [str(entry.get("subnet") or entry["Subnet"]) for entry in entries or []]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def event_cluster(line: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from provider.adapters.engine.errors import ENGINE, HOST, IMAGES, LONG_COMMAND, MOUNTS, NAMES_AND_PORTS, rule, with_excerpt
+from provider.adapters.kind.network import DEFAULT, NO_ADDRESS, lacks_ipv6
 from provider.api.conditions import Reason
 from provider.errors import ProviderError, Terminal, Transient
 
@@ -89,9 +90,13 @@ KUBECONFIG_ONLY = re.compile(
 )
 
 
-def create_failure(output: str, node_logs: str = "") -> ProviderError:
-    """Terminal or Transient for the output of a failed create. `node_logs`: what nodes that did not boot said themselves."""
+def create_failure(output: str, node_logs: str = "", *, network: str = DEFAULT) -> ProviderError:
+    """Terminal or Transient for the output of a failed create. `node_logs`: what nodes that did not boot said themselves; `network`: of the
+    engine, which kind's words do not name.
+    """
     error = _error_part(output)
+    if no_address := NO_ADDRESS.search(error):
+        return Transient(Reason.NETWORK_FAILED, with_excerpt(lacks_ipv6(no_address["engine"], network), no_address[0]))
     for row in RULES:
         if match := row.pattern.search(error) or (row.reason in NODE_LOG_REASONS and row.pattern.search(node_logs)):
             return row.error(match)

@@ -90,13 +90,18 @@ def _wanted_ports(config: Mapping[str, Any]) -> list[tuple[str, PortBinding]]:
 
 
 def _duplicate_ports(config: Mapping[str, Any]) -> Iterator[Problem]:
-    """kind looks for them within one node only (kind pkg/internal/apis/config/validate.go)."""
-    wanted = _wanted_ports(config)
-    for index, (path, port) in enumerate(wanted):
-        for earlier_path, earlier in wanted[:index]:
-            if port.clashes(earlier):
-                message = f"{path}: host port {port} is asked for by {earlier_path}, too. Choose another one."
-                yield Problem(Reason.PORT_DUPLICATE, message, terminal=True)
+    """kind looks for them within one node only (kind pkg/internal/apis/config/validate.go), CEL among a part (provider.api.rules.ports).
+
+    A spec may have 5,000 of them: each is compared with those of its own number and protocol, up to the first that clashes.
+    """
+    seen: dict[tuple[int, str], list[tuple[str, PortBinding]]] = {}
+    for path, port in _wanted_ports(config):
+        earlier = seen.setdefault((port.port, port.protocol), [])
+        if clash := next((other for other, taken in earlier if port.clashes(taken)), None):
+            message = f"{path}: host port {port} is asked for by {clash}, too. Choose another one."
+            yield Problem(Reason.PORT_DUPLICATE, message, terminal=True)
+        else:
+            earlier.append((path, port))
 
 
 # --- what the engine and its host say --------------------------------------------------------------------------------------------

@@ -18,11 +18,12 @@ from provider.adapters import state_dir
 from provider.adapters.engine.choice import EngineChoice, child_environment
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
-from provider.adapters.kind import containers, events, logs, preflight
+from provider.adapters.kind import containers, events, logs, network, preflight
 from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, must_finish
 from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed
 from provider.adapters.kind.ownership import complete, containers_of, control_plane, observation, wanted_roles
 from provider.adapters.kind.progress import StepLines
+from provider.adapters.kind.refusals import UNEXPLAINED, component_logs, refusal
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
 from provider.adapters.oserrors import at_the_edge
@@ -83,10 +84,12 @@ class KindRuntime:
     """ports.Runtime over the kind command. To be used from one event loop, in a thread that outlives every job (see launcher.py)."""
 
     def __init__(self, options: KindOptions) -> None:
-        env = child_environment(options.environment, options.state_dir)
+        self._env = child_environment(options.environment, options.state_dir)
         self._options = options
-        self._engines = EngineChoice(options.engine, env, options.state_dir / "engine", options.engine_timeout)
-        self._kind = KindCommand(options.kind_binary, env, options.state_dir / state_dir.CLUSTER_SCRATCH, options.finish_timeout)
+        self._engines = EngineChoice(options.engine, self._env, options.state_dir / "engine", options.engine_timeout)
+        self._kind = KindCommand(
+            options.kind_binary, self._env, options.state_dir / state_dir.CLUSTER_SCRATCH, options.finish_timeout
+        )
         self._locks = NameLocks(options.state_dir / state_dir.LOCKS)
         self._changing: set[str] = set()
         """Names of the clusters that this process changes at the moment."""
@@ -131,9 +134,10 @@ class KindRuntime:
         if listing.reason:
             raise Transient(listing.reason, listing.detail)
         visible, disk = engine.shares_host and not self._options.in_pod, (await engine.info()).root_dir
-        return await asyncio.to_thread(
+        found = await asyncio.to_thread(
             preflight.problems, identity, request, listing, shares_host=visible, disk=disk if visible else ""
         )
+        return [*found, *await network.problems(engine, self._env, request.config)]
 
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
         """Pull the images that the config names. Where it names none, kind pulls its own default: only kind knows which."""
@@ -262,11 +266,19 @@ class KindRuntime:
         # kind fails also for things that come after the last step, such as its own kubeconfig file, which we throw away.
         claims = done.returncode == 0 or only_kubeconfig_failed(done.stderr) or steps.all_done(roles.elements())
         if not claims:
-            return create_failure(done.stderr, await self._boot_logs(engine, identity))
+            return await self._failure(engine, identity, done.stderr)
         own = containers_of(await engine.containers(), identity)
         if complete(own, roles):
             return None
         return Transient(Reason.CREATE_FAILED, "kind said that the cluster is made, but not all of its containers exist.")
+
+    async def _failure(self, engine: Engine, identity: Identity, output: str) -> ProviderError:
+        """What kind's words mean, and those of the nodes where kind's say too little. The nodes are still there (`--retain`)."""
+        error = create_failure(output, await self._boot_logs(engine, identity), network=network.name(engine.name, self._env))
+        if error.reason not in UNEXPLAINED:
+            return error
+        own = containers_of(await engine.containers(), identity)
+        return refusal(await component_logs(engine, own)) or error
 
     async def _after_failure(self, engine: Engine, identity: Identity, request: ClusterRequest) -> Path | None:
         """Keep logs, remove what is ours; returns where the logs are. Raises NotOurs where a foreign cluster came in between: that

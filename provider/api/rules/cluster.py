@@ -20,7 +20,7 @@ def _cluster_name(of: str) -> str:
 NAMED = "has(self.spec) && has(self.spec.clusterName)"
 CONTROL_PLANES = (
     "(!has(self.spec) ? 1 : has(self.spec.controlPlaneReplicas) ? self.spec.controlPlaneReplicas : "
-    "has(self.spec.nodes) ? self.spec.nodes.filter(n, !has(n.role) || n.role == 'control-plane').size() : 1)"
+    "has(self.spec.nodes) && self.spec.nodes.size() > 0 ? self.spec.nodes.filter(n, !has(n.role) || n.role == 'control-plane').size() : 1)"
 )
 
 OBJECT = (
@@ -155,7 +155,7 @@ SETTINGS = (
         also="duration(self.createTimeout) >= duration('30s') && duration(self.createTimeout) <= duration('2h')",
     ),
     Rule(
-        rule="!has(self.nodes) || self.nodes.exists(n, !has(n.role) || n.role == 'control-plane')",
+        rule="!has(self.nodes) || self.nodes.size() == 0 || self.nodes.exists(n, !has(n.role) || n.role == 'control-plane')",
         message="nodes has no control plane: give at least one node the role control-plane",
         path=".nodes",
     ),
@@ -173,7 +173,7 @@ SETTINGS = (
 TEMPLATE = (
     *SETTINGS,
     Rule(
-        rule="!has(self.nodes) || !has(self.workerReplicas)",
+        rule="!has(self.nodes) || self.nodes.size() == 0 || !has(self.workerReplicas)",
         message="nodes lists every node: remove workerReplicas, or remove nodes",
         path=".nodes",
         reason=FORBIDDEN,
@@ -184,12 +184,12 @@ SPEC = (
     matches(
         "clusterName",
         patterns.LABEL,
-        'must consist of lower-case letters, digits and "-" and start and end with a letter or digit',
+        'must consist of lower-case letters, digits and "-" and start and end with a letter or digit: write "-" for "."',
     ),
     VERSION,
     *SETTINGS,
     Rule(
-        rule="!has(self.nodes) || (!has(self.controlPlaneReplicas) && !has(self.workerReplicas))",
+        rule="!has(self.nodes) || self.nodes.size() == 0 || (!has(self.controlPlaneReplicas) && !has(self.workerReplicas))",
         message="nodes lists every node: remove controlPlaneReplicas and workerReplicas, or remove nodes",
         path=".nodes",
         reason=FORBIDDEN,

@@ -53,12 +53,22 @@ NODE = (
 )
 
 
+def _absolute(field: str, cure: str) -> Rule:
+    return quoting(field, f"self.{field}.startsWith('/')", "is relative", example=f": {cure}")
+
+
 def _clean_path(field: str) -> Rule:
+    """Of an absolute path: a relative one has a rule of its own, which says why kind takes it and this provider cannot."""
     must = 'must be an absolute path without ":", "//", "." and ".."'
-    return quoting(field, f"self.{field}.matches(r'{patterns.PATH}')", must)
+    return quoting(field, f"!self.{field}.startsWith('/') || self.{field}.matches(r'{patterns.PATH}')", must)
 
 
 MOUNT = (
+    _absolute(
+        "hostPath",
+        'kind would start from its own folder, the manager has none of yours: write the whole path, such as "/srv/data"',
+    ),
+    _absolute("containerPath", 'write the whole path inside the node, such as "/data"'),
     _clean_path("hostPath"),
     _clean_path("containerPath"),
     Rule(
@@ -73,6 +83,7 @@ MOUNT = (
 )
 
 PORT_MAPPING = (
+    matches("protocol", patterns.PROTOCOL, "must be TCP, UDP or SCTP"),
     quoting(
         "listenAddress",
         "!has(self.listenAddress) || self.listenAddress == '' || isIP(self.listenAddress)",

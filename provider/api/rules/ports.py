@@ -1,12 +1,19 @@
 """Rules of host ports. kind refuses a port that is mapped twice within one node only; across nodes the engine does, minutes later.
 
 The messages cannot name the port: the API server bounds the cost of making a message too, and a number as text has no bound there.
+The same bound shapes the rules: they compare lists of keys, which costs a tenth of comparing every mapping with every other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from provider.api.rules.rule import Rule
 
+COMPARED, MAPPED_NODES = 32, 12
+"""Mappings of a node that are compared with those of other nodes, and nodes with mappings up to which they are: the API server stops a rule
+that costs too much, and refuses the object. What lies beyond, the preflight finds before anything is made
+(provider.adapters.kind.preflight)."""
 CURE = "remove one of the mappings, or give it another hostPort or listenAddress"
 
 
@@ -15,8 +22,8 @@ def _fixed(mapping: str) -> str:
     return f"has({mapping}.hostPort) && {mapping}.hostPort > 0"
 
 
-def _protocol(mapping: str) -> str:
-    return f"(has({mapping}.protocol) ? {mapping}.protocol : 'TCP')"
+def _maps(node: str) -> str:
+    return f"has({node}.extraPortMappings) && {node}.extraPortMappings.size() > 0"
 
 
 def _everywhere(mapping: str) -> str:
@@ -24,19 +31,33 @@ def _everywhere(mapping: str) -> str:
     return f"(!has({mapping}.listenAddress) || {mapping}.listenAddress in ['', '0.0.0.0', '::'])"
 
 
-def _clashes(mapping: str, other: str) -> str:
-    """Whether both cannot listen. The order matters: listenAddress is read only where it exists."""
-    return (
-        f"{_fixed(other)} && {mapping}.hostPort == {other}.hostPort && {_protocol(mapping)} == {_protocol(other)} && "
-        f"({_everywhere(mapping)} || {_everywhere(other)} || {mapping}.listenAddress == {other}.listenAddress)"
-    )
+def _port(mapping: str) -> str:
+    """Key: port and protocol. dyn(), because the items of a CEL list must have one type, and a key mixes numbers and texts."""
+    protocol = f"(has({mapping}.protocol) && {mapping}.protocol != '' ? {mapping}.protocol.upperAscii() : 'TCP')"
+    return f"dyn({mapping}.hostPort), dyn({protocol})"
+
+
+def _precise(mapping: str) -> str:
+    """Key: port, protocol and the address that is named."""
+    return f"{_port(mapping)}, dyn(has({mapping}.listenAddress) ? {mapping}.listenAddress : '')"
 
 
 def ports_of_a_node() -> Rule:
-    """Compares every mapping with every other of the node; at most 32 x 32, which the cost limit allows."""
-    single = f"self.extraPortMappings.exists_one(q, {_clashes('p', 'q')})"  # itself
+    """No key twice; and the port of a mapping that listens on all addresses not twice, whatever the addresses."""
+
+    def keys(key: str) -> str:
+        return f"self.extraPortMappings.map(p, {_fixed('p')} ? [{key}] : [dyn(0)])"
+
+    def once(key: str) -> str:
+        return f"k.indexOf({key}) == k.lastIndexOf({key})"
+
+    same = f"[{keys(_precise('p'))}].all(k, k.all(i, i.size() == 1 || {once('i')}))"
+    covered = (
+        f"[{keys(_port('p'))}].all(k, self.extraPortMappings.all(p, !({_fixed('p')} && {_everywhere('p')}) || "
+        f"{once('[' + _port('p') + ']')}))"
+    )
     return Rule(
-        rule=f"!has(self.extraPortMappings) || self.extraPortMappings.all(p, !({_fixed('p')}) || {single})",
+        rule=f"!has(self.extraPortMappings) || ({same} && {covered})",
         message=(
             "extraPortMappings: a hostPort is mapped twice (same protocol, and the same listenAddress or one of them listens on all "
             f"addresses): {CURE}"
@@ -45,37 +66,42 @@ def ports_of_a_node() -> Rule:
     )
 
 
-def _keys(node: str, wanted: str, key: str, nothing: int) -> str:
-    """CEL for a node's port mappings as a list of keys. One that is not wanted gets `nothing`, which is in no other list.
+def _keys(node: str, wanted: Callable[[str], str], key: Callable[[str], str], nothing: int) -> str:
+    """CEL for a node's first port mappings as a list of keys. One that is not wanted gets `nothing`, which is in no other list.
 
-    dyn(), because the items of a CEL list must have one type, and a key mixes numbers and texts.
+    By index, so that the size of the list, and with it the cost, is known.
     """
-    listed = f"{node}.extraPortMappings.map(p, {_fixed('p')} && {wanted} ? [{key}] : [dyn({nothing})])"
-    return f"(!has({node}.extraPortMappings) ? [] : {listed})"
+    held, mapping = f"{node}.extraPortMappings", f"{node}.extraPortMappings[i]"
+    counted = f"i < {held}.size() && {_fixed(mapping)} && {wanted(mapping)}"
+    return f"{list(range(COMPARED))}.map(i, {counted} ? [{key(mapping)}] : [dyn({nothing})])"
 
 
 def _not_twice(mine: str, others: str) -> str:
     """CEL: no node m shares a key with a second node (the first is m itself)."""
-    return f"!has(self.nodes) || !self.nodes.exists(m, self.nodes.filter(n, sets.intersects({mine}, {others})).size() > 1)"
+    shared = f"self.nodes.filter(n, {_maps('n')} && sets.intersects(k, {others})).size() > 1"
+    clash = f"self.nodes.exists(m, {_maps('m')} && [{mine}].exists(k, {shared}))"
+    return f"!has(self.nodes) || self.nodes.filter(n, {_maps('n')}).size() > {MAPPED_NODES} || !{clash}"
 
 
 def ports_across_nodes() -> tuple[Rule, Rule]:
-    """Compares sets of keys: comparing every mapping with every other would cost ten times what the API server allows.
-
-    Two rules, because the address is part of the key only where both mappings name one: first both name the same address, then one of
+    """Two rules, because the address is part of the key only where both mappings name one: first both name the same address, then one of
     them listens on all addresses.
     """
-    port = f"dyn(p.hostPort), dyn({_protocol('p')})"
-    precise = f"{port}, dyn(p.listenAddress)"
-    alone = f"!{_everywhere('p')}"
+
+    def alone(mapping: str) -> str:
+        return f"!{_everywhere(mapping)}"
+
+    def every(_mapping: str) -> str:
+        return "true"
+
     return (
         Rule(
-            rule=_not_twice(_keys("m", alone, precise, -1), _keys("n", alone, precise, -2)),
+            rule=_not_twice(_keys("m", alone, _precise, -1), _keys("n", alone, _precise, -2)),
             message=f"nodes: two nodes map the same hostPort of the same listenAddress: {CURE}",
             path=".nodes",
         ),
         Rule(
-            rule=_not_twice(_keys("m", _everywhere("p"), port, -1), _keys("n", "true", port, -2)),
+            rule=_not_twice(_keys("m", _everywhere, _port, -1), _keys("n", every, _port, -2)),
             message=f"nodes: two nodes map the same hostPort, and one of them listens on all addresses: {CURE}",
             path=".nodes",
         ),

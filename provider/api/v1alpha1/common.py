@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from provider.api import patterns
 from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, MarkedField, Marker, marked_fields
@@ -30,6 +30,9 @@ FeatureGate = Annotated[str, Field(max_length=128, pattern=patterns.FEATURE_GATE
 RuntimeConfigKey = Annotated[str, Field(max_length=317, pattern=patterns.RUNTIME_CONFIG)]
 RuntimeConfigValue = Annotated[str, Field(max_length=63, pattern=patterns.RUNTIME_CONFIG_VALUE)]
 SearchDomain = Annotated[str, Field(max_length=253, pattern=patterns.DNS_SEARCH)]
+Protocol = Annotated[str, Field(max_length=4, pattern=patterns.PROTOCOL), AfterValidator(str.upper)]
+EmptyIsAbsent = AfterValidator(lambda entries: entries or None)
+"""kind makes no difference between the two. One form here, so that an edit from one to the other changes nothing."""
 AnnotationValue = Annotated[str, Field(max_length=4096)]
 
 
@@ -63,14 +66,21 @@ class PortMapping(Model):
     listen_address: str | None = Field(
         None, max_length=45, description="listenAddress is the host's IP address to listen on; kind's default is all addresses."
     )
-    protocol: Literal["TCP", "UDP", "SCTP"] | None = Field(None, description="protocol: TCP (kind's default), UDP or SCTP.")
+    protocol: Protocol | None = Field(None, description="protocol: TCP (kind's default), UDP or SCTP, in upper or lower case.")
 
 
 class PatchJSON6902(Model):
     """An RFC 6902 patch of one of the kubeadm config documents."""
 
-    group: str = Field(max_length=253, description='group of the patched document, e.g. "kubeadm.k8s.io".')
-    version: str = Field(max_length=63, description='version of the patched document, e.g. "v1beta3".')
+    group: str | None = Field(
+        None,
+        max_length=253,
+        description=(
+            'group of the patched document, e.g. "kubeadm.k8s.io". Without group and version: of any version. kind ignores a patch '
+            "of which only one of the two is given, as any that fits no document."
+        ),
+    )
+    version: str | None = Field(None, max_length=63, description='version of the patched document, e.g. "v1beta3"; see group.')
     kind: str = Field(max_length=63, description='kind of the patched document, e.g. "ClusterConfiguration".')
     patch: Text = Field(description="patch is the JSON or YAML text of the RFC 6902 operations.")
 
@@ -92,7 +102,7 @@ class Node(Model):
         None, max_length=32, description="extraMounts are paths of the host that the node sees."
     )
     extra_port_mappings: Annotated[list[PortMapping] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
-        None, max_length=32, description="extraPortMappings are ports of the host that lead to the node."
+        None, max_length=128, description="extraPortMappings are ports of the host that lead to the node."
     )
     kubeadm_config_patches: Annotated[list[Text] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None, max_length=16, description="kubeadmConfigPatches are merge patches (RFC 7386) of this node's kubeadm config."
@@ -155,15 +165,19 @@ class ClusterSettings(Model):
     worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
         None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0."
     )
-    nodes: Annotated[list[Node] | None, Marker(RECREATE, kind=SAME)] = Field(
-        None, min_length=1, max_length=40, description="nodes one by one; excludes controlPlaneReplicas and workerReplicas."
+    nodes: Annotated[list[Node] | None, EmptyIsAbsent, Marker(RECREATE, kind=SAME)] = Field(
+        None,
+        max_length=40,
+        description="nodes one by one; excludes controlPlaneReplicas and workerReplicas. An empty list counts as absent.",
     )
     networking: Annotated[Networking | None, Marker(RECREATE, kind=SAME)] = Field(None, description="networking of the cluster.")
     feature_gates: Annotated[dict[FeatureGate, bool] | None, Marker(RECREATE, kind=SAME)] = Field(
-        None, max_length=64, description="featureGates of all Kubernetes components."
+        None, max_length=64, description="featureGates of all Kubernetes components; true or false, without quotes."
     )
     runtime_config: Annotated[dict[RuntimeConfigKey, RuntimeConfigValue] | None, Marker(RECREATE, kind=SAME)] = Field(
-        None, max_length=64, description="runtimeConfig of the API server (its --runtime-config)."
+        None,
+        max_length=64,
+        description='runtimeConfig of the API server (its --runtime-config); values are text: quote them, such as "true".',
     )
     kubeadm_config_patches: Annotated[list[Text] | None, Marker(RECREATE, REFUSED, kind=SAME)] = Field(
         None, max_length=16, description="kubeadmConfigPatches are merge patches (RFC 7386) of every node's kubeadm config."

@@ -29,6 +29,7 @@ VERDICTS = {
     "load-balancer-image": (Transient, "ImagePullFailed"),
     "mount-dir": (Transient, "MountFailed"),
     "name-conflict": (Transient, "ContainerNameInUse"),
+    "network-without-ipv6": (Transient, "NetworkFailed"),
     "not-a-node": (Transient, "NodeBootFailed"),
     "patch-not-yaml": (Terminal, "ConfigRejected"),
     "permission": (Transient, "EngineUnreachable"),
@@ -46,6 +47,7 @@ CURES = {
     "permission": "may not talk to the container engine",
     "feature-gate": "Nonsense is not a valid feature name",
     "unknown-field": "field nonsense not found",
+    "network-without-ipv6": "docker network rm kind",
     "load-balancer-image": "kindest/haproxy:v20230606-42a2262b",
 }
 

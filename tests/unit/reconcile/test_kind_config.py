@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from provider.api.kind import NodeRole, node_names
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.reconcile.desired import cluster_request, resolved_image
+from provider.reconcile.drift import made_from
 from provider.reconcile.kind_config import fingerprint, kind_config
 from provider.reconcile.options import ReconcileOptions
 
@@ -86,6 +87,29 @@ def test_the_document_is_the_golden_one(name: str) -> None:
     rendered = yaml.safe_dump(kind_config(spec(**SPECS[name]), "demo"), sort_keys=False)
 
     assert (GOLDEN / f"{name}.yaml").read_text() == rendered
+
+
+def test_an_empty_list_of_nodes_is_an_absent_one() -> None:
+    """kind makes one control plane of both, and neither edit may replace a cluster."""
+    empty, absent = spec(nodes=[]), spec()
+
+    assert empty == absent
+    assert [{"role": "control-plane"}] == kind_config(empty, "demo")["nodes"]
+    assert 3 == len(kind_config(spec(nodes=[], controlPlaneReplicas=1, workerReplicas=2), "demo")["nodes"])
+
+
+def test_the_case_of_a_protocol_is_no_difference() -> None:
+    """kind reads it in any case; an edit of the case may not replace a cluster."""
+    lower, upper = (spec(nodes=[{"extraPortMappings": [{"containerPort": 53, "protocol": text}]}]) for text in ("udp", "UDP"))
+
+    assert made_from(upper, kind_config(upper, "demo")) == made_from(lower, kind_config(lower, "demo"))
+
+
+def test_a_patch_without_group_and_version_keeps_its_silence() -> None:
+    """kind then applies it to any version of the document; an empty text would mean the same, null would not be read."""
+    config = kind_config(spec(kubeadmConfigPatchesJSON6902=[{"kind": "ClusterConfiguration", "patch": "[]"}]), "demo")
+
+    assert [{"kind": "ClusterConfiguration", "patch": "[]"}] == config["kubeadmConfigPatchesJSON6902"]
 
 
 def test_absent_networking_is_absent_in_the_document() -> None:

@@ -1,0 +1,80 @@
+"""A kind config can be carried over into a spec: what kind accepts is accepted, and what is refused is refused with field and cure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hack.tools import find
+from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.reconcile.kind_config import kind_config
+from tests.envtest.crd import KindClusters, kindcluster
+from tests.envtest.kind_configs import Config, configs
+
+ENGINE = """#!/bin/sh
+case "$1" in info) echo '{}' ;; network) echo "stop here" >&2; exit 1 ;; esac
+"""
+"""An engine that knows every image and has nothing, up to the moment when kind wants its network."""
+PARSED = 'Creating cluster "'
+"""Said after kind has accepted a config (kind pkg/cluster/internal/create/create.go)."""
+
+
+class KindParser:
+    """The real kind, stopped before it makes anything."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "docker").write_text(ENGINE)
+        (folder / "docker").chmod(0o755)
+        self._kind, self._folder = find.path("kind"), folder
+
+    def accepts(self, document: str) -> bool:
+        argv = [self._kind, "create", "cluster", "--config", "-", "--kubeconfig", str(self._folder / "kubeconfig")]
+        env = {"PATH": f"{self._folder}:{os.defpath}", "HOME": str(self._folder), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+        done = subprocess.run(argv, input=document, env=env, capture_output=True, text=True, timeout=30, check=False)
+        assert PARSED not in done.stderr or "failed to ensure docker network" in done.stderr, done.stderr
+        return PARSED in done.stderr
+
+
+@pytest.fixture(scope="module")
+def kind(tmp_path_factory: pytest.TempPathFactory) -> KindParser:
+    if reason := find.missing("kind"):
+        pytest.skip(f"kind's own verdict needs kind: {reason}")
+    return KindParser(tmp_path_factory.mktemp("kind"))
+
+
+def complaints(server: KindClusters, config: Config) -> list[str]:
+    return server.complaints(kindcluster("carried-over", **config.spec))
+
+
+@pytest.mark.parametrize("config", configs("accepted"), ids=lambda config: config.name)
+def test_a_config_of_kind_is_accepted_as_a_spec(kindclusters: KindClusters, config: Config) -> None:
+    """The fields are kind's own: nothing has to be rewritten."""
+    assert complaints(kindclusters, config) == []
+
+
+@pytest.mark.parametrize("config", configs("accepted"), ids=lambda config: config.name)
+def test_kind_accepts_it_and_what_is_made_of_it(kind: KindParser, config: Config) -> None:
+    """The verdict is kind's, and the document that the provider writes from the spec is one that kind takes, too."""
+    rendered = kind_config(KINDClusterSpec.model_validate(config.spec), "carried-over")
+
+    assert kind.accepts(config.document)
+    assert kind.accepts(yaml.safe_dump(rendered))
+    assert len(yaml.safe_load(config.document).get("nodes") or [{}]) == len(rendered["nodes"])
+
+
+@pytest.mark.parametrize("config", configs("refused", "stricter"), ids=lambda config: config.name)
+def test_a_config_that_cannot_work_is_refused_with_field_and_cure(kindclusters: KindClusters, config: Config) -> None:
+    """At once, where kind, the engine or kubeadm would say it later or not at all."""
+    found = complaints(kindclusters, config)
+
+    assert any(all(words in complaint for words in config.says) for complaint in found), found
+
+
+@pytest.mark.parametrize("config", configs("refused", "stricter"), ids=lambda config: config.name)
+def test_kind_refuses_what_we_do_but_for_what_is_listed(kind: KindParser, config: Config) -> None:
+    """The list of where we are stricter is complete, and no longer than it has to be."""
+    assert kind.accepts(config.document) is (config.verdict == "stricter")
