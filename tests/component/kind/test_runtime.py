@@ -68,7 +68,7 @@ async def test_kind_is_called_in_exactly_one_way(
     """Golden argv: retain always, a private kubeconfig, the config on standard input; the private folder is gone afterwards."""
     await runtime.create(identity, request_for(), silent)
 
-    private = tmp_path / "state" / "scratch" / "demo"
+    private = tmp_path / "state" / "scratch" / "clusters" / "demo"
     words = [
         "kind",
         "create",
