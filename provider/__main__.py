@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from provider import settings
+from provider.adapters.process import init
 
 
 def main() -> int:
@@ -14,6 +16,8 @@ def main() -> int:
     except settings.SettingsError as error:
         print(f"{error}\nTry --help.", file=sys.stderr)
         return 2
+    if os.getpid() == 1:
+        init.become_init()
     from provider import main  # a second of imports that --help does not need
 
     return main.run(chosen)

@@ -90,7 +90,7 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
     scratch.mkdir(mode=0o700, parents=True)
 
     async def enter() -> Login:
-        return await login(settings.kubeconfig, settings.context, scratch)
+        return await login(settings.kubeconfig, settings.context, scratch, environment=settings.environment)
 
     clock, workload, kube = SystemClock(), WorkloadProbe(), KubeClient(enter)
     identity = state_dir.stable_identity(settings.state_dir)

@@ -134,7 +134,7 @@ def open_session(
         connector=aiohttp.TCPConnector(limit=16, ssl=credentials.tls, socket_factory=make_socket),
         headers=headers | {"User-Agent": "cluster-api-provider-kind/watch"},
         proxy=credentials.proxy,
-        trust_env=True,
+        trust_env=False,
         trace_configs=[trace],
         read_bufsize=2**21,  # one line per event, and objects are up to 1.5 MB
     )

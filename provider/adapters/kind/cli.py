@@ -21,6 +21,7 @@ from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.errors import missing_help
 from provider.adapters.engine.listing import owner_entry
 from provider.adapters.kind.ownership import wanted_roles
+from provider.adapters.kind.proxies import for_nodes
 from provider.adapters.locks import Held
 from provider.adapters.process.command import Command, CommandMissing, Completed, Job, RunError, run_command, run_long_command
 from provider.api import kind
@@ -75,7 +76,7 @@ def owner_mount(marker: str) -> dict[str, Any]:
 def environment(base: Mapping[str, str], engine: str, identity: Identity, request: ClusterRequest) -> dict[str, str]:
     """What kind runs with. With several control planes NO_PROXY gains an entry that marks the load balancer as ours: kind copies the
     proxy variables into every container it makes (docs/adr/0030). No host has that name, so no connection changes its way."""
-    env = dict(base) | {"KIND_EXPERIMENTAL_PROVIDER": engine}
+    env = for_nodes(base, engine) | {"KIND_EXPERIMENTAL_PROVIDER": engine}
     if NodeRole.LOAD_BALANCER in wanted_roles(request.config):
         given = env.get("NO_PROXY") or env.get("no_proxy") or ""
         env["NO_PROXY"] = env["no_proxy"] = ",".join(filter(None, (given, owner_entry(identity.marker))))

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import binascii
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from provider.adapters import oserrors
+from provider.adapters.kube.proxies import proxy_for
 from provider.api.conditions import Reason
 from provider.errors import Terminal, Transient
 
@@ -41,11 +44,11 @@ class Login:
     proxy: str | None
 
 
-async def login(kubeconfig: str, context: str, scratch: Path) -> Login:
+async def login(kubeconfig: str, context: str, scratch: Path, *, environment: Mapping[str, str] = MappingProxyType({})) -> Login:
     """Load credentials afresh. Raises Terminal when they cannot be used, Transient when a plugin does not answer.
 
     `kubeconfig`: one or more paths as in $KUBECONFIG; empty: the pod's service account, else ~/.kube/config. `scratch`: a private
-    folder where the loader may put decoded keys; the caller empties it.
+    folder where the loader may put decoded keys; the caller empties it. `environment`: where proxies are named (adapters.kube.proxies).
     """
     # Imported here because it takes half a second that --help does not need.
     import yaml
@@ -55,6 +58,8 @@ async def login(kubeconfig: str, context: str, scratch: Path) -> Login:
     try:
         async with asyncio.timeout(LOGIN_DEADLINE):
             configuration = await _configure(kubeconfig, context, scratch)
+        configuration.proxy = configuration.proxy or proxy_for(configuration.host, environment)
+        configuration.client_session_kwargs = {"trust_env": False}  # by Python's rules requests to 127.0.0.1 take a proxy
         client = ApiClient(configuration)
     except TimeoutError as error:
         raise Transient(Reason.LOGIN_TIMEOUT, f"Credentials were not ready within {LOGIN_DEADLINE:.0f} s.") from error
