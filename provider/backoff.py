@@ -71,8 +71,8 @@ CONTAINER_REMOVAL = Backoff(0.2, 1.6)
 CREATE = Backoff(10.0, 600.0)
 """Between tries to create one cluster, for as long as its host is what fails."""
 
-CONFLICT_SECONDS = 0.05
-"""Before the next pass after a lost race: the view was stale, a fresh one is a moment away."""
+CONFLICT = Backoff(0.05, 30.0, JITTER)
+"""Before the next pass after a lost race: the view was stale, a fresh one is a moment away. Races lost in a row are no races."""
 UNKNOWN_RETRY = timedelta(seconds=15)
 """Before the next look at what nobody could tell: an engine that does not answer, a runtime that is not there, a host that is not fit."""
 FOREIGN_RETRY = timedelta(seconds=30)

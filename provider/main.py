@@ -31,6 +31,10 @@ LAST_RESORT = 9.5
 """Seconds after a signal when the process ends, whatever still runs: a thread that hangs would keep it alive for ever."""
 
 
+LEASE_LOST = 1
+"""Exit code when the Lease ran out before the manager had stopped."""
+
+
 def run(settings: Settings) -> int:
     """Run a manager in this process until it ends; returns the exit code."""
     logformat.set_up(settings.log_format, settings.log_level)
@@ -83,6 +87,7 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
     from provider.adapters.kube.login import Login, login, pod_namespace
     from provider.adapters.kube.recorder import EventRecorder
     from provider.adapters.kube.workload import WorkloadProbe
+    from provider.adapters.watchdog import Watchdog
     from provider.controller.watch import KopfWatcher
 
     scratch = settings.state_dir / state_dir.LOGIN_SCRATCH
@@ -104,12 +109,22 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
             runtimes=make_runtimes(settings),
             clock=clock,
             make_watcher=functools.partial(KopfWatcher, enter),
-            elector=Elector(kube, clock, namespace, identity) if settings.leader_elect else None,
+            elector=Elector(kube, clock, namespace, identity, Watchdog(end_now).move) if settings.leader_elect else None,
         )
     finally:
         await workload.close()
         await kube.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def end_now() -> None:
+    """End this process and every program it runs. For the watchdog's thread: nothing is waited for."""
+    from provider.adapters.process.command import kill_all
+
+    try:
+        kill_all()
+    finally:
+        os._exit(LEASE_LOST)
 
 
 def make_runtimes(settings: Settings) -> dict[str, Runtime]:

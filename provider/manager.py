@@ -165,6 +165,11 @@ class Manager:
         async def guarded() -> None:
             try:
                 await work
+            except asyncio.CancelledError:
+                if not self.ending:  # nobody cancels a part before the end: without this, the others would work on alone
+                    log.exception("A part of the manager was cancelled", extra={"part": name})
+                    self.end(1)
+                raise
             except Exception:
                 log.exception("A part of the manager failed", extra={"part": name})
                 self.end(1)
@@ -204,7 +209,7 @@ class Manager:
     # --- health and metrics ----------------------------------------------------------------------------------------------------
 
     async def _listen(self) -> None:
-        healthz = checks({"watch": self._check_watch, "reconcile": self._check_passes})
+        healthz = checks({"watch": self._check_watch, "workers": self._check_workers, "reconcile": self._check_passes})
         health = {"/healthz": healthz, "/readyz": checks({"synced": self._check_synced})}
         await self._serve(health, self.settings.health_addr, "--health-addr")
         await self._serve({"/metrics": self.metrics.exposition}, self.settings.diagnostics_address, "--diagnostics-address")
@@ -222,6 +227,10 @@ class Manager:
             return "the watch thread has ended"
         silence = self.watcher.silence()
         return f"the watch thread has been silent for {silence:.0f} s" if silence > SILENT_WATCH else ""
+
+    def _check_workers(self) -> str:
+        ended = [name for controller in self.controllers for name in controller.ended()]
+        return f"ended: {', '.join(ended)}" if ended else ""
 
     def _check_passes(self) -> str:
         for controller in self.controllers:

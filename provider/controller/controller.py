@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource, key_of
-from provider.backoff import CONFLICT_SECONDS, JITTER, jittered
+from provider.backoff import CONFLICT, JITTER, RECONCILE, jittered
 from provider.controller.result import Result
 from provider.controller.sources import Stream, Watch
 from provider.controller.workqueue import WorkQueue
@@ -62,6 +62,9 @@ class Controller:
         self.queue = WorkQueue(chance=chance, waited=lambda seconds: queue_waited(self.name, seconds))
         self._reconcile, self._streams, self._concurrency = reconcile, streams, concurrency
         self._sync_period, self._reconciled, self._namespace, self._chance = sync_period, reconciled, namespace, chance
+        self._conflicts: dict[ObjectKey, int] = {}
+        """Passes of a key in a row that lost a race."""
+        self._running: list[asyncio.Task[None]] = []
 
     def handle(self, resource: Resource, obj: JsonObject) -> None:
         """An object of a watched resource was listed, changed or deleted."""
@@ -74,10 +77,13 @@ class Controller:
     async def run(self) -> None:
         """Workers and streams, until cancelled. Raises only for a defect of one of them; the others end with it."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._concurrency):
-                group.create_task(self._work(), name=f"{self.name} worker {number}")
-            for stream in self._streams:
-                group.create_task(self._follow(stream), name=f"{self.name} events of {stream.name}")
+            workers = [group.create_task(self._work(), name=f"{self.name} worker {n}") for n in range(self._concurrency)]
+            streams = [group.create_task(self._follow(one), name=f"{self.name} events of {one.name}") for one in self._streams]
+            self._running = workers + streams
+
+    def ended(self) -> list[str]:
+        """Names of the workers and streams that run no more; while the controller runs, none may end."""
+        return [task.get_name() for task in self._running if task.done()]
 
     # --- one pass --------------------------------------------------------------------------------------------------------------
 
@@ -90,7 +96,7 @@ class Controller:
                 self.queue.done(key)
 
     async def _pass(self, key: ObjectKey) -> None:
-        """Reconcile the key once and schedule its next pass. Raises nothing but CancelledError."""
+        """Reconcile the key once and schedule its next pass. Raises nothing but the worker's own CancelledError."""
         now, result = asyncio.get_running_loop().time, Result()
         began = now()
         try:
@@ -100,13 +106,19 @@ class Controller:
             # No failure of the object: what was read is older than what is stored, and the next pass reads it anew.
             outcome = "conflict"
             log.debug("Looking again", extra=self._context(key, reason=error.reason))
-            self.queue.add_after(key, jittered(CONFLICT_SECONDS, JITTER, self._chance))
+            self.queue.add_after(key, CONFLICT.delay(self._conflicts.get(key, 0), self._chance))
         except ProviderError as error:
             outcome = "terminal" if isinstance(error, Terminal) else "transient"
             self._retry(key, error)
         except TimeoutError:
             outcome = "timeout"
             self._retry(key, Transient(Reason.RECONCILE_TIMEOUT, f"Not done after {self.timeout:.0f} s."))
+        except asyncio.CancelledError:
+            if _cancelling():
+                raise
+            outcome = "defect"  # something that the pass waited for was cancelled, not the pass: the worker must not end of it
+            log.exception("Looking at an object was cancelled from within", extra=self._context(key))
+            self.queue.add_failed(key)
         except Exception:
             outcome = "defect"
             log.exception("Looking at an object failed by a defect of the provider", extra=self._context(key))
@@ -114,12 +126,20 @@ class Controller:
         else:
             outcome = "success"
             self._schedule(key, result)
+        self._count_conflicts(key, outcome)
         self._reconciled(self.name, key, outcome, now() - began, result)
+
+    def _count_conflicts(self, key: ObjectKey, outcome: str) -> None:
+        if outcome == "conflict":
+            self._conflicts[key] = self._conflicts.get(key, 0) + 1
+        else:
+            self._conflicts.pop(key, None)
 
     def _retry(self, key: ObjectKey, error: ProviderError) -> None:
         failures = self.queue.failures(key)
-        asked = error.retry_after if isinstance(error, Transient) else None  # by the API server (Retry-After)
-        wait = self.queue.add_failed(key, at_least=asked or 0.0)
+        asked = (error.retry_after if isinstance(error, Transient) else None) or 0.0  # by the API server (Retry-After)
+        # Bounded: a proxy that asks for a year must not wedge the object.
+        wait = self.queue.add_failed(key, at_least=min(asked, RECONCILE.limit))
         level = logging.WARNING if failures >= WARN_AFTER_FAILURES else logging.INFO
         log.log(level, "Trying again", extra=self._context(key, reason=error.reason, error=error.message, seconds=round(wait, 1)))
 
@@ -147,5 +167,15 @@ class Controller:
                         self.queue.add_after(key, STREAM_DELAY)
             except ProviderError as error:
                 log.warning("An event stream failed", extra={"stream": stream.name, "error": error.message})
+            except asyncio.CancelledError:
+                if _cancelling():
+                    raise
+                log.exception("An event stream was cancelled from within", extra={"stream": stream.name})
             await asyncio.sleep(stream.backoff.delay(failures, self._chance))
             failures += 1
+
+
+def _cancelling() -> bool:
+    """Whether the running task itself was told to end. Else a CancelledError is a stray one: of something that it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

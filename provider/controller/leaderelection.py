@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from datetime import UTC
 
 from provider.api.meta import JsonObject, ObjectKey
@@ -30,13 +31,20 @@ RENEW_DEADLINE = 10.0
 RETRY_SECONDS = 2.0
 RELEASE_SECONDS = 1.0
 """Seconds that an orderly end may spend on giving the Lease up."""
+LAST_MOMENT = LEASE_SECONDS - 1.0
+"""Seconds after the last renewal when the process ends, whatever hangs in it: one before any other manager may take over."""
+LONGEST_LEASE = 300.0
+"""Seconds of another holder's Lease that are honoured: a record may say anything, and its holder may be dead."""
 
 
 class Elector:
     """Acquires the Lease and renews it until it is lost. All times are seconds of the running loop's clock."""
 
-    def __init__(self, kube: Kube, clock: Clock, namespace: str, identity: str) -> None:
-        self._kube, self._clock, self._identity = kube, clock, identity
+    def __init__(
+        self, kube: Kube, clock: Clock, namespace: str, identity: str, watchdog: Callable[[float | None], None] = lambda _: None
+    ) -> None:
+        """`watchdog` gets the loop time when the process must be over, unless it is called again; None: no more."""
+        self._kube, self._clock, self._identity, self._watchdog = kube, clock, identity, watchdog
         self._key = ObjectKey(namespace, LEASE_NAME)
         self._own: JsonObject | None = None
         """The Lease as we last wrote it: renewed without reading it first. None: it has to be read."""
@@ -71,13 +79,14 @@ class Elector:
 
     async def release(self) -> None:
         """Give the Lease up, so that the next manager need not wait. Best effort; `keep` must have ended before."""
+        self._watchdog(None)
         if not self.leading:
             return
         self.leading = False
         with contextlib.suppress(ProviderError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
                 lease = await self._kube.get(LEASES, self._key)
-                if lease is not None and lease["spec"].get("holderIdentity") == self._identity:
+                if lease is not None and _spec_of(lease).get("holderIdentity") == self._identity:
                     patch = {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._time()}}
                     await self._kube.patch(LEASES, self._key, patch, version=lease["metadata"]["resourceVersion"])
 
@@ -94,6 +103,7 @@ class Elector:
             log.warning("Cannot %s the Lease", what, extra={"lease": str(self._key), "error": str(error)})
             return False
         if held:
+            self._watchdog(began + LAST_MOMENT)
             self._renewed_at = began  # not the end of the request: the API server may have stored it at any moment since
         return held
 
@@ -108,7 +118,7 @@ class Elector:
             if self._taken() and not self._expired(lease):
                 return False
             self._own = None  # a write that times out may have succeeded: then our copy is stale, and is read again
-            patch = {"spec": self._spec(lease["spec"])}
+            patch = {"spec": self._spec(_spec_of(lease))}
             written = await self._kube.patch(LEASES, self._key, patch, version=lease["metadata"]["resourceVersion"])
         if written is None:
             return False
@@ -117,8 +127,8 @@ class Elector:
         return True
 
     def _record(self, lease: JsonObject) -> None:
-        if lease["spec"] != self._seen_spec:
-            self._seen_spec, self._seen_at = lease["spec"], _now()
+        if (spec := _spec_of(lease)) != self._seen_spec:
+            self._seen_spec, self._seen_at = spec, _now()
 
     def _holder(self) -> str:
         return str(self._seen_spec.get("holderIdentity") or "")
@@ -127,19 +137,30 @@ class Elector:
         return self._holder() not in ("", self._identity)
 
     def _expired(self, lease: JsonObject) -> bool:
-        duration = float(lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS)
-        return _now() - self._seen_at > duration
+        duration = _number(_spec_of(lease).get("leaseDurationSeconds")) or LEASE_SECONDS
+        return _now() - self._seen_at > min(duration, LONGEST_LEASE)
 
     def _spec(self, before: JsonObject) -> JsonObject:
         """The record that replaces this one; {}: there is none."""
         spec = {"holderIdentity": self._identity, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": self._time()}
         if before.get("holderIdentity") != self._identity:
             spec["acquireTime"] = spec["renewTime"]
-            spec["leaseTransitions"] = int(before.get("leaseTransitions") or 0) + bool(before)
+            spec["leaseTransitions"] = _number(before.get("leaseTransitions")) + bool(before)
         return spec
 
     def _time(self) -> str:
         return self._clock.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # metav1.MicroTime
+
+
+def _spec_of(lease: JsonObject) -> JsonObject:
+    """A Lease may lack its spec, as it does when somebody else made it: then nobody holds it."""
+    spec = lease.get("spec")
+    return spec if isinstance(spec, dict) else {}
+
+
+def _number(value: object) -> int:
+    """0 for anything but a positive whole number."""
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _now() -> float:

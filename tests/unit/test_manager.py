@@ -161,6 +161,36 @@ async def test_a_control_plane_mirrors_its_cluster_and_passes_a_version_on() -> 
         assert _mirrored(bench)["ready"] is True
 
 
+@in_virtual_time
+async def test_a_control_plane_is_looked_at_again_after_every_sync_period() -> None:
+    """Without any event: a status that somebody else overwrote is mended."""
+    bench = Bench()
+    bench.kube.groups.add(contract.CAPI_GROUP)
+    owner = _topology(bench, version="v1.34.3")
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY) | {"metadata": _owned_by(owner)})
+    async with running(bench.manager(sync_period=timedelta(seconds=100))):
+        await asyncio.sleep(30)
+        bench.watches[0].alive = False  # no event from now on
+        bench.kube.edit(KINDCONTROLPLANES, KEY, {"status": {"ready": False}}, subresource="status")
+        await asyncio.sleep(1)
+        assert _mirrored(bench)["ready"] is False
+
+        await asyncio.sleep(130)
+        assert _mirrored(bench)["ready"] is True
+
+
+@in_virtual_time
+async def test_a_cancelled_renewal_of_the_lease_ends_the_manager() -> None:
+    """A part that is gone without an error: the others must not work on without a Lease."""
+    bench = Bench()
+    task = asyncio.create_task(bench.manager(identity="one").run())
+    await asyncio.sleep(5)
+
+    next(one for one in asyncio.all_tasks() if one.get_name() == "lease").cancel()
+
+    assert await task == 1
+
+
 def _topology(bench: Bench, version: str) -> JsonObject:
     """A Cluster that names a KINDCluster and a KINDControlPlane, and the latter."""
     references = {
@@ -444,7 +474,12 @@ async def test_health_tells_a_dead_or_silent_watch_and_a_stuck_pass() -> None:
     manager = bench.manager()
     async with running(manager):
         watch = bench.watches[0]
-        assert manager._check_watch() == manager._check_passes() == ""
+        assert manager._check_watch() == manager._check_passes() == manager._check_workers() == ""
+
+        next(task for task in asyncio.all_tasks() if task.get_name() == "kindcluster worker 0").cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert "kindcluster worker 0" in manager._check_workers()
 
         watch.silent = SILENT_WATCH + 1
         assert "silent" in manager._check_watch()

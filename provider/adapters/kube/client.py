@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from provider.adapters.kube.login import Login
+from provider.adapters.kube.session import Session
 from provider.adapters.oserrors import raise_lack
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
@@ -59,7 +60,7 @@ class KubeClient:
 
     def __init__(self, login: Callable[[], Awaitable[Login]], *, deadline: float = DEADLINE) -> None:
         self._login, self._deadline = login, deadline
-        self._current: Login | None = None
+        self._current: Session | None = None
         self._login_lock = asyncio.Lock()
         self._versions: dict[str, str] = {}
         self._served: dict[str, tuple[float, bool]] = {}
@@ -70,7 +71,7 @@ class KubeClient:
 
     async def close(self) -> None:
         if self._current is not None:
-            await self._current.client.close()
+            await self._current.close()
 
     # --- the port --------------------------------------------------------------------------------------------------------------
 
@@ -166,15 +167,20 @@ class KubeClient:
         answer = await self._request("GET", f"/apis/{quote(group)}", [], None)
         if answer.status == NOT_FOUND:
             return None
-        if not answer.ok:
-            raise error_of(answer, f"API group {group}")
-        version: str = answer.body["preferredVersion"]["version"]
+        version: str = self._body(answer, f"API group {group}")["preferredVersion"]["version"]
         return version
 
     def _checked(self, answer: Answer, resource: Resource, key: ObjectKey) -> JsonObject:
-        if answer.ok:
-            return answer.body
-        raise error_of(answer, f"{resource.kind} {key}")
+        return self._body(answer, f"{resource.kind} {key}")
+
+    @staticmethod
+    def _body(answer: Answer, what: str) -> JsonObject:
+        """Raises ProviderError for a failure, and for a success without an object: what answered is no API server."""
+        if not answer.ok:
+            raise error_of(answer, what)
+        if not answer.body:
+            raise Transient(Reason.API_ERROR, f"{what}: HTTP {answer.status} without an object. Is there a proxy in between?")
+        return answer.body
 
     # --- one request -----------------------------------------------------------------------------------------------------------
 
@@ -182,9 +188,11 @@ class KubeClient:
         try:
             async with asyncio.timeout(self._deadline):
                 used = await self._logged_in()
-                answer = await _send(used, method, path, query, body)
+                async with used.request() as login:
+                    answer = await _send(login, method, path, query, body)
                 if answer.status == UNAUTHORIZED:
-                    answer = await _send(await self._logged_in(replacing=used), method, path, query, body)
+                    async with (await self._logged_in(replacing=used)).request() as login:
+                        answer = await _send(login, method, path, query, body)
                 return answer
         except TimeoutError as error:
             raise Transient(
@@ -199,17 +207,16 @@ class KubeClient:
                 raise
             raise Transient(Reason.MANAGEMENT_UNREACHABLE, f"The API server broke off: {type(error).__name__}.") from error
 
-    async def _logged_in(self, *, replacing: Login | None = None) -> Login:
+    async def _logged_in(self, *, replacing: Session | None = None) -> Session:
         """The current login; a new one if there is none, or if the current one is still `replacing`, which the server refused.
 
         Several requests may get a 401 for the same login: only the first of them logs in again.
         """
         async with self._login_lock:
             if self._current is None or self._current is replacing:
-                fresh = await self._login()
-                if self._current is not None:
-                    await self._current.client.close()
-                self._current = fresh
+                former, self._current = self._current, Session(await self._login())
+                if former is not None:
+                    await former.retire()
             return self._current
 
 

@@ -34,6 +34,8 @@ MAX_OUTPUT = 1 << 20
 """Bytes of standard output kept of a short command; more is an error, because half an answer is worse than none."""
 GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL."""
+_sessions: set[int] = set()
+"""Process groups of the programs that run now (each leads its own)."""
 LEFTOVER_OUTPUT = 1.0
 """Seconds to wait for the end of the output once the program has ended: a grandchild may hold the pipe open."""
 
@@ -223,6 +225,7 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
             oserrors.raise_lack(error)
             message = f"{_short(command.argv)} could not be started: {error.strerror}."
             raise CommandMissing(Reason.COMMAND_MISSING, message) from error
+        _sessions.add(process.pid)
         try:
             out_end.close()
             err_end.close()
@@ -230,6 +233,13 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
                 yield _Running(process, stdout, stderr)
         finally:
             await finish(_end(process, command.grace, job))
+            _sessions.discard(process.pid)
+
+
+def kill_all() -> None:
+    """SIGKILL for every program that runs, with its group. For a process that ends at once; may be called from any thread."""
+    for group in tuple(_sessions):
+        _signal_group(group, signal.SIGKILL)
 
 
 async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | None) -> None:

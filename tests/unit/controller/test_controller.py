@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
-from provider.backoff import Backoff
+from provider.backoff import CONFLICT, Backoff
 from provider.controller.controller import STREAM_DELAY, Controller
 from provider.controller.result import Result
 from provider.controller.sources import Stream, Watch
@@ -129,8 +130,88 @@ async def test_a_conflict_is_requeued_almost_at_once() -> None:
     bench = Bench(raising(Conflict(Reason.CONFLICT, "stale")))
     times = await bench.run(1)
 
-    assert times[:3] == pytest.approx([0, 0.05, 0.1])
+    assert times[:3] == pytest.approx([0, 0.05, 0.15])
     assert bench.queue.failures(A) == 0
+
+
+@in_virtual_time
+async def test_conflicts_without_end_are_requeued_ever_later() -> None:
+    """A webhook that always answers 409 must not be asked twenty times a second for ever."""
+    times = await Bench(raising(Conflict(Reason.CONFLICT, "always"))).run(600)
+
+    assert len(times) <= 35
+    assert max(later - sooner for sooner, later in itertools.pairwise(times)) <= CONFLICT.limit + 0.01
+
+
+@in_virtual_time
+async def test_a_success_lets_the_next_conflict_be_requeued_at_once() -> None:
+    """Races are counted in a row only."""
+    outcomes = iter([Conflict(Reason.CONFLICT, "c"), Conflict(Reason.CONFLICT, "c"), None, Conflict(Reason.CONFLICT, "c")])
+
+    async def look(key: ObjectKey) -> Result:
+        if (error := next(outcomes, None)) is not None:
+            raise error
+        return Result(requeue_after=10)
+
+    assert (await Bench(look).run(11))[:5] == pytest.approx([0, 0.05, 0.15, 10.15, 10.2])
+
+
+@in_virtual_time
+async def test_a_stray_cancellation_ends_no_worker() -> None:
+    """Something that a pass awaited was cancelled: the pass failed, its worker goes on."""
+
+    async def look(key: ObjectKey) -> Result:
+        if len(bench.passes) == 1:
+            raise asyncio.CancelledError
+        return Result()
+
+    bench = Bench(look)
+
+    assert await bench.run(5) == pytest.approx([0, 0.2])
+    assert bench.outcomes == ["defect", "success"]
+
+
+@in_virtual_time
+async def test_a_stray_cancellation_ends_no_stream() -> None:
+    """It is opened again."""
+    opened: list[float] = []
+
+    async def events() -> AsyncIterator[str]:
+        opened.append(now())
+        if len(opened) == 1:
+            raise asyncio.CancelledError
+        yield "a"
+        await asyncio.sleep(1000)
+
+    stream = Stream("engine", events, lambda name: [ObjectKey("default", name)], Backoff(1.0, 30.0))
+    times = await Bench(answering(Result()), streams=[stream]).run(5, keys=())
+
+    assert opened == pytest.approx([0, 1])
+    assert times == pytest.approx([1 + STREAM_DELAY])
+
+
+@in_virtual_time
+async def test_a_worker_that_has_ended_is_named() -> None:
+    """For /healthz: a controller without workers looks alive otherwise."""
+    bench = Bench(answering(Result()), concurrency=2)
+    running = asyncio.create_task(bench.controller.run())
+    await asyncio.sleep(1)
+    assert bench.controller.ended() == []
+
+    next(task for task in asyncio.all_tasks() if task.get_name() == "widget worker 1").cancel()
+    await asyncio.sleep(1)
+
+    assert bench.controller.ended() == ["widget worker 1"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@in_virtual_time
+async def test_a_server_that_asks_for_a_year_is_asked_again_after_minutes() -> None:
+    """Retry-After is the word of whoever answers, a broken proxy too."""
+    times = await Bench(raising(Transient(Reason.API_ERROR, "later", retry_after=1e9))).run(1000)
+
+    assert times[:3] == pytest.approx([0, 300, 600])
 
 
 @pytest.mark.parametrize(

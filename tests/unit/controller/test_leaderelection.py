@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.api.names import LEASES
 from provider.controller.leaderelection import (
+    LAST_MOMENT,
     LEASE_NAME,
     LEASE_SECONDS,
+    LONGEST_LEASE,
     RENEW_DEADLINE,
     RETRY_SECONDS,
     Elector,
@@ -197,3 +202,79 @@ async def test_an_unreachable_api_server_at_the_start_is_waited_for() -> None:
     await one.acquire()
 
     assert one.leading
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        None,
+        {},
+        {"holderIdentity": None, "leaseDurationSeconds": None, "renewTime": None, "leaseTransitions": None},
+        {"holderIdentity": "", "leaseDurationSeconds": "soon", "leaseTransitions": -7, "renewTime": "yesterday"},
+    ],
+)
+def test_a_lease_that_says_nothing_is_free(spec: Any) -> None:
+    """Somebody else made it, or a client cleared its fields: it is taken at once, and released in order."""
+
+    @in_virtual_time
+    async def check() -> None:
+        kube = FakeKube()
+        meta = {"name": KEY.name, "namespace": KEY.namespace}
+        kube.put(LEASES, {"metadata": meta} | ({} if spec is None else {"spec": spec}))
+        one = elector(kube, "one")
+        await one.acquire()
+
+        assert now() == 0
+        assert lease(kube)["holderIdentity"] == "one"
+        await one.release()
+        assert lease(kube)["holderIdentity"] == ""
+
+    check()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 10**9, "long", None, 2.5])
+def test_a_dead_holder_is_replaced_whatever_its_record_says(seconds: Any) -> None:
+    """An odd length of the Lease counts as the usual one, an endless one as five minutes; a renewTime in the future as any other."""
+
+    @in_virtual_time
+    async def check() -> None:
+        kube = FakeKube()
+        spec = {"holderIdentity": "dead", "leaseDurationSeconds": seconds, "renewTime": "2999-01-01T00:00:00.000000Z"}
+        kube.put(LEASES, {"metadata": {"name": KEY.name, "namespace": KEY.namespace}, "spec": spec})
+        await elector(kube, "two").acquire()
+
+        assert LEASE_SECONDS <= now() <= LONGEST_LEASE + 2 * RETRY_SECONDS
+        assert lease(kube)["holderIdentity"] == "two"
+
+    check()
+
+
+@in_virtual_time
+async def test_a_lease_whose_spec_is_taken_away_is_written_again() -> None:
+    """Its holder is still the holder."""
+    kube = FakeKube()
+    one = elector(kube, "one")
+    await one.acquire()
+    kube.edit(LEASES, KEY, {"spec": None})
+    keeping = asyncio.create_task(one.keep())
+    await asyncio.sleep(30)
+
+    assert not keeping.done()
+    assert lease(kube)["holderIdentity"] == "one"
+
+
+@in_virtual_time
+async def test_the_watchdog_is_moved_by_each_renewal_and_never_past_the_lease() -> None:
+    """Its time comes before another manager's, and after the orderly end of this one."""
+    kube, moves = FakeKube(), list[float | None]()
+    one = Elector(kube, LoopClock(), "default", "one", moves.append)
+    await one.acquire()
+    assert moves == [LAST_MOMENT]
+
+    kube.fail("*", Transient(Reason.API_ERROR, "down"), times=10_000)
+    await one.keep()
+    assert moves == [LAST_MOMENT]
+    assert RENEW_DEADLINE < LAST_MOMENT < LEASE_SECONDS
+
+    await one.release()
+    assert moves[-1] is None
