@@ -33,14 +33,14 @@ from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
 from provider.reconcile.copies import blocked_as_copy, may_be_copy
 from provider.reconcile.daemon import ensure_daemon
 from provider.reconcile.delete import is_moved, reconcile_delete, release
-from provider.reconcile.desired import desire
+from provider.reconcile.desired import Desired, desire
 from provider.reconcile.identity import cluster_name_of
 from provider.reconcile.kubeconfig_secrets import owner_of_secret
 from provider.reconcile.made_from import ensure_made_from
 from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
-from provider.reconcile.plan import Action, Blocked, Facts, Heal, plan
+from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan
 from provider.reconcile.publish import publish
 from provider.reconcile.renewal import Renewal
 from provider.reconcile.report import report, report_paused
@@ -168,10 +168,7 @@ class KINDClusterReconciler:
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, record = plan(facts), creation.record
         if decision.action is Action.CREATE:
-            rival = await find_rival(scope.obj, self._kube, self.cluster_names.keys(identity.cluster_name), observed.cluster)
-            # An endpoint can be preset like an identity: to make anything, the references must hold also where a cluster was made before.
-            unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, provisioned=False)
-            decision = unowned or desired.blocked or plan(replace(facts, rival=rival))
+            decision = await self._confirm_create(scope, identity, desired, facts)
         if may_be_copy(scope, observed.cluster):
             decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
         if decision.action is Action.CANCEL:
@@ -194,6 +191,13 @@ class KINDClusterReconciler:
         if fault is not None:
             raise fault
         return result
+
+    async def _confirm_create(self, scope: Scope, identity: Identity, desired: Desired, facts: Facts) -> Decision:
+        """What is asked only before something is made, because the answers cost requests."""
+        rival = await find_rival(scope.obj, self._kube, self.cluster_names.keys(identity.cluster_name), facts.observation)
+        # An endpoint can be preset like an identity: to make anything, the references must hold also where a cluster was made before.
+        unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, provisioned=False)
+        return unowned or desired.blocked or plan(replace(facts, rival=rival))
 
     # --- the other branches --------------------------------------------------------------------------------------------------
 

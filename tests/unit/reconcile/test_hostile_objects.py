@@ -205,7 +205,8 @@ async def test_a_record_with_a_billion_nodes_is_no_record(count: str) -> None:
     record = json.dumps({"controlPlaneReplicas": "1", "workerReplicas": count})
     spec = {"standalone": True, "identity": IDENTITY, "controlPlaneEndpoint": {"host": "127.0.0.1", "port": 6443}}
     world = World()
-    store(world, KINDCLUSTERS, stored(spec, **{names.MADE_FROM_ANNOTATION: record}))
+    annotations = {names.MADE_FROM_ANNOTATION: record, names.DAEMON_ANNOTATION: world.runtime.daemon}
+    store(world, KINDCLUSTERS, stored(spec, **annotations))
     world.restart()
     await world.settle()
 
