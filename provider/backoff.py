@@ -53,8 +53,8 @@ ENGINE_EVENTS = Backoff(0.5, 15.0, 0.3)
 """Between connections to a container engine's events."""
 CONTAINER_REMOVAL = Backoff(0.2, 1.6)
 """Between tries to remove containers that somebody else is removing at the same time."""
-CREATE = Backoff(10.0, 300.0)
-"""Between tries to create one cluster."""
+CREATE = Backoff(10.0, 600.0)
+"""Between tries to create one cluster, for as long as its host is what fails."""
 
 CONFLICT_SECONDS = 0.05
 """Before the next pass after a lost race: the view was stale, a fresh one is a moment away."""
@@ -66,6 +66,8 @@ COOLDOWN = timedelta(seconds=10)
 """After a start or a removal that did not help: a container that does not stay up must not be started in a tight loop."""
 PREPARE_COOLDOWN = timedelta(minutes=1)
 """After a failed preparation of a replacement: it asks a registry each time."""
+ABANDONED_RETRY = timedelta(minutes=1)
+"""Before the next try to remove what a create made for an object that is gone."""
 SECRET_RETRY = timedelta(minutes=1)
 """Before the next try to publish a Secret whose name somebody else has."""
 KUBECONFIG_RETRY = timedelta(seconds=2)

@@ -98,7 +98,6 @@ def build(
         default_runtime=settings.runtime,
         default_image=settings.default_image,
         default_create_timeout=settings.create_timeout,
-        create_attempts=settings.create_attempts,
         namespace=settings.namespace,
         watch_filter=settings.watch_filter,
         inside_network=settings.inside_network,

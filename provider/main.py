@@ -16,7 +16,7 @@ import threading
 from collections.abc import AsyncIterator
 
 from provider import __version__, controllers
-from provider.adapters import state_dir
+from provider.adapters import oserrors, pruning, state_dir
 from provider.capi_flags import WITHOUT_EFFECT
 from provider.controller.leaderelection import Elector
 from provider.errors import ProviderError
@@ -40,8 +40,10 @@ def run(settings: Settings) -> int:
     try:
         state_dir.prepare(settings.state_dir)
         with state_dir.only_process(settings.state_dir):
+            pruning.prune(settings.state_dir)
             return asyncio.run(_run(settings))
-    except ProviderError as error:
+    except (ProviderError, OSError) as problem:
+        error = problem if isinstance(problem, ProviderError) else oserrors.transient(problem)
         log.error("Cannot start", extra={"reason": error.reason, "error": error.message})  # noqa: TRY400 - no traceback for people
         return 1
 
@@ -83,7 +85,7 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
     from provider.adapters.kube.workload import WorkloadProbe
     from provider.controller.watch import KopfWatcher
 
-    scratch = settings.state_dir / "scratch" / "login"
+    scratch = settings.state_dir / state_dir.LOGIN_SCRATCH
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(mode=0o700, parents=True)
 
@@ -122,8 +124,8 @@ def make_runtimes(settings: Settings) -> dict[str, Runtime]:
             engine=settings.engine,
             kind_binary=settings.kind_binary,
             in_pod=settings.in_pod,
-            log_dir=settings.state_dir / "logs",
+            log_dir=settings.state_dir / state_dir.LOGS,
         )
     )
-    local = LocalRuntime(settings.state_dir / "local", lambda tool: shutil.which(tool, path=tools))
+    local = LocalRuntime(settings.state_dir / state_dir.LOCAL, lambda tool: shutil.which(tool, path=tools))
     return {kind.name: kind, local.name: local}

@@ -126,7 +126,6 @@ class Settings:
     create_timeout: Annotated[
         timedelta, Flag(parse_duration, "How long a create may take where spec.createTimeout is not set.")
     ] = timedelta(minutes=10)
-    create_attempts: Annotated[int, Flag(parse_count, "Tries before a create is given up until its spec changes.")] = 3
 
     concurrency: Annotated[
         int,

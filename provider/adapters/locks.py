@@ -26,6 +26,7 @@ from provider.api.conditions import Reason
 from provider.errors import Transient
 
 NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+LOCK = ".lock"
 FOLDER_MODE = 0o700
 PATIENCE = 10.0
 """Seconds that a dead holder's processes get, where killing them would leave something half-done."""
@@ -123,7 +124,7 @@ class NameLocks:
     def _path(self, name: str) -> Path:
         if not NAME_PATTERN.fullmatch(name):
             raise ValueError(f"not a cluster name: {name!r}")
-        return self._folder / f"{name}.lock"
+        return self._folder / f"{name}{LOCK}"
 
 
 def _locked(name: str, holder: Holder | None) -> Transient:
@@ -142,6 +143,6 @@ def _read(lock: FileLock) -> Holder | None:
 
 def _space() -> str:
     """Empty where there is no /proc: then every pid is judged by its start time alone."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileNotFoundError, PermissionError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + " " + str(Path("/proc/self/ns/pid").readlink())
     return ""

@@ -1,14 +1,17 @@
-"""The manager's private folder (settings.state_dir): made, held by one process at a time, and keeper of the manager's identity.
+"""The manager's private folder (settings.state_dir): made, held by one process at a time, keeper of the manager's identity, and who has
+which part of it.
 
-What the runtimes put into it is their own business.
+What the runtimes put into their parts is their own business.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,16 +20,37 @@ from provider.api.conditions import Reason
 from provider.errors import Terminal, Transient
 
 FOLDER_MODE = 0o700
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+LOCKS, LOGS, LOCAL = "locks", "logs", "local"
+CLUSTER_SCRATCH, LOGIN_SCRATCH = "scratch/clusters", "scratch/login"
+"""What bears clusters' names has a folder of its own: a cluster may have any name, `login` and `locks` as well."""
 
 
 def prepare(state_dir: Path) -> None:
-    """Make the folder, or make it private. Raises Transient when this user cannot use it."""
+    """Make the folder; one that exists is taken as it is. Raises Transient where this user cannot use it, or others could write to it."""
     try:
-        state_dir.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        state_dir.chmod(FOLDER_MODE)
+        state_dir.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            state_dir.mkdir(mode=FOLDER_MODE)
+        except FileExistsError:
+            _check(state_dir)
     except OSError as error:
         message = f"Cannot use {state_dir}: {error.strerror}. Give --state-dir a folder of this user's own."
         raise Transient(Reason.STATE_DIR_UNUSABLE, message) from error
+
+
+def _check(state_dir: Path) -> None:
+    """Never changed: it may be /tmp or somebody's home. What is in it is private by itself; whoever may write to it could replace that."""
+    found = state_dir.stat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if found.st_uid not in (os.getuid(), 0) or found.st_mode & OTHERS_WRITE:
+        message = (
+            f"--state-dir {state_dir} belongs to user {found.st_uid} with mode {stat.S_IMODE(found.st_mode):04o}: others can write to it. "
+            "Name a folder in it that does not exist yet, or chmod 700 it."
+        )
+        raise Transient(Reason.STATE_DIR_UNUSABLE, message)
 
 
 @contextlib.contextmanager

@@ -141,7 +141,7 @@ class Reason(StrEnum):
     CREATE_RETRYING = "CreateRetrying", Fault.HOST
     """The last try failed; another follows."""
     CREATE_FAILED = "CreateFailed", Fault.SPEC
-    """The cluster could not be made. Once all tries have failed, edit the spec to try again."""
+    """The cluster could not be made. As the reason of Ready: not with this spec; any edit of it starts anew."""
     CLEANING_UP = "CleaningUp"
     """What an interrupted or failed create left is being removed."""
     WAITING_FOR_NODES = "WaitingForNodes"
@@ -168,6 +168,8 @@ class Reason(StrEnum):
     """A cluster of this name exists that is not ours, or another KINDCluster claims the name."""
     NAME_LOCKED = "NameLocked"
     """Another process on this host works on a cluster of this name."""
+    COPIED_IDENTITY = "CopiedIdentity", Fault.SPEC
+    """The object is a copy of another one, with its identity and endpoint: nothing is made for it."""
     SECRET_CONFLICT = "SecretConflict", Fault.MANAGEMENT
     """A Secret of that name exists that is not ours."""
     NAMESPACE_TERMINATING = "NamespaceTerminating"
@@ -188,6 +190,8 @@ class Reason(StrEnum):
     """The cluster is being removed."""
     DELETE_BLOCKED = "DeleteBlocked", Fault.HOST
     """Deletion waits; the message says for what."""
+    KEPT = "Kept"
+    """The object goes and its cluster stays, as spec.deletionPolicy: Retain or --cascade=orphan asked for."""
     OWNER_GONE = "OwnerGone", Fault.MANAGEMENT
     """The owner Cluster is gone without having been deleted first, or came after the deletion: the kind cluster is kept."""
     UNKNOWN = "Unknown"
@@ -234,6 +238,12 @@ class Reason(StrEnum):
     """The manager's state folder cannot be made or written."""
     ADDRESS_UNUSABLE = "AddressUnusable", Fault.HOST
     """The manager cannot listen on the address of a flag."""
+    OPEN_FILES_LIMIT = "OpenFilesLimit", Fault.HOST
+    """The manager, or its host, may open no more files."""
+    READ_ONLY_FILESYSTEM = "ReadOnlyFilesystem", Fault.HOST
+    """A folder that the manager writes to is on a filesystem that is read-only now."""
+    HOST_ERROR = "HostError", Fault.HOST
+    """The manager's host refuses something else; the message has its words."""
     COMMAND_MISSING = "CommandMissing", Fault.HOST
     """A program is not installed, or cannot be started."""
     COMMAND_FAILED = "CommandFailed", Fault.HOST
@@ -260,9 +270,9 @@ class Reason(StrEnum):
     HOST_LIMITS = "HostLimits", Fault.HOST
     """The host's inotify limits are exhausted."""
     OUT_OF_MEMORY = "OutOfMemory", Fault.HOST
-    """The host has no memory left for another node."""
+    """The host has no memory left for another node, or the manager none for itself."""
     DISK_FULL = "DiskFull", Fault.HOST
-    """The engine's disk is full."""
+    """The disk of the engine, or of the manager, is full."""
     PORT_IN_USE = "PortInUse", Fault.HOST
     """Another program or cluster listens on a port of the spec."""
     CONTAINER_NAME_IN_USE = "ContainerNameInUse", Fault.HOST

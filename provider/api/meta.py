@@ -48,6 +48,13 @@ def key_of(obj: JsonObject) -> ObjectKey:
     return ObjectKey(obj["metadata"]["namespace"], obj["metadata"]["name"])
 
 
+def part(obj: object, *path: str) -> JsonObject:
+    """The object at this path of another one; empty where there is none. For objects whose schema is not ours, or was not always."""
+    for name in path:
+        obj = obj.get(name) if isinstance(obj, dict) else None
+    return obj if isinstance(obj, dict) else {}
+
+
 MAX_MESSAGE = 2000
 
 

@@ -21,6 +21,9 @@ FINALIZER = "kindcluster.infrastructure.cluster.x-k8s.io"
 MADE_FROM_ANNOTATION = "infrastructure.cluster.x-k8s.io/made-from"
 """On a KINDCluster: what of its spec the running cluster was made from (JSON, provider.reconcile.drift). Survives move and backup."""
 
+KEPT_ANNOTATION = "infrastructure.cluster.x-k8s.io/kept-by"
+"""On Secrets of a cluster that outlived its object: the marker of the identity that they belong to."""
+
 KINDCLUSTER_LABEL = "infrastructure.cluster.x-k8s.io/kindcluster"
 """On Secrets we write: the name of the KINDCluster in the same namespace that they belong to (at most 63 characters)."""
 

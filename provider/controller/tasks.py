@@ -18,7 +18,7 @@ from provider.api.meta import ObjectKey
 from provider.errors import ProviderError, Transient
 from provider.ports.clock import Clock
 from provider.ports.runtime import Step, Verb
-from provider.ports.tasks import TaskState, TaskStatus, Work
+from provider.ports.tasks import Target, TaskState, TaskStatus, Work
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +74,12 @@ class TaskManager:
         position = waiting.index(task) + 1 if task in waiting else 0
         return replace(task.status, queue_position=position, steps=tuple(task.steps.values()))
 
-    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "") -> None:
+    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "", target: Target | None = None) -> None:
         current = self._tasks.get(key)
         if self._closed or (current is not None and current.status.unfinished):
             return
         self.forget(key)
-        task = self._tasks[key] = _Task(key, work, TaskStatus(verb, TaskState.QUEUED, tag=tag))
+        task = self._tasks[key] = _Task(key, work, TaskStatus(verb, TaskState.QUEUED, tag=tag, target=target))
         self._waiting[verb].append(task)
         self._fill(verb)
         task.requeued_at = asyncio.get_running_loop().time()  # the pass that starts a task reports its position

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.errors import ProviderError
-from provider.ports.runtime import Progress, Step, Verb
+from provider.ports.runtime import Identity, Progress, Step, Verb
 
 Work = Callable[[Progress], Coroutine[Any, Any, None]]
 """A long operation, which reports its steps. It cleans up when it is cancelled, and raises ProviderError when it fails."""
@@ -22,6 +22,14 @@ class TaskState(StrEnum):
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The cluster that a task works on. An object that is made anew under the same key has another one."""
+
+    runtime: str
+    identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class TaskStatus:
     error: Exception | None = None
     tag: str = ""
     """Whatever the starter wants back, e.g. the hash of the config being created."""
+    target: Target | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -62,7 +71,7 @@ class Tasks(Protocol):
 
     def status(self, key: ObjectKey) -> TaskStatus | None: ...
 
-    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "") -> None:
+    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "", target: Target | None = None) -> None:
         """Queue it. A finished task of this key is forgotten; an unfinished one makes this a no-op."""
 
     async def discard(self, key: ObjectKey) -> None:

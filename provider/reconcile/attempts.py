@@ -1,8 +1,11 @@
 """The record of creating a cluster, kept in status.lastCreate and status.failureReason/-Message. Pure.
 
 It answers two questions that observation alone cannot: is what stands there a finished cluster or the remains of an interrupted
-create, and how many more tries are due. A begun record without `finishedAt` means remains. The record is written *before* the work
-starts, so that a manager killed at any instruction finds it (docs/adr/0001-status-is-written-ahead-of-work.md).
+create, and when the next try is due. Only what the spec says wrongly is final; what a host lacks may be there in the next minute, so tries
+go on, slower and slower (docs/adr/0089-failures-of-the-host-are-not-final.md).
+
+A begun record without `finishedAt` means remains. The record is written *before* the work starts, so that a manager killed at any
+instruction finds it (docs/adr/0001-status-is-written-ahead-of-work.md).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from provider.api.conditions import Reason
+from provider.api.conditions import Fault, Reason
 from provider.api.meta import JsonObject, shorten, timestamp
 from provider.backoff import CREATE, UNKNOWN_RETRY
 from provider.errors import Terminal
@@ -31,7 +34,9 @@ NOT_A_TRY = frozenset(
         Reason.TOOLS_MISSING,
     }
 )
-"""Reasons of a host that could not even begin: nothing was tried, so nothing is given up, and no edit of the spec would help."""
+"""Reasons of a host that could not even begin: nothing was tried, so nothing is counted."""
+PREFLIGHT = frozenset({Reason.DISK_FULL, Reason.HOST_LIMITS, Reason.HOST_PATH_MISSING, Reason.PORT_IN_USE})
+"""Reasons that a preflight can see come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,15 @@ class Attempts:
     count: int = 0
     failed_message: str = ""
     given_up: bool = False
+    """The spec is what is wrong: there is no next try."""
     next_at: datetime | None = None
+    seen_by_preflight: bool = False
+    """What stopped the last try was found before anything was made, and can be seen to go."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """status.lastCreate and the failure fields, together."""
+    """status.lastCreate and the failure fields, together. The latter are for what is final: Cluster API copies them and keeps them."""
 
     last_create: JsonObject
     failure_reason: str = ""
@@ -66,18 +74,24 @@ class Record:
         next_at = last.get("nextAttemptAt")
         return Attempts(
             count=int(last.get("attempts", 0)),
-            failed_message=self.failure_message,
-            given_up=bool(self.failure_reason) and next_at is None,
+            failed_message=self.failure_message or last.get("message", ""),
+            given_up=bool(self.failure_reason),
             next_at=datetime.fromisoformat(next_at) if next_at else None,
+            seen_by_preflight=not last.get("steps") and Reason(last.get("reason", "")) in PREFLIGHT,
         )
 
     def begin(self, *, generation: int, config_hash: str, now: datetime) -> Record:
-        """The intent: written before the work starts. The reason of an earlier failure stays until a try succeeds."""
+        """The intent: written before the work starts. The reason of an earlier failed try stays until one succeeds."""
         count = self.attempts(generation, config_hash).count + 1
         last = {"attempts": count, "startedAt": timestamp(now), "generation": generation, "configHash": config_hash}
-        return Record(last, self.failure_reason, self.failure_message)
+        return Record({key: self.last_create[key] for key in ("reason", "message") if key in self.last_create} | last)
 
-    def after(self, task: TaskStatus | None, *, config_hash: str, now: datetime, limit: int) -> Record:
+    def of_today(self, generation: int, config_hash: str) -> Record:
+        """Without a failure that the spec as it is now did not cause."""
+        known = (self.last_create.get("generation"), self.last_create.get("configHash")) == (generation, config_hash)
+        return self if known else Record(self.last_create)
+
+    def after(self, task: TaskStatus | None, *, config_hash: str, now: datetime) -> Record:
         """The record after a create task has got as far as it has: steps while it runs, the outcome when it is over.
 
         A cluster made for a spec that was edited meanwhile is not finished: what stands there is remains.
@@ -91,8 +105,11 @@ class Record:
             return Record(_finished(last, task))
         if task.state is not TaskState.FAILED:
             return Record(last, self.failure_reason, self.failure_message)
-        reason, message = task.failure
-        return Record(_failed(last, reason, task.error, now, limit), reason, shorten(message))
+        reason, message = task.failure[0], shorten(task.failure[1])
+        last |= {"reason": str(reason), "message": message}
+        if isinstance(task.error, Terminal) and reason.fault is Fault.SPEC:
+            return Record(_final(last), reason, message)
+        return Record(_failed(last, reason, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,35 +123,40 @@ class Progress:
 
 
 def progress(
-    record: Record, task: TaskStatus | None, *, generation: int, config_hash: str, provisioned: bool, now: datetime, limit: int
+    record: Record, task: TaskStatus | None, *, generation: int, config_hash: str, provisioned: bool, now: datetime
 ) -> Progress:
-    """The record brought up to date with what became of the task, and what follows from it. `limit`: tries before it is given up."""
-    record = record.after(task, config_hash=config_hash, now=now, limit=limit)
+    """The record brought up to date with what became of the task, and what follows from it."""
+    record = record.after(task, config_hash=config_hash, now=now).of_today(generation, config_hash)
     return Progress(record, record.is_complete(provisioned=provisioned), record.attempts(generation, config_hash))
 
 
 def read_record(status: Mapping[str, Any]) -> Record:
-    return Record(dict(status.get("lastCreate") or {}), status.get("failureReason") or "", status.get("failureMessage") or "")
+    """A failure of a host that an earlier version called final is none."""
+    reason = Reason(status.get("failureReason") or "")
+    last, final = dict(status.get("lastCreate") or {}), reason.fault is Fault.SPEC
+    return Record(last, reason, status.get("failureMessage") or "") if final else Record(last)
 
 
 def _finished(last: JsonObject, task: TaskStatus) -> JsonObject:
     if task.finished_at is None or task.started_at is None:
         return last
     seconds = round((task.finished_at - task.started_at).total_seconds())
-    last.pop("nextAttemptAt", None)
+    for over in ("nextAttemptAt", "reason", "message"):
+        last.pop(over, None)
     return {**last, "finishedAt": timestamp(task.finished_at), "seconds": seconds}
 
 
-def _failed(last: JsonObject, reason: Reason, error: Exception | None, now: datetime, limit: int) -> JsonObject:
-    """With the time of the next try; without one it is given up."""
+def _final(last: JsonObject) -> JsonObject:
+    return {key: value for key, value in last.items() if key != "nextAttemptAt"}
+
+
+def _failed(last: JsonObject, reason: Reason, now: datetime) -> JsonObject:
+    """With the time of the next try."""
     tries = int(last.get("attempts", 1))
-    last.pop("nextAttemptAt", None)
-    # Nothing was tried, so the count goes back: an engine that is down for an hour must not use up all tries.
+    # Nothing was tried, so the count goes back: an engine that is down for an hour must not make the first real failure wait long.
     if reason in NOT_A_TRY:
-        return {**last, "attempts": tries - 1, "nextAttemptAt": timestamp(now + UNKNOWN_RETRY)}
-    if isinstance(error, Terminal) or tries >= limit:
-        return last
-    return {**last, "nextAttemptAt": timestamp(now + timedelta(seconds=CREATE.delay(tries - 1)))}
+        return {**last, "attempts": max(0, tries - 1), "nextAttemptAt": timestamp(now + UNKNOWN_RETRY)}
+    return {**last, "nextAttemptAt": timestamp(now + timedelta(seconds=CREATE.delay(max(0, tries - 1))))}
 
 
 def _step(step: Step) -> JsonObject:

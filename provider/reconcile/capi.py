@@ -8,9 +8,10 @@ from typing import Any
 
 from provider.api import contract
 from provider.api.conditions import Reason
-from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.fit import fit
+from provider.api.meta import JsonObject, ObjectKey, Resource, part
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
-from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES, KINDControlPlaneSpec
 from provider.ports.kube import Kube
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Blocked
@@ -60,10 +61,11 @@ def referred(cluster: JsonObject, reference: str, resource: Resource) -> ObjectK
     """The object of this type that a field of a Cluster's spec names, in the Cluster's namespace (references across namespaces are not
     followed).
     """
-    found = (cluster.get("spec") or {}).get(reference) or {}
-    if (contract.group_of(found), found.get("kind")) != (resource.group, resource.kind) or not found.get("name"):
+    found = part(cluster, "spec", reference)
+    name = found.get("name")
+    if (contract.group_of(found), found.get("kind")) != (resource.group, resource.kind) or not isinstance(name, str) or not name:
         return None
-    return ObjectKey(cluster["metadata"]["namespace"], found["name"])
+    return ObjectKey(cluster["metadata"]["namespace"], name)
 
 
 def referred_by_cluster(resource: Resource) -> Callable[[JsonObject], set[ObjectKey]]:
@@ -92,22 +94,33 @@ async def read_owner(kube: Kube, obj: JsonObject) -> Owner:
     """The owner Cluster of a KINDCluster with its KINDControlPlane, or whether none is needed."""
     owner = await read_cluster(kube, obj)
     if owner.cluster is None and not owner.gone:
-        asked = bool((obj.get("spec") or {}).get("standalone"))
+        asked = part(obj, "spec").get("standalone") is True
         return replace(owner, standalone=asked or not await kube.serves(contract.CAPI_GROUP))
     if owner.cluster is None or (named := referred(owner.cluster, "controlPlaneRef", KINDCONTROLPLANES)) is None:
         return owner
     control_plane = await kube.get(KINDCONTROLPLANES, named)
-    return replace(owner, control_plane=control_plane, control_plane_missing=control_plane is None)
+    if control_plane is None:
+        return replace(owner, control_plane_missing=True)
+    return replace(owner, control_plane={**control_plane, "spec": fit(KINDControlPlaneSpec, control_plane.get("spec"))})
 
 
-async def blocked_by_owner(kube: Kube, key: ObjectKey, owner: Owner, *, claimed: bool) -> Blocked | None:
-    """Why a KINDCluster must wait for its owner. Once it is `claimed`, only a wrong owner blocks: a cluster that exists is reconciled
-    even while `clusterctl move` or a restore has stripped its references.
+def naming_cluster(owner: Owner, key: ObjectKey) -> str:
+    """Name of the owner Cluster if it names the KINDCluster in either reference, else empty.
+
+    An owner reference alone proves nothing: whoever may write the object may write one. Only the Cluster's own author can name the object.
+    """
+    cluster = owner.cluster
+    return cluster["metadata"]["name"] if cluster is not None and key in referred_by_cluster(KINDCLUSTERS)(cluster) else ""
+
+
+async def blocked_by_owner(kube: Kube, key: ObjectKey, owner: Owner, *, provisioned: bool) -> Blocked | None:
+    """Why a KINDCluster must wait for its owner. Once it is `provisioned`, only a wrong owner blocks: a cluster that exists is reconciled
+    even while `clusterctl move` or a restore has stripped its references. An identity is no proof: it can be preset.
     """
     if owner.gone:
         message = "metadata.ownerReferences names a Cluster that does not exist (any more): correct or remove the reference."
         return Blocked(Reason.INVALID_OWNER, message)
-    if claimed:
+    if provisioned:
         return None
     if owner.cluster is None and not owner.standalone:
         return Blocked(Reason.WAITING_FOR_OWNER, await _possible_owner(kube, key))
@@ -134,7 +147,7 @@ async def _possible_owner(kube: Kube, key: ObjectKey) -> str:
 
 
 def _is_paused(cluster: JsonObject) -> bool:
-    return (cluster.get("spec") or {}).get("paused") is True
+    return part(cluster, "spec").get("paused") is True
 
 
 def _names_as_infrastructure(cluster: JsonObject, key: ObjectKey) -> bool:

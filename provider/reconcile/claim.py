@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from provider.api.meta import JsonObject, ObjectKey
+from provider.api.meta import JsonObject, ObjectKey, part
 from provider.api.names import FINALIZER
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.ports.kube import Kube
@@ -38,7 +38,7 @@ async def find_rival(obj: JsonObject, kube: Kube, same_name: Iterable[ObjectKey]
     for key in same_name:
         other = await kube.get(KINDCLUSTERS, key)
         # Without an identity nothing can have been made for it, and its claim may never become one.
-        if other is not None and (other.get("spec") or {}).get("identity") and _claim(other) < _claim(obj):
+        if other is not None and part(other, "spec").get("identity") and _claim(other) < _claim(obj):
             return str(key)
     return ""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.kind import NodeNames, NodeRole
-from provider.api.meta import Condition, Conditions, ConditionStatus, timestamp
+from provider.api.meta import Condition, Conditions, ConditionStatus
 from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Step, StepState, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
@@ -238,7 +238,7 @@ def _ready(outcome: Outcome, now: Conditions) -> Condition | None:
     if seen is not None and seen.presence is Presence.UNKNOWN and was_ready and not scope.deleting:
         return None
     if outcome.decision.action not in (Action.NOTHING, Action.PREPARE):
-        return Condition(kind, ConditionStatus.FALSE, outcome.decision.reason, _decided(outcome))
+        return Condition(kind, ConditionStatus.FALSE, outcome.decision.reason, outcome.decision.message)
     if outcome.working is not None:
         return Condition(kind, ConditionStatus.FALSE, *_progress(outcome.working, recreating=scope.provisioned))
     for part in _PARTS:
@@ -246,13 +246,6 @@ def _ready(outcome: Outcome, now: Conditions) -> Condition | None:
         if not condition.true:
             return Condition(kind, ConditionStatus.FALSE, condition.reason, condition.message)
     return Condition(kind, ConditionStatus.TRUE, Reason.READY)
-
-
-def _decided(outcome: Outcome) -> str:
-    decision = outcome.decision
-    if decision.reason is Reason.CREATE_RETRYING and decision.after is not None:
-        return f"{decision.message} Next try at {timestamp(outcome.scope.now + decision.after)}."
-    return decision.message
 
 
 def _progress(task: TaskStatus, *, recreating: bool) -> tuple[Reason, str]:

@@ -1,26 +1,32 @@
-"""How a cluster goes away. Order: may it be destroyed at all → stop what is being made → remove by marker → see that nothing is
-left → Secrets → finalizer. The finalizer goes only after a successful observation that found nothing of ours.
+"""How a cluster goes away. Order: may it be destroyed at all → stop what is being made → is it to be kept → remove by marker → see that
+nothing is left → Secrets → finalizer. The finalizer goes only after a successful observation that found nothing of ours, or with a cluster
+that is kept. Only a finished cluster is kept (docs/adr/0087).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import JsonObject, ObjectKey, key_of
+from provider.api.meta import JsonObject, ObjectKey, key_of, timestamp
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
 from provider.ports.kube import Kube
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation, Verb
-from provider.ports.tasks import Tasks, TaskState, TaskStatus
+from provider.ports.tasks import Target, Tasks, TaskState, TaskStatus
+from provider.reconcile.attempts import read_record
 from provider.reconcile.capi import is_annotated
 from provider.reconcile.conditions import running_step
+from provider.reconcile.kept_secrets import is_orphaned, keep_secrets
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
+from provider.reconcile.observe import Observer
+from provider.reconcile.patch import patch_status
 from provider.reconcile.plan import Blocked, cooldown_left
 from provider.reconcile.scope import Scope
+from provider.reconcile.stop_tasks import start_removal, stop_making
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class Deletion:
     """What the finalizer waits for; None: nothing, it may go."""
     task: TaskStatus | None = None
     seen: RuntimeObservation | None = None
+    kept: str = ""
+    """Why the cluster stays although the object goes; empty: it does not."""
 
 
 def is_moved(obj: JsonObject) -> bool:
@@ -38,20 +46,24 @@ def is_moved(obj: JsonObject) -> bool:
     return is_annotated(obj, contract.DELETE_FOR_MOVE_ANNOTATION)
 
 
-async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks) -> Deletion:
-    """One step; when nothing blocks any more, the Secrets are gone and `release` may follow."""
-    if message := _kept_for_owner(scope):
-        return Deletion(Blocked(Reason.OWNER_GONE, message))
-    if scope.identity is None or scope.spec.deletion_policy == "Retain":
-        # Without this, a running create would go on making containers after the object is gone.
-        await _stop_create(scope.key, tasks)
+async def reconcile_delete(scope: Scope, kube: Kube, tasks: Tasks, observer: Observer) -> Deletion:
+    """One step; when nothing blocks any more, the Secrets are gone, or out of reach of garbage collection, and `release` may follow."""
+    scope = await _record_end(scope, kube, tasks.status(scope.key))
+    finished = _is_finished(scope)
+    # Without this, a running create would go on making containers after the object is gone.
+    await stop_making(scope.key, tasks)
+    if scope.identity is None:
         return Deletion(None)
-    if scope.runtime is None:
-        return Deletion(Blocked(Reason.ENGINE_UNREACHABLE, "The runtime is not available here.", UNKNOWN_RETRY))
-    await _stop_create(scope.key, tasks)
+    if finished and (message := _kept_for_owner(scope)) and not await _is_gone(scope):
+        return Deletion(Blocked(Reason.OWNER_GONE, message))
     task = tasks.status(scope.key)
     if task is not None and task.unfinished:
         return Deletion(Blocked(Reason.DELETING, running_step(task.steps) or "Removing the cluster."), task)
+    if finished and (why := await _kept(scope, kube)):
+        await keep_secrets(scope, kube, observer)
+        return Deletion(None, kept=why)
+    if scope.runtime is None:
+        return Deletion(Blocked(Reason.ENGINE_UNREACHABLE, "The runtime is not available here.", UNKNOWN_RETRY))
     deletion = await _remove(scope.key, scope.runtime, scope.identity, tasks, scope.now)
     if deletion.blocked is None:
         await delete_secrets_if_ours(scope, kube)
@@ -63,6 +75,39 @@ async def release(obj: JsonObject, kube: Kube) -> None:
     key = key_of(obj)
     patch = {"metadata": {"finalizers": [name for name in obj["metadata"]["finalizers"] if name != names.FINALIZER]}}
     await kube.patch(KINDCLUSTERS, key, patch, version=obj["metadata"]["resourceVersion"])
+
+
+async def _record_end(scope: Scope, kube: Kube, task: TaskStatus | None) -> Scope:
+    """Write down what only the task knows, before it is dropped: that it has finished, or that a replacement has not touched the old
+    cluster yet. Else the next pass would take a cluster for remains. Raises Conflict.
+    """
+    if task is None or task.verb is not Verb.CREATE or task.state not in (TaskState.SUCCEEDED, TaskState.QUEUED):
+        return scope
+    status = {name: value for name, value in scope.status.items() if name != "lastCreate"}
+    if task.state is TaskState.SUCCEEDED:
+        status["lastCreate"] = {**scope.record.last_create, "finishedAt": timestamp(scope.now)}
+    written = await patch_status(kube, KINDCLUSTERS, KINDClusterStatus, scope.obj, status) or scope.obj
+    return replace(scope, obj=written, record=read_record(status))
+
+
+def _is_finished(scope: Scope) -> bool:
+    """Whether what stands there is a cluster and not what a create has begun: nobody can use that, so nobody wants it kept."""
+    spec = scope.obj.get("spec") or {}  # as stored: the endpoint counts also where the spec as a whole cannot be read
+    return scope.record.is_complete(provisioned="controlPlaneEndpoint" in spec)
+
+
+async def _is_gone(scope: Scope) -> bool:
+    """Whether there is nothing to keep: a copy of another object names that one's owner, and no cluster was ever made for it."""
+    if scope.runtime is None or scope.identity is None:
+        return False
+    return _nothing_of_ours(await scope.runtime.observe(scope.identity))
+
+
+async def _kept(scope: Scope, kube: Kube) -> str:
+    """Who asked for keeping the cluster; empty: nobody."""
+    if scope.spec.deletion_policy == "Retain":
+        return "spec.deletionPolicy: Retain"
+    return "--cascade=orphan" if await is_orphaned(scope, kube) else ""
 
 
 def _kept_for_owner(scope: Scope) -> str:
@@ -106,7 +151,7 @@ async def _remove(key: ObjectKey, runtime: Runtime, identity: Identity, tasks: T
         return Deletion(None, seen=seen)
     if failure := _cooling_down(tasks.status(key), now):
         return Deletion(Blocked(Reason.DELETE_BLOCKED, failure, COOLDOWN), seen=seen)
-    tasks.start(key, Verb.DELETE, partial(runtime.delete, identity))
+    start_removal(key, runtime, Target(runtime.name, identity), tasks)
     return Deletion(Blocked(Reason.DELETING, "Removing the cluster."), seen=seen)
 
 
@@ -123,9 +168,3 @@ def _cooling_down(task: TaskStatus | None, now: datetime) -> str:
         return ""
     _, message = task.failure
     return f"Removing the cluster failed and is tried again: {message}"
-
-
-async def _stop_create(key: ObjectKey, tasks: Tasks) -> None:
-    task = tasks.status(key)
-    if task is not None and task.verb is not Verb.DELETE:
-        await tasks.discard(key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from provider.api.meta import JsonObject, ObjectKey, key_of
+from provider.api.meta import JsonObject, ObjectKey, key_of, part
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import Identity
 
@@ -17,7 +17,8 @@ MARKER_LENGTH = 32
 
 def cluster_name_of(obj: JsonObject) -> str:
     """Name of the kind cluster: spec.clusterName, else the object's own name (both checked by the CRD)."""
-    name: str = (obj.get("spec") or {}).get("clusterName") or obj["metadata"]["name"]
+    asked = part(obj, "spec").get("clusterName")
+    name: str = asked if asked and isinstance(asked, str) else obj["metadata"]["name"]
     return name
 
 
@@ -25,6 +26,12 @@ def marker(key: ObjectKey, token: str) -> str:
     """32 hexadecimal digits: fits a path element and a DNS label."""
     # Namespace and name are hashed as well: a token that is copied into another object gives another marker.
     return hashlib.sha256(f"{key.namespace}/{key.name}/{token}".encode()).hexdigest()[:MARKER_LENGTH]
+
+
+def marker_of(obj: JsonObject) -> str:
+    """As the persisted identity gives it, of any object, readable or not; of one without an identity it is nobody's."""
+    token = ((obj.get("spec") or {}).get("identity") or {}).get("token") or ""
+    return marker(key_of(obj), str(token))
 
 
 def identity_of(obj: JsonObject, spec: KINDClusterSpec) -> Identity | None:

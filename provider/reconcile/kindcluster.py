@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from provider.api import contract, names
+from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.api.rbac import Permission
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS, KINDClusterSpec
@@ -21,14 +22,15 @@ from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.controller.sources import Stream, Watch
 from provider.ports.clock import Clock
-from provider.ports.kube import Kube, Recorder
+from provider.ports.kube import EventNote, Kube, Recorder
 from provider.ports.runtime import Identity, Runtime, RuntimeEvent, Verb
-from provider.ports.tasks import Tasks
+from provider.ports.tasks import Target, Tasks
 from provider.ports.workload import Workload
 from provider.reconcile.attempts import progress
 from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
+from provider.reconcile.copies import blocked_as_copy, may_be_copy
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import desire
 from provider.reconcile.identity import cluster_name_of
@@ -41,7 +43,9 @@ from provider.reconcile.plan import Action, Blocked, Facts, Heal, plan
 from provider.reconcile.publish import publish
 from provider.reconcile.renewal import Renewal
 from provider.reconcile.report import report, report_paused
+from provider.reconcile.retry import without_needless_wait
 from provider.reconcile.scope import Scope, open_scope
+from provider.reconcile.stop_tasks import end_stale_task, stop_making
 from provider.reconcile.tasks import task_of
 
 PERMISSIONS = (
@@ -89,21 +93,25 @@ class KINDClusterReconciler:
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
         obj = await self._kube.get(KINDCLUSTERS, key)
+        former = await end_stale_task(key, obj, self._tasks, self._runtimes, self._clock.now())
         if obj is None:
-            return await self._forget(key)
+            return await self._forget(key, former)
         if is_excluded(obj, self._options):
-            self.cluster_names.remove(key)
-            return Result()
+            return await self._exclude(key, former)
         # Before anything that may fail: the runtime's events must find the object even while its passes do.
         self.cluster_names.set(key, cluster_name_of(obj))
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
+        if scope.deleting and scope.unreadable:
+            return await report(Outcome(scope, scope.record, _undeletable(scope)), self._kube, self._recorder)
         # Before the pause: a paused object that is being deleted has to say that its deletion waits.
         if scope.deleting:
             return await self._delete(scope)
         if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
-            return await self._pause(scope, message)
-        claimed = scope.identity is not None
-        if blocked := scope.invalid or await blocked_by_owner(self._kube, key, scope.owner, claimed=claimed):
+            return await self._pause(scope, message, former)
+        blocked = former or scope.invalid
+        if blocked := blocked or await blocked_by_owner(self._kube, key, scope.owner, provisioned=scope.provisioned):
+            if not scope.provisioned:  # a create that began before the owner or its reference went
+                await stop_making(key, self._tasks)
             return await report(Outcome(scope, scope.record, blocked), self._kube, self._recorder)
         if scope.identity is None:
             return await self._claim(scope)
@@ -133,7 +141,6 @@ class KINDClusterReconciler:
             config_hash=desired.config_hash,
             provisioned=scope.provisioned,
             now=scope.now,
-            limit=self._options.create_attempts,
         )
         scope, drift = await ensure_made_from(scope, self._kube, desired, task, complete=creation.complete)
         # While a task works on the cluster, what would be observed is a cluster in the making; its steps are the news then.
@@ -156,10 +163,15 @@ class KINDClusterReconciler:
             retain_on_failure=bool(scope.spec.retain_on_failure),
             update=drift.update,
         )
+        facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, record = plan(facts), creation.record
         if decision.action is Action.CREATE:
             rival = await find_rival(scope.obj, self._kube, self.cluster_names.keys(identity.cluster_name), observed.cluster)
-            decision = desired.blocked or plan(replace(facts, rival=rival))
+            # An endpoint can be preset like an identity: to make anything, the references must hold also where a cluster was made before.
+            unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, provisioned=False)
+            decision = unowned or desired.blocked or plan(replace(facts, rival=rival))
+        if may_be_copy(scope, observed.cluster):
+            decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
         if decision.action is Action.CANCEL:
             await self._tasks.discard(scope.key)
             return Result(requeue_after=0.0)
@@ -173,7 +185,7 @@ class KINDClusterReconciler:
         if task is not None and not task.unfinished and (task.verb is Verb.CREATE or not drift.update):
             self._tasks.forget(scope.key)
         if (work := task_of(decision.action, runtime, identity, desired.request)) is not None:
-            self._tasks.start(scope.key, *work, tag=desired.config_hash)
+            self._tasks.start(scope.key, *work, tag=desired.config_hash, target=Target(runtime.name, identity))
         if fault is not None:
             raise fault
         return result
@@ -185,8 +197,11 @@ class KINDClusterReconciler:
             return Result()
         if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, f"{message}; deletion waits until it is not")
-        deletion = await reconcile_delete(scope, self._kube, self._tasks)
+        deletion = await reconcile_delete(scope, self._kube, self._tasks, self._observer)
         if deletion.blocked is None:
+            if deletion.kept:
+                message = f"The kind cluster and its kubeconfig Secrets are kept, as {deletion.kept} asks for."
+                await self._recorder.record(scope.obj, EventNote(Reason.KEPT, message))
             await release(scope.obj, self._kube)
             self._release_name(scope.key)
             return Result()
@@ -195,13 +210,25 @@ class KINDClusterReconciler:
             Outcome(scope, scope.record, deletion.blocked, deletion.task, observed=observed), self._kube, self._recorder
         )
 
-    async def _pause(self, scope: Scope, message: str) -> Result:
+    async def _pause(self, scope: Scope, message: str, former: Blocked | None = None) -> Result:
         """While paused nothing changes on the engine: a running operation is stopped where it stands."""
-        await self._tasks.discard(scope.key)
+        if former is None:
+            await self._tasks.discard(scope.key)
         return await report_paused(scope, message, self._kube)
 
-    async def _forget(self, key: ObjectKey) -> Result:
-        """The object is gone. A task that still works for it is stopped; what it made was either removed or is kept on purpose."""
+    async def _exclude(self, key: ObjectKey, former: Blocked | None) -> Result:
+        """Another manager's from now on. What stands there half made is for that one, which knows it by the same marker."""
+        if former is not None:
+            return _again(former)
+        await self._tasks.discard(key)
+        self._observer.forget(key)
+        self._release_name(key)
+        return Result()
+
+    async def _forget(self, key: ObjectKey, former: Blocked | None) -> Result:
+        """The object is gone. The name is free once what was being made for it is removed; what stands finished is kept on purpose."""
+        if former is not None:
+            return _again(former)
         await self._tasks.discard(key)
         self._observer.forget(key)
         self._renewal.forget(key)
@@ -217,6 +244,17 @@ class KINDClusterReconciler:
         name = self.cluster_names.remove(key)
         for other in self.cluster_names.keys(name) if name is not None else ():
             self._requeue(other)
+
+
+def _again(blocked: Blocked) -> Result:
+    return Result(requeue_after=blocked.after.total_seconds() if blocked.after is not None else None)
+
+
+def _undeletable(scope: Scope) -> Blocked:
+    """Deleting what is known would leave the rest behind."""
+    fields = ", ".join(f"spec.{name}" for name in scope.unreadable)
+    message = f"Deletion waits: {fields} cannot be read, so that what was made is not known. Correct it, or remove the finalizer."
+    return Blocked(Reason.INVALID_SPEC, message)
 
 
 def _runtime_missing(spec: KINDClusterSpec) -> Blocked:

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
+from provider.api.fit import fit
 from provider.api.meta import Condition, ConditionStatus, JsonObject, ObjectKey, conditions_of, key_of, merge_conditions
 from provider.api.rbac import Permission
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
-from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
+from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES, KINDControlPlaneStatus
+from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.controller.index import Index
 from provider.controller.result import Result
 from provider.controller.sources import Stream, Watch
@@ -80,7 +82,7 @@ class KINDControlPlaneReconciler:
             self.mirrored.set(key, read.named)
             if obj["metadata"]["generation"] != (obj.get("status") or {}).get("observedGeneration"):
                 self._requeue(read.named)
-        await patch_status(self._kube, KINDCONTROLPLANES, obj, mirror(read, self._clock))
+        await patch_status(self._kube, KINDCONTROLPLANES, KINDControlPlaneStatus, obj, mirror(read, self._clock))
         return Result(resync=True)
 
     async def _read(self, obj: JsonObject) -> Mirrored:
@@ -95,7 +97,7 @@ class KINDControlPlaneReconciler:
 def mirror(read: Mirrored, clock: Clock) -> JsonObject:
     """The whole desired status. While paused, only the condition Paused changes."""
     metadata = read.obj["metadata"]
-    old: JsonObject = read.obj.get("status") or {}
+    old = fit(KINDControlPlaneStatus, read.obj.get("status"))
     reason = pause_reason(KINDCONTROLPLANES.kind, read.obj, read.cluster)
     paused = Condition(
         ConditionType.PAUSED, ConditionStatus.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason
@@ -114,8 +116,7 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
 
 
 def _said(read: Mirrored) -> JsonObject:
-    status: JsonObject = (read.kindcluster or {}).get("status") or {}
-    return status
+    return fit(KINDClusterStatus, (read.kindcluster or {}).get("status"))
 
 
 def _conditions(read: Mirrored) -> dict[ConditionType, Condition]:

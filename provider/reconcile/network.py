@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from provider.api.conditions import Reason
-from provider.api.meta import JsonObject
+from provider.api.meta import JsonObject, part
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.reconcile.plan import Blocked
 
@@ -24,14 +24,16 @@ NODE_PORT = 6443
 """What every node's API server binds to, and Cluster API's default of apiServerPort: a Cluster that says so asks for nothing."""
 SERVICE_DOMAIN = "cluster.local"
 """Of every cluster that kind makes; runtime local has no DNS at all."""
+MOST_BLOCKS = 3
+"""CIDRs of a Cluster that are looked at: two can be had, and the third shows that there are more."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def subnet(cluster: JsonObject | None, part: str) -> str | None:
+def subnet(cluster: JsonObject | None, of: str) -> str | None:
     """A Cluster's clusterNetwork.{pods,services}.cidrBlocks, joined as kind writes dual-stack subnets."""
-    blocks: list[Any] = (_said(cluster).get(part) or {}).get("cidrBlocks") or []
-    return ",".join(str(block) for block in blocks) or None
+    blocks = part(cluster, "spec", "clusterNetwork", of).get("cidrBlocks")
+    return ",".join(str(block) for block in blocks[:MOST_BLOCKS]) or None if isinstance(blocks, list) else None
 
 
 def api_server_port(cluster: JsonObject | None) -> int | None:
@@ -45,7 +47,7 @@ def conflict(spec: KINDClusterSpec, cluster: JsonObject | None, config: Mapping[
     if cluster is None:
         return None
     given: JsonObject = spec.networking.model_dump(by_alias=True, exclude_none=True) if spec.networking else {}
-    wanted = {field: blocks for field, part in SUBNETS.items() if (blocks := subnet(cluster, part))}
+    wanted = {field: blocks for field, of in SUBNETS.items() if (blocks := subnet(cluster, of))}
     found = [
         *_different(given, wanted),
         *_unfit(given, wanted, config.get("networking") or {}),
@@ -96,8 +98,7 @@ def _domain(cluster: JsonObject) -> Iterator[str]:
 
 def _said(cluster: JsonObject | None) -> JsonObject:
     """A Cluster's clusterNetwork."""
-    network: JsonObject = (cluster or {}).get("spec", {}).get("clusterNetwork") or {}
-    return network
+    return part(cluster, "spec", "clusterNetwork")
 
 
 def _of(field: str) -> str:

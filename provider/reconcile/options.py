@@ -13,8 +13,6 @@ class ReconcileOptions:
     default_image: str | None = None
     """Node image of objects that name neither image nor version; None leaves it to kind."""
     default_create_timeout: timedelta = timedelta(minutes=10)
-    create_attempts: int = 3
-    """Tries before a create is given up until the spec changes."""
     namespace: str | None = None
     """Only objects of this namespace; None = all."""
     watch_filter: str = ""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from provider.api.conditions import Reason
+from provider.api.fit import fit
 from provider.api.meta import JsonObject, Resource, key_of
+from provider.api.model import Model
 from provider.errors import Conflict
 from provider.ports.kube import Kube
 
 
-async def patch_status(kube: Kube, resource: Resource, obj: JsonObject, new: JsonObject) -> JsonObject | None:
-    """Make the whole status `new`; None when it is already: nothing was written. Raises Conflict as patch_guarded does."""
-    patch = difference(obj.get("status") or {}, new)
+async def patch_status(kube: Kube, resource: Resource, model: type[Model], obj: JsonObject, new: JsonObject) -> JsonObject | None:
+    """Make the whole status `new`, cut to what its model allows; None when it is already: nothing was written.
+
+    Every status is written here, so that nothing that was observed can keep one from being written. Raises Conflict as patch_guarded does.
+    """
+    old = obj.get("status")
+    patch = difference(old if isinstance(old, dict) else {}, fit(model, new))
     return await patch_guarded(kube, resource, obj, {"status": patch}, subresource="status") if patch else None
 
 

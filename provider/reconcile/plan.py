@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from provider.api.conditions import Reason
 from provider.api.kind import NodeNames
-from provider.backoff import COOLDOWN, FOREIGN_RETRY, PREPARE_COOLDOWN, UNKNOWN_RETRY
+from provider.api.meta import timestamp
+from provider.backoff import COOLDOWN, CREATE, FOREIGN_RETRY, PREPARE_COOLDOWN, UNKNOWN_RETRY
 from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.reconcile.attempts import Attempts
@@ -141,8 +142,9 @@ def _create(facts: Facts, seen: RuntimeObservation) -> Decision:
     # Own containers decide who a name belongs to, whatever the age of the objects.
     if facts.rival and not present:
         return Blocked(Reason.NAME_CONFLICT, _rival_message(facts), FOREIGN_RETRY)
-    if attempts.next_at is not None and facts.now < attempts.next_at:
-        return Blocked(Reason.CREATE_RETRYING, attempts.failed_message, attempts.next_at - facts.now)
+    if attempts.next_at is not None and (left := until(attempts.next_at, facts.now, timedelta(seconds=CREATE.limit))):
+        message = f"{attempts.failed_message} Next try at {timestamp(attempts.next_at)}."
+        return Blocked(Reason.CREATE_RETRYING, message, min(left, UNKNOWN_RETRY) if attempts.seen_by_preflight else left)
     return Plan(Action.CREATE, Reason.CREATING, "Creating the cluster.")
 
 
@@ -173,7 +175,15 @@ def cooldown_left(task: TaskStatus | None, verb: Verb, now: datetime, cooldown: 
     """What did not help must not be tried in a tight loop: a container that does not stay up, a removal that fails."""
     if task is None or task.verb is not verb or task.finished_at is None:
         return timedelta(0)
-    return task.finished_at + cooldown - now
+    return until(task.finished_at + cooldown, now, cooldown)
+
+
+def until(then: datetime, now: datetime, longest: timedelta) -> timedelta:
+    """How long to wait for a time that was set at most `longest` before it; nothing when it is over, or further off than it can have been
+    set: then the wall clock was put back, and would keep what waits waiting for as long as it was put back.
+    """
+    left = then - now
+    return left if timedelta(0) < left <= longest else timedelta(0)
 
 
 def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Decision:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from provider.api.conditions import ConditionType, Phase
 from provider.api.meta import Conditions, JsonObject, shorten
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.backoff import DEGRADED_RETRY, SETTLING_RETRY
 from provider.controller.result import Result
 from provider.ports.kube import EventNote, Kube, Recorder
@@ -24,7 +25,7 @@ async def report(outcome: Outcome, kube: Kube, recorder: Recorder) -> Result:
     new = status.compute(outcome, found)
     notes = transitions(outcome.scope.conditions, found)
     requeue_after = _requeue_after(outcome, new)
-    if (written := await patch_status(kube, KINDCLUSTERS, outcome.scope.obj, new)) is not None:
+    if (written := await patch_status(kube, KINDCLUSTERS, KINDClusterStatus, outcome.scope.obj, new)) is not None:
         # After the write: an Event must not tell of a status that was refused.
         for note in notes:
             await recorder.record(written, note)
@@ -32,7 +33,7 @@ async def report(outcome: Outcome, kube: Kube, recorder: Recorder) -> Result:
 
 
 async def report_paused(scope: Scope, message: str, kube: Kube) -> Result:
-    await patch_status(kube, KINDCLUSTERS, scope.obj, status.paused(scope, message))
+    await patch_status(kube, KINDCLUSTERS, KINDClusterStatus, scope.obj, status.paused(scope, message))
     return Result(resync=True, phase=scope.status.get("phase", ""))
 
 

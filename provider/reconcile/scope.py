@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from provider.api.conditions import Reason
-from provider.api.meta import Conditions, JsonObject, ObjectKey, conditions_of
+from provider.api.fit import fit
+from provider.api.meta import Conditions, JsonObject, ObjectKey, conditions_of, shorten
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.ports.runtime import Identity, Runtime
 from provider.reconcile.attempts import Record, read_record
 from provider.reconcile.capi import Owner
@@ -20,6 +22,8 @@ from provider.reconcile.plan import Blocked
 
 ESSENTIAL = ("clusterName", "identity", "deletionPolicy", "standalone")
 """What deletion needs; read alone when the rest of a spec cannot be read."""
+MAX_FIELDS = 300
+"""Characters of the names of fields that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +38,21 @@ class Scope:
     """None until it is persisted: nothing can have been made for the object before."""
     runtime: Runtime | None
     """Set once spec.identity names one that this manager has."""
+    status: JsonObject
+    """As read, without what is not of the status's model: an object may have been stored by another version, or by hand."""
     conditions: Conditions
     """Of the status as read."""
     record: Record
     """Of the status as read: what is known of creating the cluster."""
     invalid: Blocked | None = None
     """Why the spec cannot be read; possible only when the stored object was never checked by our CRD."""
+    unreadable: tuple[str, ...] = ()
+    """Essential fields that cannot be read: whether anything was made for the object, and what is to become of it, is not known."""
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         metadata: Mapping[str, Any] = self.obj["metadata"]
         return metadata
-
-    @property
-    def status(self) -> JsonObject:
-        status: JsonObject = self.obj.get("status") or {}
-        return status
 
     @property
     def generation(self) -> int:
@@ -70,15 +73,40 @@ class Scope:
 
 
 def open_scope(key: ObjectKey, obj: JsonObject, owner: Owner, runtimes: Mapping[str, Runtime], now: datetime) -> Scope:
-    raw: JsonObject = obj.get("spec") or {}
-    invalid = None
+    raw = obj.get("spec")
+    invalid: Blocked | None = None
+    unreadable: tuple[str, ...] = ()
     try:
-        spec = KINDClusterSpec.model_validate(raw)
+        spec = KINDClusterSpec.model_validate({} if raw is None else raw)
     except ValidationError as error:
-        fields = ", ".join(sorted({".".join(str(part) for part in entry["loc"]) for entry in error.errors()}))
-        invalid = Blocked(Reason.INVALID_SPEC, f"spec cannot be read; check these fields: {fields}.")
-        spec = KINDClusterSpec.model_validate({name: raw[name] for name in ESSENTIAL if name in raw})
+        invalid = Blocked(Reason.INVALID_SPEC, f"spec cannot be read; check these fields: {_fields(error)}.")
+        spec, unreadable = _essential(raw)
     runtime = runtimes.get(spec.identity.runtime) if spec.identity is not None else None
-    status: JsonObject = obj.get("status") or {}
+    status = fit(KINDClusterStatus, obj.get("status"))
     conditions = conditions_of(status)
-    return Scope(key, obj, spec, now, owner, identity_of(obj, spec), runtime, conditions, read_record(status), invalid)
+    return Scope(
+        key, obj, spec, now, owner, identity_of(obj, spec), runtime, status, conditions, read_record(status), invalid, unreadable
+    )
+
+
+def _essential(raw: object) -> tuple[KINDClusterSpec, tuple[str, ...]]:
+    """What can be read of the essential fields, and the names of those that cannot."""
+    if not isinstance(raw, dict):
+        return KINDClusterSpec(), ESSENTIAL
+    found: JsonObject = {}
+    unreadable: list[str] = []
+    for name in ESSENTIAL:
+        if name in raw:
+            try:
+                KINDClusterSpec.model_validate({name: raw[name]})
+            except ValidationError:
+                unreadable.append(name)
+            else:
+                found[name] = raw[name]
+    return KINDClusterSpec.model_validate(found), tuple(unreadable)
+
+
+def _fields(error: ValidationError) -> str:
+    """The first few: a spec may be wrong in a hundred thousand places."""
+    fields = sorted({".".join(str(part) for part in entry["loc"]) for entry in error.errors(include_input=False)})
+    return shorten(", ".join(fields), MAX_FIELDS) or "all"

@@ -4,13 +4,17 @@ or, where nobody may destroy it, everything and a condition that says so.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from devenv.managed import CLUSTERS, Managed
 from provider.adapters.local import daemons, state
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 
 TEAM = "team"
 PAUSED = "cluster.x-k8s.io/paused"
@@ -188,6 +192,33 @@ def test_a_kindcluster_that_was_orphaned_is_looked_after(managed: Managed) -> No
     managed.manager.wait_reason(name, "Paused", "NotPaused")
     found = managed.kindcluster(name)
     assert "deletionTimestamp" not in found["metadata"] and not found["metadata"].get("ownerReferences")
+    managed.manager.wait_reason(name, "Ready", "Ready")
+    assert before == managed.processes(name)
+    managed.api.kubectl("delete", "kindcluster", name, "--timeout=60s", timeout=70)
+    assert [] == left_of(managed, name)
+
+
+@pytest.mark.parametrize("how", ["retain", "foreground", "orphan"])
+def test_a_cluster_that_is_kept_keeps_its_secrets_from_garbage_collection(managed: Managed, how: str) -> None:
+    """Whatever the deletion, the only admin kubeconfig stays; the object created again with its spec takes cluster and Secrets back."""
+    name = f"kept-{how}"
+    managed.create(name)
+    before, path = managed.processes(name), f"/apis/{KINDCLUSTERS.api_version}/namespaces/default/kindclusters/{name}"
+    if how != "orphan":
+        managed.patch(path, {"spec": {"deletionPolicy": "Retain"}})
+    spec = managed.kindcluster(name)["spec"]
+    cascade = "background" if how == "retain" else how
+
+    managed.api.kubectl("delete", "kindcluster", name, f"--cascade={cascade}", "--timeout=60s", timeout=70)
+    managed.api.kubectl("delete", "cluster", name, "--timeout=60s", timeout=70)
+
+    secrets = [f"secret/{name}-kubeconfig", f"secret/{name}-config"]
+    kept = managed.api.kubectl("get", *secrets, "-o", "jsonpath={.items[*].metadata.ownerReferences}").stdout
+    assert "" == kept.strip()
+    assert before == managed.processes(name)
+    again = {"apiVersion": KINDCLUSTERS.api_version, "kind": KINDCLUSTERS.kind, "metadata": {"name": name}}
+    spec |= {"standalone": True, "deletionPolicy": "Delete"}
+    managed.api.kubectl("create", "-f", "-", stdin=json.dumps(again | {"spec": spec}))
     managed.manager.wait_reason(name, "Ready", "Ready")
     assert before == managed.processes(name)
     managed.api.kubectl("delete", "kindcluster", name, "--timeout=60s", timeout=70)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -21,13 +22,37 @@ with only_process(Path(sys.argv[1])):
 """
 
 
-def test_the_folder_is_private_whoever_made_it(tmp_path: Path) -> None:
+def test_a_new_folder_is_private(tmp_path: Path) -> None:
     """Locks, logs and clusters' keys are in it."""
-    for folder in (tmp_path / "a" / "new", tmp_path / "old"):
-        if folder.name == "old":
-            folder.mkdir(mode=0o755)
-        prepare(folder)
-        assert folder.stat().st_mode & 0o777 == 0o700
+    prepare(tmp_path / "a" / "new")
+    assert 0o700 == (tmp_path / "a" / "new").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o750])
+def test_a_folder_of_ours_is_taken_as_it_is(tmp_path: Path, mode: int) -> None:
+    """Others may look at it: everything that the manager puts there is private by itself."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old").chmod(mode)
+    prepare(tmp_path / "old")
+    assert mode == (tmp_path / "old").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o777, 0o775, 0o702])
+def test_a_folder_that_others_write_to_is_refused_and_left_alone(tmp_path: Path, mode: int) -> None:
+    """`--state-dir=/tmp` must not make /tmp private, and whoever writes to the folder could put links in the manager's way."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(mode)
+    with pytest.raises(Transient, match="chmod 700") as caught:
+        prepare(tmp_path / "shared")
+    assert "StateDirUnusable" == caught.value.reason
+    assert mode == stat.S_IMODE((tmp_path / "shared").stat().st_mode)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    """Said with its cure."""
+    (tmp_path / "file").touch()
+    with pytest.raises(Transient, match=r"Not a directory.*--state-dir"):
+        prepare(tmp_path / "file")
 
 
 def test_a_folder_that_cannot_be_made_is_told_with_a_cure(tmp_path: Path) -> None:

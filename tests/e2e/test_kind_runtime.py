@@ -106,7 +106,7 @@ async def test_proxies_and_the_users_kubeconfig_are_left_alone(tmp_path: Path, i
     assert ["sentinel", "sentinel"] == [path.read_text() for path in (home / ".kube/config", home / "other")]
     assert ["config"] == [path.name for path in (home / ".kube").iterdir()]
     assert (tmp_path / "logs" / f"{identity.cluster_name}-control-plane.log").read_text()
-    assert not list((tmp_path / "state" / "scratch").iterdir())
+    assert not list((tmp_path / "state" / "scratch" / "clusters").iterdir())
 
 
 async def test_a_stopped_cluster_answers_again_after_a_start(runtime: KindRuntime, identity: Identity) -> None:

@@ -233,7 +233,7 @@ SPEC = [
             change({"identity": {"token": TOKEN, "runtime": "kind"}}, {"identity": {"token": TOKEN, "runtime": "local"}}),
             change({"identity": {"token": TOKEN, "runtime": "kind"}}, {"identity": {"token": TOKEN[::-1], "runtime": "kind"}}),
         ],
-        says=("spec.identity: ", "leave it out"),
+        says=("spec.identity: ", "written by the provider"),
     ),
     Case(
         KINDClusterSpec,
@@ -246,7 +246,7 @@ SPEC = [
             change({"controlPlaneEndpoint": ENDPOINT}, {"controlPlaneEndpoint": None}),
             change({"controlPlaneEndpoint": ENDPOINT}, {"controlPlaneEndpoint": {**ENDPOINT, "port": 6444}}),
         ],
-        says=("spec.controlPlaneEndpoint: ", "leave it out"),
+        says=("spec.controlPlaneEndpoint: ", "written by the provider"),
     ),
 ]
 

@@ -203,10 +203,11 @@ class Script:
             return self.say(file.read())
 
     def do_exec(self, args: list[str]) -> int:
-        """`exec ID COMMAND...`: does nothing; fails where there is no such container."""
-        with Locked(self.folder):
-            known = args[0] in [one["Id"] for one in self.state()["containers"]]
-        return 0 if known else 1
+        """`exec ID PROGRAM…`: what the test put into the file exec.out, whatever the program."""
+        if os.path.exists(self.path("exec.out")):  # noqa: PTH110
+            with open(self.path("exec.out")) as file:  # noqa: PTH123
+                self.say(file.read())
+        return 0 if "kubeadm" in args else 1
 
     def do_cp(self, args: list[str]) -> int:
         """`cp ID:PATH -`: the tar stream that the test put into admin.tar."""
@@ -247,11 +248,6 @@ class Script:
     def _kind(self, verb: str, fault: dict[str, Any]) -> int:
         if verb == "version":
             self.say(f"kind {self.state()['kind']} go1.99 linux/amd64")
-            return 0
-        if verb == "export":
-            os.makedirs(self.args[2], exist_ok=True)  # noqa: PTH103
-            with open(f"{self.args[2]}/docker-info.txt", "w") as file:  # noqa: PTH123
-                file.write("HTTP Proxy: http://user:secret@proxy\nName: x\n")
             return 0
         return self._create(fault)
 

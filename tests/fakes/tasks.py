@@ -10,7 +10,7 @@ from provider.api.meta import ObjectKey
 from provider.errors import Transient
 from provider.ports.clock import Clock
 from provider.ports.runtime import Step, Verb
-from provider.ports.tasks import TaskState, TaskStatus, Work
+from provider.ports.tasks import Target, TaskState, TaskStatus, Work
 from tests.fakes.clock import FakeClock
 
 
@@ -34,12 +34,13 @@ class FakeTasks:
     def status(self, key: ObjectKey) -> TaskStatus | None:
         return self.records.get(key)
 
-    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "") -> None:
+    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "", target: Target | None = None) -> None:
         if key in self.work:
             return
         state = TaskState.QUEUED if self.queued else TaskState.RUNNING
         started = None if self.queued else self.clock.now()
-        self.records[key] = TaskStatus(verb, state, queue_position=int(self.queued), started_at=started, tag=tag)
+        position = int(self.queued)
+        self.records[key] = TaskStatus(verb, state, queue_position=position, started_at=started, tag=tag, target=target)
         self.work[key] = work
         self.started.append((key, verb))
 

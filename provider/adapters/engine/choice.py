@@ -98,6 +98,6 @@ class EngineChoice:
     def _recorded(self) -> str:
         try:
             name = self._record.read_text().strip()
-        except OSError:
+        except FileNotFoundError:
             return ""
         return name if name in DIALECTS else ""

@@ -20,7 +20,16 @@ from typing import Any
 from provider.adapters.engine import freezer
 from provider.adapters.engine.errors import engine_failure, pull_failure
 from provider.adapters.engine.listing import Listing, UnknownShape, container_ids, parse_listing, unready_clusters
-from provider.adapters.process.command import MAX_OUTPUT, Command, CommandFailed, Completed, RunError, run_command, stream_lines
+from provider.adapters.process.command import (
+    MAX_OUTPUT,
+    Command,
+    CommandFailed,
+    Completed,
+    RunError,
+    run_command,
+    run_for_tail,
+    stream_lines,
+)
 from provider.api import kind
 from provider.api.conditions import Reason
 from provider.backoff import CONTAINER_REMOVAL
@@ -32,6 +41,7 @@ FINISH = 6.0
 """Seconds that a change gets to finish when the task that asked for it is cancelled."""
 MAX_INSPECT = 64 << 20
 MAX_FILE = 1 << 20
+MAX_LOG = 1 << 20
 ATTEMPTS = 4
 """Tries of a removal while other programs remove the same containers."""
 GONE = ("no such container", "no such object", "no container with name or id", "removal of container", "already in progress")
@@ -165,9 +175,12 @@ class Engine:
             raise pull_failure(image, done.stderr)
 
     async def logs(self, container: str, lines: int) -> str:
-        """The newest lines of a container's own output (both streams)."""
-        done = await self._run("logs", "--tail", str(lines), container, check=False)
-        return f"{done.stdout}{done.stderr}"
+        """The newest lines of a container's own output (both streams), at most MAX_LOG bytes of them."""
+        return await self._tail("logs", "--tail", str(lines), container, limit=MAX_LOG, timeout=self._timeout)
+
+    async def tail(self, container: str, argv: Sequence[str], *, limit: int, timeout: float) -> str:
+        """The last `limit` bytes of what a program in a container prints, whatever its exit code. The program is not ours to trust."""
+        return await self._tail("exec", container, *argv, limit=limit, timeout=timeout)
 
     async def inspect(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         done = await self._run("inspect", "--type", "container", *ids, max_output=MAX_INSPECT)
@@ -266,6 +279,13 @@ class Engine:
             return await run_command(self._command(args, timeout or self._timeout, max_output), check=check)
         except RunError as error:
             raise engine_failure(error, self.name) from error
+
+    async def _tail(self, *args: str, limit: int, timeout: float) -> str:
+        try:
+            done = await run_for_tail(self._command(args, timeout, limit))
+        except RunError as error:
+            raise engine_failure(error, self.name) from error
+        return f"{done.stdout}{done.stderr}"
 
     def _command(self, args: Sequence[str], timeout: float, max_output: int) -> Command:
         return Command(argv=[self.name, *args], env=self._env, timeout=timeout, max_output=max_output)

@@ -32,7 +32,6 @@ from provider.ports.runtime import ClusterRequest, Identity
 OLDEST, NEWEST = (0, 30), (0, 33)
 """Versions the tests run with; a newer one is accepted, and the runtime's description says that it is newer than tested."""
 VERSION_TIMEOUT = 15.0
-LOGS_TIMEOUT = 60.0
 MAKING_VERBS = ("run", "create", "network", "volume")
 
 
@@ -136,12 +135,6 @@ class KindCommand:
             return await run_long_command(command, job)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-    async def export_logs(self, engine: Engine, cluster_name: str, directory: Path) -> None:
-        """kind's own collection; it fails when any part of it does, and what it wrote stays."""
-        argv = [self._binary, "export", "logs", str(directory), "--name", cluster_name]
-        env = dict(self._env) | {"KIND_EXPERIMENTAL_PROVIDER": engine.name}
-        await run_command(Command(argv=argv, env=env, timeout=LOGS_TIMEOUT), check=False)
 
     async def _ask_version(self) -> KindVersion:
         try:

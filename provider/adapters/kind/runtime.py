@@ -7,11 +7,14 @@ the marker was seen on it under the name's lock. The user's own kubeconfig is ne
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from provider.adapters import state_dir
 from provider.adapters.engine.choice import EngineChoice, child_environment
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
@@ -22,7 +25,9 @@ from provider.adapters.kind.ownership import complete, containers_of, control_pl
 from provider.adapters.kind.progress import StepLines
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
+from provider.adapters.oserrors import at_the_edge
 from provider.adapters.process.command import CommandMissing, CommandTimeout, RunError
+from provider.adapters.pruning import prune
 from provider.adapters.steps import as_step
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Transient
@@ -45,8 +50,6 @@ ADMIN_CONF = "/etc/kubernetes/admin.conf"
 INTERRUPTED = 20.0
 """Seconds after an engine command that makes something was killed during which "nothing is there" is not believed (docs/adr/0032)."""
 BOOT_LOG_LINES, BOOT_LOG_NODES = 80, 3
-FAILURE_LOGS = 90.0
-"""Seconds that collecting logs of a failed create may take."""
 RENEW = ("kubeadm", "certs", "renew", "admin.conf")
 
 
@@ -72,6 +75,7 @@ class KindOptions:
     """Where logs of failed creates are kept, one folder per cluster name, before their containers go; None = they are not."""
 
 
+@at_the_edge
 class KindRuntime:
     """ports.Runtime over the kind command. To be used from one event loop, in a thread that outlives every job (see launcher.py)."""
 
@@ -79,8 +83,8 @@ class KindRuntime:
         env = child_environment(options.environment, options.state_dir)
         self._options = options
         self._engines = EngineChoice(options.engine, env, options.state_dir / "engine", options.engine_timeout)
-        self._kind = KindCommand(options.kind_binary, env, options.state_dir / "scratch", options.finish_timeout)
-        self._locks = NameLocks(options.state_dir / "locks")
+        self._kind = KindCommand(options.kind_binary, env, options.state_dir / state_dir.CLUSTER_SCRATCH, options.finish_timeout)
+        self._locks = NameLocks(options.state_dir / state_dir.LOCKS)
         self._unsure_until: dict[str, float] = {}
         """Cluster name → loop time until which a container may still appear, because its engine command was killed."""
 
@@ -167,7 +171,7 @@ class KindRuntime:
         with suppress(ProviderError):
             engine = await self._engines.get()
             own = containers_of(await engine.containers(), identity)
-            await logs.collect(engine, self._kind, own, identity.cluster_name, directory)
+            await logs.collect(engine, own, directory)
 
     # --- changing ------------------------------------------------------------------------------------------------------------
 
@@ -175,12 +179,13 @@ class KindRuntime:
         engine = await self._engines.get()
         deadline = asyncio.get_running_loop().time() + request.timeout
         async with self._hold(engine, identity) as held:
+            await asyncio.to_thread(prune, self._options.state_dir)
             await self._remove(engine, identity, mixed=False)  # what an interrupted create left: kind refuses a name with nodes
             self._engines.pin()
             error = await self._make(engine, identity, request, progress, held, deadline)
             if error is not None:
-                await self._after_failure(engine, identity, request)
-                raise error
+                kept = await self._after_failure(engine, identity, request)
+                raise type(error)(error.reason, f"{error.message} Logs: {kept}.") if kept else error
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()
@@ -237,14 +242,24 @@ class KindRuntime:
             return None
         return Transient(Reason.CREATE_FAILED, "kind said that the cluster is made, but not all of its containers exist.")
 
-    async def _after_failure(self, engine: Engine, identity: Identity, request: ClusterRequest) -> None:
-        """Keep logs, remove what is ours. Raises NotOurs where a foreign cluster came in between: that explains more than the failure."""
-        if self._options.log_dir is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FAILURE_LOGS):
-                    await self.collect_logs(identity, self._options.log_dir / identity.cluster_name)
-        if request.retain_on_failure:
-            return
+    async def _after_failure(self, engine: Engine, identity: Identity, request: ClusterRequest) -> Path | None:
+        """Keep logs, remove what is ours; returns where the logs are. Raises NotOurs where a foreign cluster came in between: that
+        explains more than the failure."""
+        kept = await self._keep_logs(identity)
+        if not request.retain_on_failure:
+            await self._remove_failed(engine, identity)
+        return kept
+
+    async def _keep_logs(self, identity: Identity) -> Path | None:
+        """The folder, unless nothing could be collected. What is there of an earlier failure goes."""
+        if self._options.log_dir is None:
+            return None
+        folder = self._options.log_dir / identity.cluster_name
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await self.collect_logs(identity, folder)
+        return folder if os.path.isdir(folder) else None  # noqa: PTH112, ASYNC240 - one system call on a local disk
+
+    async def _remove_failed(self, engine: Engine, identity: Identity) -> None:
         try:
             await self._remove(engine, identity, mixed=False)
         except NotOurs:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from provider.adapters.kube.login import Login
+from provider.adapters.oserrors import raise_lack
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.errors import Conflict, ProviderError, Terminal, Transient
@@ -190,6 +191,7 @@ class KubeClient:
                 Reason.API_TIMEOUT, f"The API server did not answer {method} within {self._deadline:.0f} s."
             ) from error
         except OSError as error:
+            raise_lack(error)
             # aiohttp's connection errors are OSErrors; their text names the address, nothing secret.
             raise Transient(Reason.MANAGEMENT_UNREACHABLE, f"The API server cannot be reached: {error}.") from error
         except Exception as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provider.adapters import oserrors
 from provider.api.conditions import Reason
 from provider.errors import Terminal, Transient
 
@@ -58,6 +59,7 @@ async def login(kubeconfig: str, context: str, scratch: Path) -> Login:
     except TimeoutError as error:
         raise Transient(Reason.LOGIN_TIMEOUT, f"Credentials were not ready within {LOGIN_DEADLINE:.0f} s.") from error
     except (ConfigException, OSError, ValueError, TypeError, KeyError, binascii.Error, yaml.YAMLError) as error:
+        oserrors.raise_lack(error)
         # The loader's own text may quote parts of the file; only its kind and a path are passed on.
         message = f"The management cluster's kubeconfig {kubeconfig or '(default)'} cannot be used ({type(error).__name__})."
         raise Terminal(Reason.KUBECONFIG_UNUSABLE, message + _cure(kubeconfig, context)) from error

@@ -21,6 +21,7 @@ from typing import Any
 import aiohttp
 
 from provider.adapters.kube.kubeconfig import Kubeconfig, parse
+from provider.adapters.oserrors import lack, transient
 from provider.errors import Terminal
 from provider.ports.workload import WorkloadNode, WorkloadObservation
 
@@ -89,6 +90,8 @@ class WorkloadProbe:
             return WorkloadObservation(None, error.message)
         except ssl.SSLError:
             return WorkloadObservation(None, "The kubeconfig's certificates cannot be used.")
+        except OSError as error:
+            return WorkloadObservation(None, transient(error).message)
         try:
             async with asyncio.timeout(self._deadline):
                 answers = await asyncio.gather(*(_get(session, path) for path in PATHS.values()))
@@ -146,6 +149,8 @@ async def _get(session: aiohttp.ClientSession, path: str) -> Answer:
 
 def _unreachable(error: Exception) -> WorkloadObservation:
     """False when nothing listens or it is not our API server; None (unknown) for anything else, e.g. a connection that was cut."""
+    if (own := lack(error)) is not None:
+        return WorkloadObservation(None, own.message)
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return WorkloadObservation(False, "What answers there is not this cluster's API server (its certificate does not match).")
     if isinstance(error, aiohttp.ClientConnectorError):

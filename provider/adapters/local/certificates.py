@@ -9,6 +9,7 @@ from pathlib import Path
 from provider.adapters.local import components, pki
 from provider.adapters.local.loopback import HOST
 from provider.adapters.local.state import State, replace_file
+from provider.adapters.oserrors import raise_lack
 
 AUTHORITY, ACCOUNTS, ADMIN = "ca", "sa", "admin"
 CLIENTS = {
@@ -54,7 +55,8 @@ def overdue(folder: Path) -> bool:
     latest = datetime.now(UTC) + pki.OVERDUE
     try:
         return any(pki.end((folder / f"{name}.crt").read_bytes()) < latest for name in (components.API_SERVER, *CLIENTS))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        raise_lack(error)
         return True
 
 
@@ -80,7 +82,8 @@ def _due(folder: Path, name: str, now: datetime) -> bool:
     """Also for a pair that is missing or does not match: key and certificate are two files, and a writer may be killed between them."""
     try:
         pair = _load(folder, name)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        raise_lack(error)
         return True
     return not pair.matches or pair.certificate.not_valid_after_utc - now < pki.RENEW_BEFORE
 

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from provider.adapters.oserrors import raise_lack
 from provider.adapters.process import strays
 from provider.api.conditions import Reason
 from provider.errors import Transient
@@ -47,7 +48,8 @@ def taken(port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError:
+        except OSError as error:
+            raise_lack(error)
             return True
     return False
 

@@ -13,6 +13,7 @@ from provider.adapters.local import certificates, components, daemons, logs, loo
 from provider.adapters.local.components import API_SERVER, ETCD, KWOK
 from provider.adapters.local.nodes import connect, manifest
 from provider.adapters.local.state import State
+from provider.adapters.oserrors import raise_lack
 from provider.adapters.process.shielded import finish
 from provider.adapters.steps import as_step
 from provider.api.conditions import Reason
@@ -200,4 +201,5 @@ def _as_transient(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
+        raise_lack(error)
         raise Transient(Reason.LOCAL_FOLDER_FAILED, f"{what}: {error}.") from error

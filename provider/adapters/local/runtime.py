@@ -15,6 +15,7 @@ from provider.adapters.local.making import Maker
 from provider.adapters.local.state import State, Unreadable
 from provider.adapters.local.watching import Watcher
 from provider.adapters.locks import NameLocks
+from provider.adapters.oserrors import at_the_edge, raise_lack
 from provider.adapters.process.command import Command, RunError, run_command
 from provider.adapters.process.shielded import finish
 from provider.adapters.steps import as_step
@@ -39,6 +40,7 @@ VERSION_SECONDS = 10.0
 FindTool = Callable[[str], str | None]
 
 
+@at_the_edge
 class LocalRuntime:
     """One folder per cluster below `root` (0700). `find_tool` gives the path of a binary, or None.
 
@@ -69,7 +71,8 @@ class LocalRuntime:
         try:
             version = await self._version(self._binaries())
         except Transient as error:
-            return RuntimeHealth(False, error.reason, error.message)
+            known = False if error.reason is Reason.TOOLS_MISSING else None
+            return RuntimeHealth(known, error.reason, error.message)
         return RuntimeHealth(True, description=f"local processes, Kubernetes {version}, nodes simulated by kwok")
 
     async def observe(self, identity: Identity) -> RuntimeObservation:
@@ -160,7 +163,7 @@ class LocalRuntime:
         except NotOurs as error:
             return RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, reason=error.reason, detail=error.message)
         except Transient as error:
-            return RuntimeObservation(Presence.UNKNOWN, detail=error.message)
+            return RuntimeObservation(Presence.UNKNOWN, reason=error.reason, detail=error.message)
         if current is None:
             return self._observe_nothing(identity)
         return view.cluster(identity, self._folder(identity), current)
@@ -181,6 +184,7 @@ class LocalRuntime:
         except Unreadable as error:
             raise NotOurs(Reason.NAME_CONFLICT, f"{error}; move it away.") from error
         except OSError as error:
+            raise_lack(error)
             raise Transient(Reason.LOCAL_FOLDER_FAILED, f"{folder} cannot be read: {error}.") from error
         if current is not None and current.marker != identity.marker:
             message = f"The local cluster {identity.cluster_name} belongs to KINDCluster {current.holder}."
@@ -196,6 +200,7 @@ class LocalRuntime:
                 state.remove(folder, current)
             state.clean(folder)
         except OSError as error:
+            raise_lack(error)
             message = f"Not everything of {identity.cluster_name} could be removed: {error}."
             raise Transient(Reason.LOCAL_REMOVAL_FAILED, message) from error
 
@@ -223,6 +228,7 @@ class LocalRuntime:
             context = f"kind-{identity.cluster_name}"
             return certificates.kubeconfig(self._folder(identity), current, certificates.ADMIN, context).decode()
         except (OSError, ValueError) as error:
+            raise_lack(error)
             raise Transient(Reason.KUBECONFIG_PENDING, f"The cluster's certificates cannot be read: {error}.") from error
 
     def _renew(self, identity: Identity) -> None:
@@ -254,6 +260,7 @@ class LocalRuntime:
                 command = Command(argv=[path, "--version"], env={"PATH": os.defpath}, timeout=VERSION_SECONDS)
                 self._versions[key] = (await run_command(command)).stdout.strip().rpartition(" ")[2]
         except (OSError, RunError) as error:
+            raise_lack(error)
             raise Transient(Reason.TOOLS_MISSING, f"{path} cannot be run on this machine: {error}.") from error
         return self._versions[key]
 
@@ -290,6 +297,7 @@ class LocalRuntime:
         try:
             self._root.mkdir(mode=state.MODE_DIRECTORY, parents=True, exist_ok=True)
         except OSError as error:
+            raise_lack(error)
             raise Transient(Reason.LOCAL_FOLDER_FAILED, f"{self._root} cannot be made: {error}.") from error
         async with self._locks.hold(name):
             yield

@@ -21,6 +21,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from provider.adapters import oserrors
 from provider.adapters.process import output, strays
 from provider.adapters.process.output import Head, Lines, OnLine, Tail
 from provider.adapters.process.shielded import finish
@@ -119,6 +120,11 @@ async def run_command(command: Command, *, check: bool = True) -> Completed:
     return completed
 
 
+async def run_for_tail(command: Command) -> Completed:
+    """Run a short command that may say more than anybody wants: the last `max_output` bytes are kept; its exit code is not judged."""
+    return await _execute(command, _locate(command), Tail(command.max_output), Tail(), None)
+
+
 async def run_long_command(command: Command, job: Job) -> Completed:
     """Run a long command; its exit code is not judged. Of both outputs only the end is kept."""
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
@@ -132,7 +138,7 @@ async def stream_lines(command: Command) -> AsyncGenerator[str, None]:
     """
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]
     err = Tail()
-    async with _start(argv, command, None) as running:
+    async with _started(argv, command, None) as running:
         listener = asyncio.create_task(output.drain(running.stderr, err))
         try:
             while line := await output.next_line(running.stdout):
@@ -151,7 +157,7 @@ def redact(text: str) -> str:
 
 
 async def _execute(command: Command, argv: Sequence[str], out: Tail | Head, err: Tail, job: Job | None) -> Completed:
-    async with _start(argv, command, job) as running:
+    async with _started(argv, command, job) as running:
         readers = [asyncio.create_task(output.drain(running.stdout, out)), asyncio.create_task(output.drain(running.stderr, err))]
         try:
             async with asyncio.timeout(command.timeout):
@@ -188,6 +194,14 @@ class _Running:
 
 
 @contextlib.asynccontextmanager
+async def _started(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
+    """`_start`; a host that has no file descriptor, memory or disk left for it is told as such (Transient)."""
+    with oserrors.translated():
+        async with _start(argv, command, job) as running:
+            yield running
+
+
+@contextlib.asynccontextmanager
 async def _start(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
     """A started program and its output. Leaving the `async with` kills whatever is left of its session."""
     # Pipes of our own instead of asyncio's, whose Process.wait() also waits for the end of the pipes: a grandchild that
@@ -206,6 +220,7 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
                 pass_fds=job.pass_fds if job else (),
             )
         except OSError as error:
+            oserrors.raise_lack(error)
             message = f"{_short(command.argv)} could not be started: {error.strerror}."
             raise CommandMissing(Reason.COMMAND_MISSING, message) from error
         try:
@@ -227,8 +242,12 @@ async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | Non
     if process.returncode is None:
         process.kill()  # before its children: it would start the next command when one of them is killed
         await process.wait()
-    if not await strays.end(lambda: strays.of_session(session), job.must_finish, job.finish_timeout):
-        job.on_interrupted()
+    finished = False
+    try:
+        finished = await strays.end(lambda: strays.of_session(session), job.must_finish, job.finish_timeout)
+    finally:
+        if not finished:  # also where it cannot be told what is left
+            job.on_interrupted()
 
 
 async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:

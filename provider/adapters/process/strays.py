@@ -1,7 +1,7 @@
 """Strays: processes that a job left running, a job of this manager or of one that was killed. They are not our children.
 
 A process is named by pid *and* start time, and signalled through a pidfd, so that a reused pid is never hit. Everything is read from
-/proc; where there is none (not Linux), nothing is found and nothing is killed.
+/proc; where there is none (not Linux), nothing is found and nothing is killed. Raises OSError when it cannot be read.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def environment(pid: int, name: str) -> str:
 
 
 def pids() -> Iterator[int]:
-    with contextlib.suppress(OSError):
+    """Raises OSError when it cannot be told: "none" would be wrong."""
+    with contextlib.suppress(FileNotFoundError):
         for entry in os.scandir(PROC):
             if entry.name.isdigit():
                 yield int(entry.name)
@@ -128,7 +129,8 @@ def _stat(pid: int) -> tuple[int, int] | None:
 
 
 def _read(pid: int, name: str) -> bytes:
+    """Empty for a process that has ended or may not be looked into. Raises OSError when that cannot be told (no descriptor, no memory)."""
     try:
         return (PROC / str(pid) / name).read_bytes()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return b""

@@ -74,6 +74,11 @@ def _once(field: str) -> Rule:
     return Rule(
         rule=f"!has(oldSelf.{field}) || ({_unchanged(field)})",
         message=f"{field} is written by the provider, once, and cannot be changed or removed: leave it out of what you apply",
+        expression=(
+            f"has(self.{field}) ? '{field} is written by the provider, once, and cannot change: leave it out of what you apply' : "
+            f"'{field} is written by the provider, once, and cannot be removed: copy it from the stored object, or use kubectl apply "
+            "instead of replace (Argo CD: without Replace=true)'"
+        ),
         path=f".{field}",
         reason=FORBIDDEN,
     )

@@ -93,6 +93,8 @@ class LastCreate(Model):
     started_at: OptionalTime = Field(None, description="startedAt is the start of the newest attempt.")
     finished_at: OptionalTime = Field(None, description="finishedAt is set only by success.")
     next_attempt_at: OptionalTime = Field(None, description="nextAttemptAt is when a failed create is tried again.")
+    reason: str | None = Field(None, max_length=256, description="reason in CamelCase why the newest attempt that ended failed.")
+    message: Message | None = Field(None, description="message for people: what failed and what to do.")
     seconds: int | None = Field(None, ge=0, description="seconds the newest successful attempt took.")
     generation: int | None = Field(None, ge=0, description="generation of the spec that is being created.")
     config_hash: str | None = Field(None, max_length=128, description="configHash of the kind config that was used.")
@@ -148,7 +150,7 @@ class KINDClusterStatus(Model):
     failure_reason: str | None = Field(
         None,
         max_length=256,
-        description="failureReason in CamelCase, while nothing more is tried for this generation of the spec.",
+        description="failureReason in CamelCase, while nothing more is tried because the spec has to be corrected.",
     )
     failure_message: Message | None = Field(None, description="failureMessage for people: what failed and what to do.")
     last_create: LastCreate | None = Field(None, description="lastCreate: the newest create and how far it got.")

@@ -6,7 +6,6 @@ import ast
 import asyncio
 import contextlib
 import io
-import stat
 import tarfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provider.adapters import state_dir
 from provider.adapters.kind.runtime import KindRuntime
 from provider.adapters.kube import kubeconfig
 from provider.errors import NotOurs, Terminal, Transient
@@ -213,20 +213,6 @@ async def test_retain_keeps_what_a_failed_create_made(
     assert ["demo-control-plane"] == fake.names()
 
 
-async def test_logs_of_a_failed_create_are_kept_where_asked(
-    make_runtime: MakeRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor, tmp_path: Path
-) -> None:
-    """They are collected before the containers go, without environments and proxies."""
-    fake.fault("kind create", made=1, code=1, stderr="ERROR: failed to create cluster: x\n")
-    with pytest.raises(Transient):
-        await make_runtime(log_dir=tmp_path / "logs").create(identity, request_for(), silent)
-    folder = tmp_path / "logs" / "demo"
-
-    assert "booting\n" == (folder / "demo-control-plane.log").read_text().replace("\n\n", "\n")
-    assert "secret" not in (folder / "export/docker-info.txt").read_text()
-    assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
-
-
 async def test_a_node_that_did_not_boot_is_asked_why(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -237,6 +223,22 @@ async def test_a_node_that_did_not_boot_is_asked_why(
     with pytest.raises(Transient) as caught:
         await runtime.create(identity, request_for(), silent)
     assert "HostLimits" == caught.value.reason
+
+
+@pytest.mark.parametrize("name", ["login", "clusters", "scratch", "locks", "logs", "local", "engine", "identity", "manager"])
+async def test_a_cluster_may_have_the_name_of_anything_that_is_the_managers(
+    runtime: KindRuntime, request_for: RequestFor, tmp_path: Path, name: str
+) -> None:
+    """What the manager keeps for itself is never in a folder where clusters' names are."""
+    kept = [tmp_path / "state" / one for one in (state_dir.LOGIN_SCRATCH + "/key", "identity", "manager.lock", "engine")]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("docker\n")
+
+    identity = Identity(name, "a" * 32, f"default/{name}")
+    await runtime.create(identity, request_for(), silent)
+    await runtime.delete(identity, silent)
+    assert ["docker\n"] * len(kept) == [path.read_text() for path in kept]
 
 
 async def test_a_deadline_ends_the_create_and_what_it_made(

@@ -11,8 +11,8 @@ from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.controller.tasks import PROGRESS_INTERVAL, QUEUE_INTERVAL, TaskManager
 from provider.errors import Terminal, Transient
-from provider.ports.runtime import Progress, Step, StepState, Verb
-from provider.ports.tasks import TaskState, TaskStatus, Work
+from provider.ports.runtime import Identity, Progress, Step, StepState, Verb
+from provider.ports.tasks import Target, TaskState, TaskStatus, Work
 from tests.fakes.clock import EPOCH, LoopClock, in_virtual_time
 
 A, B, C, D = (ObjectKey("default", name) for name in "abcd")
@@ -54,6 +54,17 @@ def status_of(tasks: TaskManager, key: ObjectKey) -> TaskStatus:
     status = tasks.status(key)
     assert status is not None
     return status
+
+
+@in_virtual_time
+async def test_a_task_tells_whom_it_works_for_from_its_start_to_after_its_end() -> None:
+    """An object made anew under the same key is told apart by it."""
+    tasks, target = make_tasks(), Target("kind", Identity("a", "0" * 32, "default/a"))
+    tasks.start(A, Verb.CREATE, takes(1), target=target)
+    assert status_of(tasks, A).target == target
+    await asyncio.sleep(2)
+
+    assert (status_of(tasks, A).state, status_of(tasks, A).target) == (TaskState.SUCCEEDED, target)
 
 
 @in_virtual_time

@@ -169,6 +169,35 @@ async def test_a_kill_at_any_instruction_of_deleting_leaves_nothing() -> None:
         assert world.runtime.marked() == []
 
 
+async def test_a_kill_at_any_instruction_of_keeping_keeps_cluster_and_secret() -> None:
+    """The object is gone; the cluster and a Secret that garbage collection cannot reach are not: whatever the moment."""
+
+    async def keeping(world: World) -> None:
+        world.edit({"spec": {"deletionPolicy": "Retain"}})
+        await world.pass_time(60)
+        await deleting(world)
+
+    killer = Killer()
+    world = mortal_world(killer)
+    await creating(world)
+    first = killer.points + 1
+    await keeping(world)
+    assert killer.points - first >= 1, "the learning run saw no effects"
+
+    for at in range(first, killer.points + 1):
+        world = mortal_world(Killer(at))
+        await creating(world)
+        await live(world, lambda world=world: keeping(world))  # type: ignore[misc]
+        if world.get() is not None:
+            await deleting(world)
+
+        secret = world.secret()
+        assert world.get() is None
+        assert secret is not None
+        assert "ownerReferences" not in secret["metadata"]
+        assert world.runtime.marked() == ["demo-control-plane", "demo-worker"]
+
+
 async def test_a_kill_while_making_followed_by_a_delete_leaves_nothing() -> None:
     """The user gives up right after the crash."""
     first, last = await points_of(creating)

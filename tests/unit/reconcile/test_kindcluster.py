@@ -12,7 +12,7 @@ from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Terminal, Transient
-from provider.ports.runtime import NodeRunState, Presence, Problem, RuntimeObservation, Verb
+from provider.ports.runtime import NodeRunState, Presence, RuntimeObservation, Verb
 from tests.fakes.world import KEY, World, kindcluster
 
 NEGATIVE = {"Paused", "RollingOut", "ScalingUp", "ScalingDown"}
@@ -342,24 +342,6 @@ async def test_a_namespace_that_is_going_is_no_failure(world: World) -> None:
     assert world.get() is None
 
 
-async def test_a_transient_failure_is_retried_with_backoff_and_then_given_up(world: World) -> None:
-    """Bounded tries; the reason and the time of the next try are there to read."""
-    world.runtime.fail("create", Transient(Reason.IMAGE_PULL_FAILED, "kindest/node:v9 cannot be pulled."), call=None)
-    world.apply(kindcluster())
-    await world.settle()
-
-    assert world.condition("Ready")["reason"] == "CreateRetrying"
-    assert "kindest/node:v9" in world.condition("Ready")["message"]
-    assert world.status()["lastCreate"]["nextAttemptAt"]
-
-    await world.pass_time(600)
-
-    assert world.runtime.calls["create"] == 3
-    assert (world.status()["phase"], world.condition("Ready")["reason"]) == ("Failed", "CreateFailed")
-    assert world.status()["failureReason"] == "ImagePullFailed"
-    assert world.runtime.clusters == {}
-
-
 async def test_a_host_that_cannot_begin_costs_no_try(world: World) -> None:
     """A missing kind command is not the spec's fault: said, waited for, never given up."""
     world.runtime.fail("create", Transient(Reason.KIND_MISSING, "kind is not on PATH."), call=None)
@@ -396,20 +378,6 @@ async def test_remains_of_a_failed_create_are_removed(world: World) -> None:
     await world.pass_time(60)
 
     assert world.runtime.clusters == {}
-
-
-async def test_a_preflight_problem_is_told_before_anything_is_made(world: World) -> None:
-    """Field, value and cure come from the runtime; minutes are not lost."""
-    problem = Problem(
-        Reason.HOST_PATH_MISSING, "spec.nodes[0].extraMounts[0].hostPath: /nope does not exist; create it.", terminal=True
-    )
-    world.runtime.problems.append(problem)
-    world.apply(kindcluster())
-    await world.settle()
-
-    assert world.runtime.calls["create"] == 0
-    assert world.status()["failureReason"] == "HostPathMissing"
-    assert "/nope" in world.condition("Ready")["message"]
 
 
 async def test_an_edit_while_creating_begins_anew(world: World) -> None:
