@@ -27,6 +27,10 @@ FOREIGN = ("demo2", "dem", "default-demo")
 FOREIGN_SECRET = ObjectKey("default", "demo2-config")
 
 
+RANDOM = (names.KEPT_ANNOTATION,)
+"""Annotations whose values come from a random token."""
+
+
 class Killed(BaseException):
     """SIGKILL: nothing of the manager runs after it."""
 
@@ -154,6 +158,10 @@ class Life:
         if self.canaries() != self._canaries:
             self.violations.append("something of others was touched")
 
+    def kill_at(self, points: int) -> None:
+        """The manager dies that many points from now."""
+        self.effects.at = self.effects.points + points
+
     def canaries(self) -> str:
         secrets = [world.kube.read(names.SECRETS, FOREIGN_SECRET) for world in (self.home, self.away)]
         return repr(([self.runtime.clusters.get(name) for name in FOREIGN], secrets))
@@ -167,7 +175,8 @@ class Life:
 
     def _released(self, change: str, resource: Resource, obj: JsonObject) -> None:
         moved = contract.DELETE_FOR_MOVE_ANNOTATION in (obj["metadata"].get("annotations") or {})
-        if (change, resource) == ("DELETED", KINDCLUSTERS) and self.runtime.marked() and not moved:
+        kept = (obj.get("spec") or {}).get("deletionPolicy") == "Retain"
+        if (change, resource) == ("DELETED", KINDCLUSTERS) and self.runtime.marked() and not (moved or kept):
             self.violations.append("the finalizer went while containers lived")
 
     # --- what a user does ------------------------------------------------------------------------------------------------------
@@ -193,6 +202,12 @@ class Life:
         """As the core manager does when its Cluster is deleted: it keeps the Cluster until ours is gone."""
         self.home.delete()
         await self.time(self.home)
+
+    async def keep(self) -> None:
+        """The object goes, the cluster stays. A manager that died sees the policy before the delete at the latest."""
+        self.home.edit({"spec": {"deletionPolicy": "Retain"}})
+        await self.time(self.home)
+        await self.delete()
 
     async def move(self) -> None:
         """There and back: the calls that `clusterctl move` makes, with time for both managers after each."""
@@ -273,7 +288,8 @@ def masked(obj: JsonObject) -> JsonObject:
     meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     return {
         "name": (obj["kind"], meta["namespace"], meta["name"]),
-        "metadata": {key: meta.get(key) for key in ("finalizers", "labels", "annotations")},
+        "metadata": {key: meta.get(key) for key in ("finalizers", "labels")},
+        "annotations": {key: key in RANDOM or value for key, value in (meta.get("annotations") or {}).items()},
         "owners": sorted(owner["kind"] for owner in meta.get("ownerReferences", [])),
         "spec": {key: bool(value) if key in ("identity", "controlPlaneEndpoint") else value for key, value in spec.items()},
         "status": {key: status.get(key) for key in ("phase", "ready", "initialization", "version", "nodesReady")},

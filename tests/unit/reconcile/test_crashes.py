@@ -7,10 +7,9 @@ the manager died while it was made.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
+from tests.conftest import Figure
 from tests.fakes.mortal import Effects, Life
 
 PARTS = {
@@ -18,6 +17,7 @@ PARTS = {
     "repair": ["create", "repair"],
     "update": ["create", "update"],
     "delete": ["create", "delete"],
+    "keep": ["create", "keep"],
     "move": ["create", "move"],
 }
 """Part of a life → what happens up to its end. The last step is the one whose effects are looked at."""
@@ -43,16 +43,26 @@ def difference(part: str, life: Life, undisturbed: Life) -> list[str]:
         found.append(f"the end is {now}, not {wanted}")
     if not (0 <= made <= MAKES_AGAIN.get(part, 0)):
         found.append(f"made {made} times more often")
-    if part in ("repair", "move") and removed:
+    if part in ("repair", "keep", "move") and removed:
         found.append(f"removed {removed} times more often")
     return found
 
 
-@pytest.mark.parametrize("part", PARTS)
-async def test_a_kill_at_any_effect_ends_as_the_undisturbed_run(
-    part: str, record_property: Callable[[str, object], None]
-) -> None:
-    """Whatever the moment: same end state, no leak, nothing of others touched, finalizer first and last."""
+@pytest.mark.fault(1, "the manager dies before, after and inside each effect (fakes)", invariants="I1 I2 I3 I4 I5 I13")
+async def test_a_kill_at_any_effect_of_making_ends_as_the_undisturbed_run(figure: Figure) -> None:
+    """One ready cluster, finalizer first, nothing of others touched: whatever the moment."""
+    await check_kills("create", figure)
+
+
+@pytest.mark.fault(2, "the manager dies before, after and inside each effect (fakes)", invariants="I1 I2 I3 I6 I13")
+@pytest.mark.parametrize("part", ["repair", "update", "delete", "keep", "move"])
+async def test_a_kill_at_any_effect_of_living_ends_as_the_undisturbed_run(part: str, figure: Figure) -> None:
+    """Same end state, no leak, nothing of others touched, finalizer last: whatever the moment."""
+    await check_kills(part, figure)
+
+
+async def check_kills(part: str, figure: Figure) -> None:
+    """Each point of a part of a life in a run of its own, compared with the run without a kill."""
     undisturbed, before = await lived(PARTS[part], Effects())
     points = range(before.points + 1, undisturbed.effects.points + 1)
     assert len(points) >= 4, "the learning run saw no effects"
@@ -63,17 +73,27 @@ async def test_a_kill_at_any_effect_ends_as_the_undisturbed_run(
         if found := difference(part, life, undisturbed):
             failed[at] = found
 
-    record_property("effects", undisturbed.effects.effects - before.effects)
-    record_property("kills", len(points))
-    record_property("recovered", len(points) - len(failed))
+    figure(f"effects of {part}", undisturbed.effects.effects - before.effects)
+    figure("kills on fakes", len(points))
+    figure("recovered", len(points) - len(failed))
     assert {} == failed
     assert [] == undisturbed.violations
 
 
+async def test_the_undisturbed_run_keeps_what_it_is_told_to_keep() -> None:
+    """The object is gone; the cluster and a Secret that garbage collection cannot reach are not."""
+    life, _ = await lived(PARTS["keep"], Effects())
+    secret = life.home.secret()
+
+    assert life.home.get() is None
+    assert secret is not None
+    assert "ownerReferences" not in secret["metadata"]
+    assert life.runtime.marked() == ["demo-control-plane", "demo-worker"]
+
+
+@pytest.mark.fault(13, "each write is done and answered by a broken connection (fakes)", invariants="I1 I4 I13")
 @pytest.mark.parametrize("part", PARTS)
-async def test_a_lost_answer_to_any_write_ends_as_the_undisturbed_run(
-    part: str, record_property: Callable[[str, object], None]
-) -> None:
+async def test_a_lost_answer_to_any_write_ends_as_the_undisturbed_run(part: str, figure: Figure) -> None:
     """The write was done, the manager hears of a broken connection: it reads again, nothing is made twice."""
     undisturbed, before = await lived(PARTS[part], Effects(lost=True))
     answers = range(before.answers + 1, undisturbed.effects.answers + 1)
@@ -85,12 +105,13 @@ async def test_a_lost_answer_to_any_write_ends_as_the_undisturbed_run(
         if found := difference("", life, undisturbed):
             failed[at] = found
 
-    record_property("answers lost", len(answers))
+    figure("answers lost", len(answers))
     assert {} == failed
 
 
+@pytest.mark.fault(29, "deleted after a kill at each effect of making (fakes)", invariants="I2 I6")
 async def test_a_kill_at_any_effect_of_making_followed_by_a_delete_leaves_nothing(
-    record_property: Callable[[str, object], None],
+    figure: Figure,
 ) -> None:
     """The user gives up right after the crash: the delete is the next thing that the new manager sees."""
     undisturbed, _ = await lived(["create"], Effects())
@@ -104,5 +125,5 @@ async def test_a_kill_at_any_effect_of_making_followed_by_a_delete_leaves_nothin
         if life.home.get() is not None or life.runtime.marked() or life.violations:
             failed.append((at, life.violations, life.end_state()))
 
-    record_property("kills", len(points))
+    figure("kills on fakes", len(points))
     assert [] == failed
