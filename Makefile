@@ -54,7 +54,7 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 
 ## Test it
 
-.PHONY: test test-unit test-component test-contract test-envtest test-local test-capi test-conformance test-e2e
+.PHONY: test test-unit test-component test-contract test-envtest test-local test-capi test-conformance test-e2e test-kills test-hostile reliability
 test: venv ## All that needs no container engine: unit, static checks, generated files, component, contract, envtest, local
 	@$(PY) -m hack.tiers unit static generated component envtest local contract coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
@@ -73,6 +73,13 @@ test-conformance: venv ## Conformance to Cluster API: the kit against this provi
 	@CONFORMANCE_PROFILE=$(PROFILE) $(PY) -m hack.tiers conformance conformance-selftest -- $(ARGS)
 test-e2e: venv ## End to end: real engine, real kind (tools on PATH or in E2E_BIN)
 	@$(PY) -m hack.tiers e2e -- $(ARGS)
+
+test-kills: venv ## 32 kills of the manager on real kind (10 minutes; tools as for test-e2e)
+	@$(PY) -m hack.tiers kills -- $(ARGS)
+test-hostile: venv ## 10,000 random objects against a real API server and a manager (HOSTILE_OBJECTS)
+	@HOSTILE_OBJECTS=$${HOSTILE_OBJECTS:-10000} $(PY) -m hack.tiers hostile -- $(ARGS)
+reliability: venv ## Put what the last runs of the tiers counted (out/) into docs/reference/reliability.md
+	@$(PY) -m hack.reliability --record
 
 .PHONY: verify lint typecheck verify-gen verify-manifests benchmark
 verify: venv ## All static checks: lint, types, layers, generated files
@@ -99,7 +106,7 @@ tools-capi: venv ## The same, and what `capi` targets need: Cluster API's core m
 tool-%: venv
 	@$(PY) -m hack.tools --quiet --only $*
 manifests: venv ## Write what is generated: config/crd from the models, config/rbac and docs/reference from the code
-	@$(PY) -m hack.crdgen && $(PY) -m hack.rbac && $(PY) -m hack.reference
+	@$(PY) -m hack.crdgen && $(PY) -m hack.rbac && $(PY) -m hack.reference && $(PY) -m hack.reliability
 format: venv ## Let ruff fix and format
 	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 lock: ## Lock the dependencies again (hashes for every platform; names no host)

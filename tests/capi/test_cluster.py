@@ -94,6 +94,7 @@ def test_get_kubeconfig_prints_one_that_works(green: Managed) -> None:
     assert ["KINDCluster"] == [owner["kind"] for owner in secret["metadata"]["ownerReferences"]]
 
 
+@pytest.mark.fault(40, "two minutes of nothing, with Cluster API", invariants="I8")
 def test_nothing_is_written_while_nothing_changes(green: Managed) -> None:
     """Resource versions stand still: no heartbeats in status, and core finds nothing of ours to correct."""
 
@@ -112,6 +113,7 @@ def test_nothing_is_written_while_nothing_changes(green: Managed) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.fault(32, "stripped, with Cluster API", invariants="I1")
 def test_stripped_owner_references_and_finalizers_come_back(green: Managed) -> None:
     """What was stripped while paused (a restore does that) is healed by core and us after the pause; the cluster is not touched."""
     before = green.processes(GREEN)
@@ -157,6 +159,7 @@ def test_a_pause_of_a_ready_cluster_is_said_and_obeyed(green: Managed, by_cluste
     assert before == green.processes(GREEN)
 
 
+@pytest.mark.fault(33, "paused, with Cluster API", invariants="I9")
 @pytest.mark.parametrize(("by_cluster", "by_annotation"), [(True, False), (False, True), (True, True)])
 def test_nothing_is_made_while_paused(managed: Managed, by_cluster: bool, by_annotation: bool) -> None:
     """A cluster that is paused when it is applied is made as soon as it is not paused any more."""
@@ -186,6 +189,7 @@ def test_nothing_is_made_while_paused(managed: Managed, by_cluster: bool, by_ann
     managed.wait_gone(name)
 
 
+@pytest.mark.fault(33, "deleted while paused, with Cluster API", invariants="I9")
 @pytest.mark.parametrize(("by_cluster", "by_annotation"), [(True, False), (False, True), (True, True)])
 def test_a_deletion_waits_for_the_end_of_a_pause(managed: Managed, by_cluster: bool, by_annotation: bool) -> None:
     """A KINDCluster that is deleted while it is paused keeps its finalizer and its cluster, and says so. (Core passes a deletion on
@@ -216,6 +220,7 @@ def test_a_deletion_waits_for_the_end_of_a_pause(managed: Managed, by_cluster: b
     assert not (managed.local / name).exists()
 
 
+@pytest.mark.fault(37, "managed by somebody else, with Cluster API", invariants="I9")
 def test_an_externally_managed_object_is_left_alone(managed: Managed) -> None:
     """With the annotation `cluster.x-k8s.io/managed-by` somebody else provides: no finalizer, no status, no cluster."""
     name = "foreign"

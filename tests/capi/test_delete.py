@@ -61,6 +61,7 @@ def test_deleting_a_cluster_leaves_nothing(managed: Managed) -> None:
     assert not daemons.find(mark)
 
 
+@pytest.mark.fault(29, "deleted while it is made, with Cluster API", invariants="I2")
 def test_deleting_while_the_cluster_is_made_leaves_nothing(managed: Managed) -> None:
     """The running create is stopped, and what it has made so far goes."""
     name = "early"
@@ -93,6 +94,7 @@ def test_deleting_the_kindcluster_alone_deletes_its_cluster(managed: Managed) ->
     assert [] == left_of(managed, name)
 
 
+@pytest.mark.fault(36, "the namespace is deleted, with Cluster API", invariants="I2")
 def test_deleting_a_namespace_leaves_nothing(managed: Managed) -> None:
     """Nothing can be created there any more, not even an Event: clusters that are ready, being made, or paused until later go all the
     same, no pass fails over it again and again, and the namespace is really gone.
@@ -143,6 +145,7 @@ def shell(managed: Managed, script: str) -> None:
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.fault(30, "the owner vanished, with Cluster API", invariants="I3")
 def test_a_cluster_whose_owner_vanished_is_kept_and_reported_until_somebody_decides(managed: Managed) -> None:
     """Garbage collection wants the KINDCluster gone, but nobody has asked for the end of the kind cluster: it runs on, the condition says
     what to do, and the page's first way out (delete it) works as printed.

@@ -39,6 +39,7 @@ def owners(managed: Managed) -> list[str]:
     return [owner["kind"] for owner in managed.kindcluster(NAME)["metadata"]["ownerReferences"]]
 
 
+@pytest.mark.fault(34, "real clusterctl move, there and back (local)", invariants="I3 I4")
 @pytest.mark.parametrize("flavor", ["local", "topology"])
 def test_a_move_forth_and_back_touches_nothing(pair: tuple[Managed, Managed], flavor: str) -> None:
     """Same processes (pid and start time) before, between and after; status is rebuilt; neither manager starts a task for it."""
@@ -64,6 +65,7 @@ def test_a_move_forth_and_back_touches_nothing(pair: tuple[Managed, Managed], fl
     assert set() == home.processes(NAME)
 
 
+@pytest.mark.fault(2, "both managers killed in the middle of a real move (local)", invariants="I3")
 def test_managers_killed_in_the_middle_of_a_move_do_no_harm(pair: tuple[Managed, Managed]) -> None:
     """The source's manager is killed once the Cluster is paused, the target's once objects arrive; both find the same cluster later."""
     home, away = pair

@@ -121,6 +121,7 @@ def test_the_manager_is_a_container_called_manager_with_a_canonical_image_of_thi
     assert container["image"].endswith(f":v{__version__}")
 
 
+@pytest.mark.fault(47, "the manager's pod is looked at", invariants="I15")
 def test_the_managers_pod_has_the_engine_and_little_else(objects: list[Json]) -> None:
     """The socket and a state folder of the node (a successor finds the locks there); no capability, no file it can write elsewhere."""
     (deployment,) = of_kind(objects, "Deployment")

@@ -96,6 +96,7 @@ async def test_a_lock_whose_holder_lives_is_never_taken(tmp_path: Path, manager:
     assert None is not strays.start_time(child)
 
 
+@pytest.mark.fault(3, "the holder of a name is killed, its children live", invariants="I4")
 async def test_a_dead_holders_children_are_ended_and_the_lock_taken_over(
     tmp_path: Path, manager: tuple[subprocess.Popen[str], int]
 ) -> None:
@@ -149,6 +150,7 @@ async def test_a_file_goes_with_what_it_guards(tmp_path: Path) -> None:
     assert not (tmp_path / "demo.lock").exists()
 
 
+@pytest.mark.fault(45, "names with slashes, dots, dashes", invariants="I3")
 @pytest.mark.parametrize("name", ["../x", "", "A", "a/b", ".", "a" * 64])
 async def test_only_cluster_names_become_files(tmp_path: Path, name: str) -> None:
     """The CRD has checked them; a path is still never built from anything else."""

@@ -164,6 +164,7 @@ async def test_status_and_the_rest_are_written_apart(kube: Kube, key: ObjectKey)
     assert (obj["spec"], obj["status"], obj["metadata"]["labels"]) == ({"size": 1}, {"ready": True}, {"a": "b"})
 
 
+@pytest.mark.fault(9, "two writers on a real API server", invariants="I13")
 @pytest.mark.parametrize("subresource", ["", "status"])
 async def test_a_guarded_patch_is_refused_when_the_object_has_changed(kube: Kube, key: ObjectKey, subresource: str) -> None:
     """Lost updates are impossible: stale version, no write."""
@@ -202,6 +203,7 @@ async def test_identity_cannot_be_patched_away(kube: Kube, key: ObjectKey) -> No
     assert [patched["metadata"][name] for name in names] == [created["metadata"][name] for name in names]
 
 
+@pytest.mark.fault(6, "the object was made again meanwhile, on a real API server", invariants="I3")
 async def test_deletion_checks_the_uid_it_is_given(kube: Kube, key: ObjectKey) -> None:
     """A namesake that was made meanwhile survives."""
     created = await kube.create(WIDGETS, widget(key))

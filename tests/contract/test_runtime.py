@@ -66,6 +66,7 @@ async def test_a_healthy_runtime_says_what_it_is(subject: Subject) -> None:
     assert health.description
 
 
+@pytest.mark.fault(30, "deleted when there is nothing, each runtime", invariants="I6")
 async def test_nothing_is_absent_and_deleting_it_succeeds(subject: Subject, name: str) -> None:
     """Absent is a fact, not an error; what needs a cluster says Transient."""
     who = identity(name)
@@ -124,6 +125,7 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
     assert not subject.fingerprint(name)
 
 
+@pytest.mark.fault(15, "a cluster of somebody else, each runtime", invariants="I3")
 async def test_somebody_elses_cluster_is_never_touched(subject: Subject, name: str) -> None:
     """Same name, no marker: seen as foreign without nodes of ours, every change refused, nothing different afterwards."""
     subject.add_foreign(name)
@@ -136,6 +138,7 @@ async def test_somebody_elses_cluster_is_never_touched(subject: Subject, name: s
     assert before == subject.fingerprint(name)
 
 
+@pytest.mark.fault(29, "cancelled and deleted, each runtime", invariants="I2")
 @pytest.mark.slow
 async def test_a_cancelled_create_can_be_deleted_at_once(subject: Subject, name: str) -> None:
     """Whatever the engine had made by then is observed as ours, or not there; afterwards nothing is left and nothing appears."""

@@ -56,6 +56,7 @@ def team(home: Managed) -> Iterator[str]:
     engine.remove_cluster(NAME)
 
 
+@pytest.mark.fault(36, "the namespace is deleted while a real cluster is made", invariants="I2")
 def test_a_namespace_that_goes_while_a_cluster_is_made_leaves_nothing(home: Managed, team: str) -> None:
     """kind is stopped, its containers and volumes are removed, and the namespace is really gone."""
     home.apply(home.generate(NAME, "-n", team))

@@ -21,6 +21,7 @@ ONE_CREATE = 120.0
 """Generous bound for one create on a loaded machine."""
 
 
+@pytest.mark.fault(3, "SIGKILL of the manager's group at moments spread over a real create", invariants="I1 I2 I4")
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
 def test_killed_while_creating(manager: ManagerProcess, part: int) -> None:
@@ -40,6 +41,7 @@ def test_killed_while_creating(manager: ManagerProcess, part: int) -> None:
     assert engine.leaked_volumes() <= volumes
 
 
+@pytest.mark.fault(2, "SIGKILL of the manager's group while a real cluster is removed", invariants="I2")
 @pytest.mark.slow
 def test_killed_while_deleting(manager: ManagerProcess) -> None:
     """At three moments of a delete; each time the next manager finishes it."""

@@ -109,6 +109,7 @@ async def test_proxies_and_the_users_kubeconfig_are_left_alone(tmp_path: Path, i
     assert not list((tmp_path / "state" / "scratch" / "clusters").iterdir())
 
 
+@pytest.mark.fault(22, "real nodes are killed, paused and started", invariants="I10")
 async def test_a_stopped_cluster_answers_again_after_a_start(runtime: KindRuntime, identity: Identity) -> None:
     """docker stop, pause and kill; the port stays, the API comes back."""
     await runtime.create(identity, request(identity, workerReplicas=1), silent)
@@ -134,6 +135,7 @@ def ready(kubeconfig: str) -> bool:
         return False
 
 
+@pytest.mark.fault(29, "a real create is cancelled at several moments", invariants="I2")
 @pytest.mark.parametrize("delay", [0.0, 0.5, 1.5, 3.0, 6.0])
 async def test_cancelling_at_any_moment_leaves_nothing_after_a_delete(
     runtime: KindRuntime, identity: Identity, delay: float
@@ -158,6 +160,7 @@ async def test_cancelling_at_any_moment_leaves_nothing_after_a_delete(
     assert not volumes & engine.leaked_volumes()
 
 
+@pytest.mark.fault(3, "the creator is killed, kind runs on", invariants="I4")
 @pytest.mark.parametrize("moment", ["Preparing nodes Started", "Preparing nodes Succeeded", "Starting control-plane Started"])
 async def test_a_killed_managers_create_is_taken_over(tmp_path: Path, identity: Identity, moment: str) -> None:
     """SIGKILL in the middle: kind dies with it, the lock passes on, the next manager makes the cluster from scratch."""
@@ -180,6 +183,7 @@ async def test_a_killed_managers_create_is_taken_over(tmp_path: Path, identity: 
     await runtime.delete(identity, silent)
 
 
+@pytest.mark.fault(14, "a real create fails in kubeadm", invariants="I2")
 @pytest.mark.parametrize(
     ("spec", "kind", "reason"),
     [

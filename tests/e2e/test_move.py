@@ -54,6 +54,7 @@ def touching_nothing(events: EngineEvents, source: Managed, target: Managed) -> 
         assert "verb=" not in managed.manager.log[length:]
 
 
+@pytest.mark.fault(34, "real clusterctl move of a real cluster, managers killed", invariants="I3 I4")
 def test_a_cluster_moves_untouched_whichever_manager_is_killed(pair: tuple[Managed, Managed]) -> None:
     """Generated and green; forth, back, forth with the source's manager killed, back with the target's; then deleted without a rest."""
     home, away = pair

@@ -38,6 +38,7 @@ def _fingerprint() -> list[object]:
     ]
 
 
+@pytest.mark.fault(15, "a real cluster made by hand", invariants="I3")
 def test_a_cluster_made_by_hand_is_neither_adopted_nor_harmed(manager: ManagerProcess, by_hand: str) -> None:
     """In create, in run (a restart of the manager) and in delete."""
     before = _fingerprint()
@@ -53,6 +54,7 @@ def test_a_cluster_made_by_hand_is_neither_adopted_nor_harmed(manager: ManagerPr
     assert before == _fingerprint()
 
 
+@pytest.mark.fault(16, "two namespaces, one real cluster", invariants="I3 I4")
 @pytest.mark.slow
 def test_the_second_claim_waits_and_takes_over(manager: ManagerProcess) -> None:
     """Two namespaces, one name."""

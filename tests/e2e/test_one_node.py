@@ -6,6 +6,8 @@ import base64
 import time
 from pathlib import Path
 
+import pytest
+
 from devenv import engine
 from devenv.manager import ManagerProcess
 
@@ -27,6 +29,7 @@ def kubectl(manager: ManagerProcess, *args: str) -> str:
     return manager.api.kubectl("--kubeconfig", str(path), *args).stdout
 
 
+@pytest.mark.fault(20, "docker kill and stop", invariants="I1 I2")
 def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProcess) -> None:
     """Apply, Ready, Secret, stop, kill, pause, lost Secret, delete: the whole life of a laptop cluster."""
     volumes, networks = engine.leaked_volumes(), engine.networks() | {"kind"}
@@ -95,6 +98,7 @@ def _lost_secret_comes_back(manager: ManagerProcess) -> None:
     )
 
 
+@pytest.mark.fault(29, "deleted in the middle of a real create", invariants="I2")
 def test_delete_while_creating_leaves_nothing(manager: ManagerProcess) -> None:
     """A user who changes their mind waits for the removal only."""
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
@@ -105,6 +109,7 @@ def test_delete_while_creating_leaves_nothing(manager: ManagerProcess) -> None:
     assert engine.containers(NAME) == []
 
 
+@pytest.mark.fault(4, "SIGTERM in the middle of a real create", invariants="I1 I14")
 def test_sigterm_while_creating_leaves_no_orphan_child(manager: ManagerProcess) -> None:
     """The manager ends in time and takes its kind with it; the next one finishes the job."""
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
@@ -131,6 +136,7 @@ def _children_of_kind() -> list[str]:
     return lines
 
 
+@pytest.mark.fault(20, "docker rm", invariants="I1")
 def test_a_removed_cluster_is_reported_and_replaced_with_consent(manager: ManagerProcess) -> None:
     """`kind delete cluster` behind our back: said, and made again only where the policy allows."""
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)

@@ -62,6 +62,7 @@ class Scenario:
         self.managed.manager.wait(60, lambda: action in {one.action for one in self.events.so_far(since)}, action)
 
 
+@pytest.mark.fault(33, "a real cluster is paused", invariants="I9")
 @pytest.mark.parametrize(("way", "workers"), [("cluster", 0), ("annotation", 0), ("both", 1)])
 def test_a_paused_cluster_is_not_touched(home: Managed, way: str, workers: int) -> None:
     """Paused while creating, while ready (and broken), while deleting; each time it goes on to the good end afterwards."""

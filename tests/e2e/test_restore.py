@@ -73,6 +73,7 @@ def changes(managed: Managed, path: str, version: str) -> str:
     return managed.api.kubectl("get", "--raw", f"{folder}?{query}", timeout=STABLE_SECONDS + 30).stdout
 
 
+@pytest.mark.fault(35, "a real cluster, objects restored from a backup", invariants="I3 I4")
 def test_a_running_cluster_is_taken_over_from_a_backup(pair: tuple[Managed, Managed], tmp_path: Path) -> None:
     """From YAML into the same API after everything vanished; from `clusterctl move --to-directory` into another; then quiet."""
     home, away = pair

@@ -47,6 +47,7 @@ def on_own_socket(api: ManagementAPI, tmp_path: Path, engine_socket: engine.Engi
     engine.remove_cluster(NAME)
 
 
+@pytest.mark.fault(21, "the engine's socket is closed and opened again", invariants="I1 I7")
 def test_an_unreachable_engine_changes_nothing_and_all_resumes(
     on_own_socket: ManagerProcess, engine_socket: engine.EngineSocket
 ) -> None:
@@ -68,6 +69,7 @@ def test_an_unreachable_engine_changes_nothing_and_all_resumes(
     assert engine.containers(NAME) == []
 
 
+@pytest.mark.fault(25, "an image that does not exist, real engine", invariants="I1")
 def test_an_image_that_does_not_exist(manager: ManagerProcess) -> None:
     """A registry that does not answer may answer later: tried again more and more slowly, with the image's name, without leftovers."""
     apply(manager, image="localhost/does-not-exist:v1")

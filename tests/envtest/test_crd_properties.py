@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
@@ -30,6 +31,7 @@ def as_read(spec: Spec) -> Spec:
     return spec
 
 
+@pytest.mark.fault(27, "random valid specs, real API server", invariants="I14")
 @BOUNDED
 @given(spec=specs())
 def test_every_valid_spec_is_accepted_and_understood(kindclusters: KindClusters, spec: Spec) -> None:
@@ -38,6 +40,7 @@ def test_every_valid_spec_is_accepted_and_understood(kindclusters: KindClusters,
     assert KINDClusterSpec.model_validate(spec).model_dump(by_alias=True, exclude_none=True) == as_read(spec)
 
 
+@pytest.mark.fault(27, "random spoilt specs, real API server", invariants="I14")
 @BOUNDED
 @given(spec=spoilt())
 def test_whatever_the_server_accepts_is_understood(kindclusters: KindClusters, spec: Spec) -> None:

@@ -25,6 +25,8 @@ def test_a_rule_lets_good_objects_pass(kindclusters: KindClusters, case: Case) -
         assert complaints(kindclusters, obj) == [], obj
 
 
+@pytest.mark.fault(44, "objects that each rule of the CRD is there for", invariants="I3")
+@pytest.mark.fault(28, "immutable fields are edited", invariants="I4")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_rule_refuses_bad_objects_with_field_and_cure(kindclusters: KindClusters, case: Case) -> None:
     """A refusal names the field and says what to do."""

@@ -35,6 +35,7 @@ def stored(kindclusters: KindClusters) -> Iterator[JsonObject]:
     kindclusters.delete("for-status")
 
 
+@pytest.mark.fault(27, "each constraint of the schema, just inside and outside", invariants="I14")
 @pytest.mark.parametrize("constraint", SPEC, ids=lambda constraint: constraint.id)
 def test_spec_is_accepted_inside_and_refused_outside_of_a_constraint(kindclusters: KindClusters, constraint: Constraint) -> None:
     """One accept and one reject for each keyword of each field."""

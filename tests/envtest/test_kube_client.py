@@ -55,6 +55,7 @@ async def failure(call: Awaitable[object]) -> ProviderError:
     return caught.value
 
 
+@pytest.mark.fault(10, "429 with Retry-After, real client", invariants="I1")
 async def test_an_overloaded_server_is_transient_and_its_wish_is_passed_on(proxy: APIProxy, connect: Connect) -> None:
     """429 with Retry-After: the caller waits at least that long. No retry happens here."""
     proxy.answer(429, headers={"Retry-After": "7"})
@@ -65,6 +66,7 @@ async def test_an_overloaded_server_is_transient_and_its_wish_is_passed_on(proxy
     assert len(proxy.seen) == 1
 
 
+@pytest.mark.fault(10, "500 and 503, real client", invariants="I7")
 @pytest.mark.parametrize("status", [500, 503, 504])
 async def test_a_failing_server_is_transient(proxy: APIProxy, connect: Connect, status: int) -> None:
     """Reads and writes alike: nobody concludes that the object is absent."""
@@ -75,6 +77,7 @@ async def test_a_failing_server_is_transient(proxy: APIProxy, connect: Connect, 
         assert isinstance(await failure(call), Transient)
 
 
+@pytest.mark.fault(11, "no answer, real client", invariants="I7")
 async def test_a_server_that_does_not_answer_is_transient_within_the_deadline(proxy: APIProxy, connect: Connect) -> None:
     """Every call has an end."""
     proxy.hang()
@@ -83,6 +86,7 @@ async def test_a_server_that_does_not_answer_is_transient_within_the_deadline(pr
     assert (type(error), error.reason) == (Transient, "APITimeout")
 
 
+@pytest.mark.fault(13, "the connection is cut, real client", invariants="I7")
 async def test_a_cut_connection_is_transient(proxy: APIProxy, connect: Connect) -> None:
     """In the middle of a request."""
     proxy.hang()
@@ -180,6 +184,7 @@ async def test_long_lists_come_in_pages(apiserver: ManagementAPI, connect: Conne
     assert sorted(item["metadata"]["name"] for item in found) == [f"page-{number}" for number in range(10)]
 
 
+@pytest.mark.fault(7, "410 in the middle of a list", invariants="I1")
 async def test_a_page_that_has_expired_costs_a_new_list(
     apiserver: ManagementAPI, proxy: APIProxy, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_manager_gets_ready_and_shows_its_state(make: Make) -> None:
     assert "Traceback" not in manager.log
 
 
+@pytest.mark.fault(4, "SIGTERM and SIGINT to a real manager", invariants="I14")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_in_order_and_in_time(make: Make, number: signal.Signals) -> None:
     """Exit code 0, no child left, the Lease given back, nothing left in its scratch folder."""
@@ -116,6 +117,7 @@ def test_a_signal_ends_it_in_order_and_in_time(make: Make, number: signal.Signal
     assert "Traceback" not in manager.log
 
 
+@pytest.mark.fault(11, "the API server hangs", invariants="I14")
 def test_an_api_server_that_hangs_does_not_delay_the_end(make: Make, management: ManagementAPI) -> None:
     """Requests under way are given up."""
     with APIProxy(management) as proxy:
@@ -142,6 +144,7 @@ def test_a_second_manager_on_one_state_folder_says_who_is_in_its_way(make: Make)
     assert "--state-dir" in second.log
 
 
+@pytest.mark.fault(5, "two real managers", invariants="I4")
 def test_of_two_managers_one_works_and_the_other_takes_over(make: Make) -> None:
     """After SIGTERM at the next try; after SIGKILL when the Lease has run out."""
     one, two, three = make(name="one"), make(name="two"), make(name="three")
@@ -210,6 +213,7 @@ def test_a_bad_flag_is_said_in_one_line(make: Make) -> None:
     assert "--sync-period" in manager.log
 
 
+@pytest.mark.fault(11, "the API server is away at the start and later", invariants="I14 I1")
 def test_an_api_server_that_is_away_is_waited_for(make: Make, management: ManagementAPI) -> None:
     """Alive and not ready; ready when it comes; alive through the next outage."""
     with APIProxy(management) as proxy:
@@ -230,6 +234,7 @@ def test_an_api_server_that_is_away_is_waited_for(make: Make, management: Manage
         assert "Traceback" not in manager.log
 
 
+@pytest.mark.fault(40, "an idle manager", invariants="I8")
 def test_without_objects_and_lease_nothing_is_written(make: Make, management: ManagementAPI) -> None:
     """An idle manager only reads."""
     with APIProxy(management) as proxy:

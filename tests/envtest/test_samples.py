@@ -77,6 +77,7 @@ def installed(kindclusters: KindClusters) -> KindClusters:
     return kindclusters
 
 
+@pytest.mark.fault(47, "the manifests on a real API server", invariants="I15")
 def test_the_installation_is_what_clusterctl_expects(installed: KindClusters) -> None:
     """One namespace, container `manager`, a pinned image, and the provider label on every object."""
     objects = list(yaml.safe_load_all(installed.api.kubectl("kustomize", str(CONFIG / "default")).stdout))
@@ -88,6 +89,7 @@ def test_the_installation_is_what_clusterctl_expects(installed: KindClusters) ->
     assert container["image"].rpartition(":")[2].startswith("v")
 
 
+@pytest.mark.fault(43, "the roles on a real API server", invariants="I15")
 def test_the_manager_may_do_what_it_does_and_nothing_else(installed: KindClusters) -> None:
     """The shipped roles, asked as the shipped service account."""
     for resource, allowed in {**RIGHTS, "pods": set[str](), "deployments.apps": set[str]()}.items():

@@ -215,6 +215,7 @@ async def test_only_our_secrets_are_asked_for_and_heard_of(management: Managemen
     assert all(f"labelSelector={names.KINDCLUSTER_LABEL}" in path or f"labelSelector={selector}" in path for path in asked)
 
 
+@pytest.mark.fault(36, "the CRDs of Cluster API come later", invariants="I1")
 async def test_cluster_api_may_be_installed_later(management: ManagementAPI, tmp_path: Path) -> None:
     """Its CRD appears, its Clusters are watched; it goes, the rest goes on; it comes back."""
     async with watching(management.kubeconfig, tmp_path) as (_, keys):
@@ -251,6 +252,7 @@ async def test_watching_writes_nothing(management: ManagementAPI, proxy: APIProx
     assert {seen.method for seen in proxy.seen} == {"GET"}
 
 
+@pytest.mark.fault(7, "all connections of the watches are cut", invariants="I1")
 async def test_cut_connections_are_survived(management: ManagementAPI, proxy: APIProxy, tmp_path: Path) -> None:
     """A load balancer that drops everything costs seconds, not the watch."""
     async with watching(proxy.kubeconfig, tmp_path) as (watch, keys):
@@ -263,6 +265,7 @@ async def test_cut_connections_are_survived(management: ManagementAPI, proxy: AP
         assert not keys.gave_up
 
 
+@pytest.mark.fault(11, "503 to every request of the watches", invariants="I1")
 async def test_an_outage_of_the_api_server_is_survived(management: ManagementAPI, proxy: APIProxy, tmp_path: Path) -> None:
     """503 for a while; what happened meanwhile is seen afterwards."""
     async with watching(proxy.kubeconfig, tmp_path) as (_, keys):
@@ -299,6 +302,7 @@ async def test_missing_permissions_are_said_once(
     assert len(paths) == len(set(paths))
 
 
+@pytest.mark.fault(7, "404 to the watches", invariants="I1")
 async def test_a_watch_that_dies_is_started_again_and_lists_anew(
     management: ManagementAPI, proxy: APIProxy, tmp_path: Path
 ) -> None:
@@ -316,6 +320,7 @@ async def test_a_watch_that_dies_is_started_again_and_lists_anew(
         assert not keys.gave_up
 
 
+@pytest.mark.fault(8, "a part of the watcher does not end", invariants="I14")
 @pytest.mark.parametrize(("stubborn", "given_up"), [(3, False), (1000, True)])
 async def test_a_part_of_kopf_that_does_not_end_leaves_nobody_blind(
     proxy: APIProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stubborn: int, given_up: bool
@@ -348,6 +353,7 @@ async def test_a_part_of_kopf_that_does_not_end_leaves_nobody_blind(
         over.set()
 
 
+@pytest.mark.fault(8, "watches that never work", invariants="I14")
 async def test_endless_restarts_end_in_giving_up(proxy: APIProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A manager that cannot watch must not look alive."""
     monkeypatch.setattr("provider.controller.watch.MAX_RESTARTS", 1)

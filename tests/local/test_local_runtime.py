@@ -121,6 +121,7 @@ async def test_a_cluster_without_nodes_is_a_management_api(runtime: LocalRuntime
     await runtime.delete(identity(NAME), quiet)
 
 
+@pytest.mark.fault(35, "another manager finds a living cluster (local)", invariants="I3 I4")
 async def test_another_manager_adopts_without_restarting(runtime: LocalRuntime, root: Path) -> None:
     """What a manager made outlives it; the next one sees it as its own."""
     await runtime.create(identity(NAME), request(NAME), quiet)
@@ -146,6 +147,7 @@ async def test_two_at_once_get_different_ports(runtime: LocalRuntime, root: Path
     assert {first.endpoint.host, second.endpoint.host} == {"127.0.0.1"}
 
 
+@pytest.mark.fault(16, "the same name at once (local)", invariants="I4")
 async def test_the_same_name_twice_makes_one(runtime: LocalRuntime, root: Path) -> None:
     """The lock of the name lets one creator through."""
     results = await asyncio.gather(
@@ -161,6 +163,7 @@ async def test_the_same_name_twice_makes_one(runtime: LocalRuntime, root: Path) 
     )
 
 
+@pytest.mark.fault(15, "a real cluster of another owner (local)", invariants="I3")
 async def test_another_owners_cluster_is_not_touched(runtime: LocalRuntime, root: Path) -> None:
     """The marker decides, in every changing verb."""
     await runtime.create(identity(NAME), request(NAME), quiet)
@@ -199,6 +202,7 @@ MOMENTS = {
 it is made again before it is removed: that takes a whole create each."""
 
 
+@pytest.mark.fault(1, "SIGKILL at eight moments of a real create (local)", invariants="I2 I4")
 @pytest.mark.parametrize(("moment", "again"), MOMENTS.items(), ids=str)
 async def test_a_creator_killed_at_any_moment_leaves_what_can_be_removed_and_remade(
     runtime: LocalRuntime, root: Path, moment: tuple[int, float], again: bool

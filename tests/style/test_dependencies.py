@@ -34,6 +34,7 @@ def declared(project: Path) -> set[str]:
     return {IMPORTED_AS.get(name, name) for name in names} - {""}
 
 
+@pytest.mark.fault(46, "imports against declared dependencies", invariants="I15")
 @pytest.mark.parametrize(
     ("project", "package"),
     [("pyproject.toml", "provider"), ("conformance/pyproject.toml", "conformance/capi_conformance")],

@@ -36,6 +36,7 @@ def test_no_machine_path_and_no_package_registry_is_committed() -> None:
     assert [] == found
 
 
+@pytest.mark.fault(46, "every line of the locks is looked at", invariants="I15")
 def test_locks_hold_hashes_and_exact_versions_only() -> None:
     """Each requirement of a lock is pinned and has hashes; no line adds an index or a link."""
     for lock in ROOT.glob("requirements*.lock"):

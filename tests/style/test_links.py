@@ -12,6 +12,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("conf
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
+@pytest.mark.fault(48, "every link between pages", invariants="I15")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     """A page that is named exists, from where it is named."""

@@ -271,6 +271,7 @@ async def test_a_third_controller_is_one_entry_of_the_list() -> None:
     assert 'capkind_clusters{phase="Ready"} 1.0' in page
 
 
+@pytest.mark.fault(7, "no event of the API", invariants="I1")
 @in_virtual_time
 async def test_events_of_the_runtime_requeue_their_cluster_within_a_second() -> None:
     """A stopped node is started again without waiting for the resync."""
@@ -317,6 +318,7 @@ async def test_an_api_server_that_is_away_at_the_start_is_waited_for() -> None:
         assert bench.phase() == "Ready"
 
 
+@pytest.mark.fault(36, "the CRDs are not installed yet", invariants="I1 I14")
 @in_virtual_time
 async def test_missing_crds_are_waited_for() -> None:
     """The manager may be installed first."""
@@ -332,6 +334,7 @@ async def test_missing_crds_are_waited_for() -> None:
         assert manager._check_synced() == ""
 
 
+@pytest.mark.fault(5, "two managers, one Lease (fakes)", invariants="I4")
 @in_virtual_time
 async def test_only_the_holder_of_the_lease_works() -> None:
     """The second stands by, is healthy and ready, and takes over when the first is gone."""
@@ -382,6 +385,7 @@ async def test_a_manager_can_be_told_to_end_while_it_stands_by() -> None:
     assert now() < 2
 
 
+@pytest.mark.fault(4, "told to end in the middle of a create (fakes)", invariants="I14")
 @in_virtual_time
 async def test_ending_cancels_running_operations_and_takes_a_bounded_time() -> None:
     """A create under way is stopped where it stands; a task that will not end is left to the system."""
@@ -467,6 +471,7 @@ async def test_a_runtime_whose_events_fail_is_asked_again() -> None:
         assert not task.done()
 
 
+@pytest.mark.fault(8, "a watch that says nothing", invariants="I14")
 @in_virtual_time
 async def test_health_tells_a_dead_or_silent_watch_and_a_stuck_pass() -> None:
     """Each with what is wrong."""

@@ -66,6 +66,7 @@ def test_in_a_pod_clusters_are_reached_by_name_unless_told_otherwise() -> None:
     assert not load(["--inside-network=false"], pod).inside_network
 
 
+@pytest.mark.fault(48, "every setting", invariants="I15")
 @pytest.mark.parametrize("name", list(flags()))
 def test_every_setting_has_a_flag_a_variable_and_a_text(name: str) -> None:
     """Documented by construction."""

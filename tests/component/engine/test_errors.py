@@ -26,6 +26,7 @@ def test_an_engine_that_fails_is_never_the_specs_fault(tail: str, reason: str) -
     assert (Transient, reason) == (type(error), error.reason)
 
 
+@pytest.mark.fault(21, "nobody listens at the engine's socket (stub)", invariants="I7")
 def test_a_silent_engine_is_unreachable() -> None:
     """A passed deadline says nothing about what exists."""
     error = errors.engine_failure(CommandTimeout(Reason.COMMAND_TIMEOUT, "docker ps did not end"), "docker")

@@ -61,6 +61,9 @@ def test_every_fixture_has_a_verdict() -> None:
     assert {path.stem for path in FIXTURES.iterdir()} == set(VERDICTS)
 
 
+@pytest.mark.fault(24, "kind's own words for inotify, memory and others", invariants="I1")
+@pytest.mark.fault(23, "kind's own words for a full disk", invariants="I1")
+@pytest.mark.fault(25, "kind's own words for missing, refused, unreachable images", invariants="I1")
 @pytest.mark.parametrize("name", VERDICTS)
 def test_words_become_a_verdict(name: str) -> None:
     """Whether trying again can help, why, and a message of a few lines that holds no command line of kind's."""
@@ -95,6 +98,7 @@ def test_a_failure_nobody_has_seen_yet_can_be_tried_again() -> None:
     assert "unheard of" in error.message
 
 
+@pytest.mark.fault(42, "kind prints a secret", invariants="I11")
 def test_secrets_are_not_quoted() -> None:
     """kubeadm prints tokens, engines print proxies."""
     output = "ERROR: failed to create cluster: x http://u:hunter2@p --token abcdef.0123456789abcdef password=hunter2\n"

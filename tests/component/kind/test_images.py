@@ -40,6 +40,7 @@ async def test_each_missing_image_is_pulled_once(
     ]
 
 
+@pytest.mark.fault(25, "the image is missing or refused (stub)", invariants="I1")
 @pytest.mark.parametrize(
     ("stderr", "kind", "reason"),
     [
@@ -59,6 +60,7 @@ async def test_an_image_that_cannot_be_had_is_named(
     assert (raised.value.reason, "kindest/node:v1.34.4" in raised.value.message) == (reason, True)
 
 
+@pytest.mark.fault(25, "the engine is silent when asked for the image (stub)", invariants="I7")
 async def test_an_engine_that_does_not_answer_is_no_missing_image(
     runtime: KindRuntime, fake: FakeBinaries, request_for: RequestFor
 ) -> None:

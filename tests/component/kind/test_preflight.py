@@ -77,6 +77,7 @@ def test_an_ordinary_request_has_no_problem(free: int) -> None:
     assert [] == problems(mount() | port(free), {"image": "kindest/node"}, image=image, disk="/")
 
 
+@pytest.mark.fault(45, "image names that are options or lines", invariants="I3")
 @pytest.mark.parametrize("image", ["-v", "--privileged", "a b", "a\nb", "x:", "../x", "$(id)", "x@sha256:1", "http://x/y"])
 def test_an_image_name_that_is_none_is_refused(image: str) -> None:
     """It becomes an argument of the engine: nothing may pass for an option."""
@@ -86,6 +87,7 @@ def test_an_image_name_that_is_none_is_refused(image: str) -> None:
     assert "spec.nodes[0].image" in found[0].message
 
 
+@pytest.mark.fault(44, "mounts over the mark of ownership", invariants="I3")
 @pytest.mark.parametrize("path", ["/kind/owner/" + "b" * 32, "/kind/owner", "/kind//owner/../owner/x", "/kind", "/"])
 def test_nobody_may_mount_over_the_mark(path: str) -> None:
     """A forged mark would let one object's deletion reach another's containers."""
@@ -174,6 +176,7 @@ def test_the_port_of_our_own_remains_is_not_in_use(taken: int) -> None:
     assert [] == problems(port(taken), listing=neighbour(taken, IDENTITY.marker))
 
 
+@pytest.mark.fault(23, "too little space where the engine keeps its data", invariants="I1")
 def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evictions are off in kind's nodes: a full disk breaks all clusters at once."""
     monkeypatch.setattr(preflight, "LEAST_DISK", 1 << 60)
@@ -182,6 +185,7 @@ def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [] == problems(disk="/no/such/folder")
 
 
+@pytest.mark.fault(24, "inotify instances are used up", invariants="I1")
 def test_exhausted_inotify_instances_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default of many distributions is 128 for all of root's processes; only sure exhaustion is refused."""
     limit = tmp_path / "limit"

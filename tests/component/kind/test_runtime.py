@@ -63,6 +63,7 @@ async def test_a_created_cluster_is_ours_and_has_an_endpoint(
     assert "Starting control-plane" in {step.name for step in steps if step.state is StepState.SUCCEEDED}
 
 
+@pytest.mark.fault(45, "the arguments of every call are looked at (stub)", invariants="I3")
 async def test_kind_is_called_in_exactly_one_way(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor, tmp_path: Path
 ) -> None:
@@ -104,6 +105,7 @@ async def test_every_node_gets_the_mark_and_an_image(
     assert "extraMounts" not in config["nodes"][1]
 
 
+@pytest.mark.fault(42, "the environment of children is looked at", invariants="I11")
 async def test_children_see_only_what_they_need_of_the_environment(
     fake: FakeBinaries, make_runtime: MakeRuntime, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -142,6 +144,7 @@ async def test_the_load_balancer_is_ours_by_its_proxy_variable(
     assert f"example.org,{identity.marker}.owner.capk.invalid" == env["NO_PROXY"] == env["no_proxy"]
 
 
+@pytest.mark.fault(14, "some containers with our mark exist (stub engine)", invariants="I1 I4")
 async def test_own_remains_are_removed_before_a_create(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -153,6 +156,7 @@ async def test_own_remains_are_removed_before_a_create(
     assert ["demo-control-plane"] == fake.names()
 
 
+@pytest.mark.fault(17, "kind says success and made nothing (stub)", invariants="I7")
 async def test_success_without_containers_is_a_failure(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -164,6 +168,7 @@ async def test_success_without_containers_is_a_failure(
     assert "CreateFailed" == caught.value.reason
 
 
+@pytest.mark.fault(17, "kind says success and a container is missing (stub)", invariants="I2")
 async def test_a_missing_container_after_success_is_a_failure_that_leaves_nothing(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -175,6 +180,7 @@ async def test_a_missing_container_after_success_is_a_failure_that_leaves_nothin
     assert [] == fake.names()
 
 
+@pytest.mark.fault(17, "kind fails when all is made (stub)", invariants="I1")
 @pytest.mark.parametrize("text", ["kubeconfig-lock", ""])
 async def test_failing_after_the_last_step_is_success(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor, text: str
@@ -187,6 +193,7 @@ async def test_failing_after_the_last_step_is_success(
     assert ["demo-control-plane", "demo-worker"] == fake.names()
 
 
+@pytest.mark.fault(14, "kind fails half way (stub)", invariants="I2")
 async def test_a_failed_create_leaves_nothing_and_says_why(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -241,6 +248,7 @@ async def test_a_cluster_may_have_the_name_of_anything_that_is_the_managers(
     assert ["docker\n"] * len(kept) == [path.read_text() for path in kept]
 
 
+@pytest.mark.fault(19, "kind never ends (stub)", invariants="I2 I14")
 async def test_a_deadline_ends_the_create_and_what_it_made(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -292,6 +300,7 @@ async def test_an_engine_command_that_had_to_be_killed_puts_absence_in_doubt(
 # --- others' clusters -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(15, "a cluster without our mark (stub engine)", invariants="I3")
 async def test_a_foreign_cluster_is_never_touched(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -314,6 +323,7 @@ async def test_a_foreign_cluster_is_never_touched(
     assert {"info", "ps", "inspect"} == {call[1] for call in fake.calls("docker")}
 
 
+@pytest.mark.fault(15, "a cluster with the mark of another object (stub engine)", invariants="I3")
 async def test_another_objects_cluster_is_foreign(runtime: KindRuntime, identity: Identity, request_for: RequestFor) -> None:
     """A marker is not enough; it must be this object's."""
     await runtime.create(identity, request_for(), silent)
@@ -321,6 +331,7 @@ async def test_another_objects_cluster_is_foreign(runtime: KindRuntime, identity
     assert Ownership.FOREIGN is (await runtime.observe(Identity("demo", "b" * 32, "other/demo"))).ownership
 
 
+@pytest.mark.fault(15, "containers of ours and of others under one name (stub engine)", invariants="I3")
 async def test_of_a_mixed_name_only_our_part_is_removed(runtime: KindRuntime, fake: FakeBinaries, identity: Identity) -> None:
     """One foreign container makes the name foreign; deletion takes what carries the marker and leaves the rest."""
     fake.add("demo", "worker", mounts=[f"/kind/owner/{identity.marker}"])
@@ -344,6 +355,7 @@ async def test_a_cluster_that_came_in_between_is_reported_and_left(
     assert ["demo-worker"] == fake.names()
 
 
+@pytest.mark.fault(5, "another process works on the name", invariants="I4")
 async def test_a_name_locked_by_a_living_process_is_waited_for(
     runtime: KindRuntime, make_runtime: MakeRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
@@ -363,6 +375,7 @@ async def test_a_name_locked_by_a_living_process_is_waited_for(
 # --- unknown is not absent ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(18, "the engine answers with nonsense (stub)", invariants="I7")
 @pytest.mark.parametrize(
     ("verb", "fault"),
     [
@@ -404,6 +417,7 @@ async def test_an_inspection_that_cannot_be_read_is_unknown(
     assert [] == fake.names()
 
 
+@pytest.mark.fault(18, "the engine hangs (stub)", invariants="I7")
 async def test_a_hanging_engine_is_unknown_when_the_deadline_has_passed(
     make_runtime: MakeRuntime, fake: FakeBinaries, identity: Identity
 ) -> None:
@@ -413,6 +427,7 @@ async def test_a_hanging_engine_is_unknown_when_the_deadline_has_passed(
     assert Presence.UNKNOWN is (await make_runtime(engine_timeout=0.3).observe(identity)).presence
 
 
+@pytest.mark.fault(18, "one container cannot be read (stub)", invariants="I7 I12")
 async def test_one_clusters_odd_container_leaves_the_others_readable(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity
 ) -> None:
@@ -494,6 +509,7 @@ async def test_containers_that_appear_while_deleting_are_removed_too(
     assert [] == fake.names()
 
 
+@pytest.mark.fault(30, "the containers are gone when they are removed (stub)", invariants="I6")
 @pytest.mark.parametrize("text", ["Error: removal of container 1 is already in progress", "Error: No such container: 1"])
 async def test_somebody_elses_removal_at_the_same_time_is_no_error(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, text: str
@@ -506,6 +522,7 @@ async def test_somebody_elses_removal_at_the_same_time_is_no_error(
     assert [] == fake.names()
 
 
+@pytest.mark.fault(31, "docker rm fails (stub)", invariants="I6")
 async def test_a_removal_that_fails_says_so(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, steps: list[Step]
 ) -> None:
@@ -626,6 +643,7 @@ async def test_a_kubeconfig_that_is_not_there_yet_is_pending(
     assert ["KubeconfigPending"] * 3 == [*reasons, caught.value.reason]
 
 
+@pytest.mark.fault(26, "a node hands out a kubeconfig with a command (stub)", invariants="I11 I3")
 async def test_a_hostile_kubeconfig_is_refused(runtime: KindRuntime, fake: FakeBinaries, identity: Identity) -> None:
     """What the node hands out is never passed on unparsed."""
     fake.add("demo", mounts=[f"/kind/owner/{identity.marker}"])

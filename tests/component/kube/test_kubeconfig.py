@@ -47,6 +47,7 @@ def test_ipv6_servers_keep_their_brackets() -> None:
     assert "https://[::1]:6443" in parsed.dump("demo")
 
 
+@pytest.mark.fault(42, "errors and reprs are looked through", invariants="I11")
 def test_nothing_secret_is_shown() -> None:
     """repr ends up in logs and crash reports."""
     parsed = kubeconfig.parse(GOOD)
@@ -124,6 +125,7 @@ TEXTS = {
 }
 
 
+@pytest.mark.fault(26, "commands, files, other servers in a kubeconfig", invariants="I3")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_whatever_a_client_would_act_on_is_refused(name: str) -> None:
     """Known keys only: what is not known today is an attack tomorrow."""
@@ -133,6 +135,7 @@ def test_whatever_a_client_would_act_on_is_refused(name: str) -> None:
     assert not {"evil", "/etc/shadow", "\x1b"} & set(caught.value.message.split())
 
 
+@pytest.mark.fault(26, "aliases, tags, several documents", invariants="I14")
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_that_is_no_plain_document_is_refused(name: str) -> None:
     """Before anything of it is believed, and without eating time or memory."""
@@ -140,6 +143,7 @@ def test_text_that_is_no_plain_document_is_refused(name: str) -> None:
         kubeconfig.parse(TEXTS[name])
 
 
+@pytest.mark.fault(26, "any text", invariants="I14")
 @given(
     st.one_of(
         st.text(max_size=200),

@@ -37,6 +37,7 @@ FOLDER = Path("/folder")
 # --- flags ----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(47, "addresses of all components (local)", invariants="I15")
 @pytest.mark.parametrize("component", components.ALL)
 def test_nothing_listens_beyond_loopback(component: str) -> None:
     """Every address in the flags is loopback or a unix socket; nothing listens by default."""
@@ -178,6 +179,7 @@ def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.fault(2, "a remover ends half way (local)", invariants="I2")
 def test_a_remover_that_ends_half_way_leaves_no_cluster(tmp_path: Path) -> None:
     """From the rename on there is nothing under the name; the rest is swept later."""
     (tmp_path / "one.del").mkdir()

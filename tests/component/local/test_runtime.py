@@ -242,6 +242,7 @@ async def test_a_path_too_long_for_a_socket_gets_a_short_one(
 # --- whose it is ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(15, "a cluster of another owner (local)", invariants="I3")
 async def test_another_owners_cluster_is_not_touched(
     runtime: LocalRuntime, identity: Identity, stranger: Identity, root: Path
 ) -> None:
@@ -277,6 +278,7 @@ async def test_a_folder_that_does_not_name_its_owner_is_foreign(
     assert (root / "one" / "precious").exists()
 
 
+@pytest.mark.fault(18, "a folder that cannot be read (local)", invariants="I7")
 async def test_a_folder_nobody_can_read_is_unknown(runtime: LocalRuntime, identity: Identity, root: Path) -> None:
     """An error is not absence: nothing is made, nothing is removed."""
     (root / "one" / state.STATE).mkdir(parents=True)
@@ -362,6 +364,7 @@ async def test_a_failed_create_is_kept_where_the_spec_says_so(
     await runtime.delete(identity, quiet)
 
 
+@pytest.mark.fault(22, "the port is taken by somebody else meanwhile (local)", invariants="I10")
 async def test_a_stolen_port_is_replaced_by_another(runtime: LocalRuntime, fake: FakeComponents, identity: Identity) -> None:
     """For the API server and for kwok; nobody has to try the whole create again."""
     fake.fault(components.API_SERVER, "robbed")
@@ -415,6 +418,7 @@ async def test_nodes_that_are_refused_fail_the_create(runtime: LocalRuntime, fak
         await runtime.create(identity, request(), quiet)
 
 
+@pytest.mark.fault(29, "cancelled at each step (local)", invariants="I2")
 @pytest.mark.parametrize("after", [0, 2, 4, 6], ids=["certificates", "etcd", "control-plane", "nodes"])
 async def test_a_create_cancelled_at_any_step_can_be_seen_and_removed(
     runtime: LocalRuntime, identity: Identity, root: Path, after: int
@@ -445,6 +449,7 @@ async def test_starting_what_does_not_exist_is_told(runtime: LocalRuntime, ident
     assert error.value.reason == "KubeconfigPending"
 
 
+@pytest.mark.fault(14, "a create is interrupted (local)", invariants="I1")
 async def test_an_interrupted_create_can_be_finished_by_start(
     runtime: LocalRuntime, fake: FakeComponents, identity: Identity
 ) -> None:

@@ -81,6 +81,7 @@ async def test_too_much_output_is_an_error() -> None:
         await run_command(command("print('x' * 2000)", max_output=1000))
 
 
+@pytest.mark.fault(19, "a program and its children never end", invariants="I14")
 async def test_a_deadline_kills_the_whole_group(tmp_path: Path) -> None:
     """Also children that ignore SIGTERM."""
     mark = tmp_path / "child"
@@ -166,6 +167,7 @@ for seconds, name in (("0.3", "finish"), ("3", "kill")):
     assert [] == interrupted
 
 
+@pytest.mark.fault(4, "the manager is killed in the middle of a job", invariants="I14")
 async def test_a_job_dies_with_its_manager(tmp_path: Path) -> None:
     """SIGKILL gives nobody a chance to clean up: the kernel does it."""
     mark = tmp_path / "pid"
@@ -202,6 +204,7 @@ async def test_a_stream_that_ends_by_itself_is_an_error() -> None:
     assert "gone" in caught.value.tail
 
 
+@pytest.mark.fault(42, "a URL with a password in a command line", invariants="I11")
 def test_credentials_of_urls_are_not_shown() -> None:
     """A proxy's password may be in an argument; it never gets into a message."""
     assert "http://***@proxy:1/x" == redact("http://user:pass@proxy:1/x")

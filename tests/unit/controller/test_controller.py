@@ -87,6 +87,7 @@ def answering(result: Result) -> Callable[[ObjectKey], Awaitable[Result]]:
     return look
 
 
+@pytest.mark.fault(7, "no event at all: the resync", invariants="I1")
 @in_virtual_time
 async def test_an_object_of_ours_is_reconciled_again_after_every_sync_period() -> None:
     """Even without any event."""
@@ -124,6 +125,7 @@ async def test_zero_means_at_once_and_lets_others_in_between() -> None:
     assert [key for _, key in bench.passes][:3] == [B, A, B]
 
 
+@pytest.mark.fault(9, "a pass ends with a conflict", invariants="I1")
 @in_virtual_time
 async def test_a_conflict_is_requeued_almost_at_once() -> None:
     """And does not count as a failure."""
@@ -214,6 +216,7 @@ async def test_a_server_that_asks_for_a_year_is_asked_again_after_minutes() -> N
     assert times[:3] == pytest.approx([0, 300, 600])
 
 
+@pytest.mark.fault(10, "a pass fails again and again", invariants="I12")
 @pytest.mark.parametrize(
     "error",
     [
@@ -233,6 +236,7 @@ def test_any_error_is_tried_again_with_growing_waits(error: Exception) -> None:
     check()
 
 
+@pytest.mark.fault(10, "429 with Retry-After to a pass", invariants="I1")
 @in_virtual_time
 async def test_the_servers_retry_after_is_honoured() -> None:
     """It replaces our own backoff where that is shorter."""
@@ -257,6 +261,7 @@ async def test_success_resets_the_backoff() -> None:
     assert times[:5] == pytest.approx([0, 0.2, 0.6, 10.6, 10.8])
 
 
+@pytest.mark.fault(18, "a pass hangs", invariants="I12 I14")
 @in_virtual_time
 async def test_a_pass_that_hangs_is_cancelled_and_retried() -> None:
     """One stuck object holds one worker for a minute at most."""
@@ -271,6 +276,7 @@ async def test_a_pass_that_hangs_is_cancelled_and_retried() -> None:
     assert bench.outcomes[0] == "timeout"
 
 
+@pytest.mark.fault(40, "one object fails all the time", invariants="I12")
 @in_virtual_time
 async def test_a_broken_object_does_not_slow_the_others() -> None:
     """A backs off alone."""

@@ -108,6 +108,7 @@ async def test_a_released_lease_is_taken_at_the_next_try() -> None:
     assert now() <= RETRY_SECONDS + 0.1
 
 
+@pytest.mark.fault(5, "the Lease cannot be renewed (fakes)", invariants="I4")
 @in_virtual_time
 async def test_without_renewal_the_holder_stops_before_anybody_may_take_over() -> None:
     """An unreachable API server: work ends at ten seconds, the Lease at fifteen."""
@@ -151,6 +152,7 @@ async def test_a_short_outage_is_survived() -> None:
     assert one.leading
 
 
+@pytest.mark.fault(5, "the Lease is taken away (fakes)", invariants="I4")
 @in_virtual_time
 async def test_a_lease_taken_by_force_ends_the_holder() -> None:
     """Somebody edited it: two must never work."""
@@ -178,6 +180,7 @@ async def test_a_deleted_lease_is_made_again() -> None:
     assert lease(kube)["holderIdentity"] == "one"
 
 
+@pytest.mark.fault(5, "two race for a Lease (fakes)", invariants="I4")
 @in_virtual_time
 async def test_two_that_race_for_a_free_lease_do_not_both_win() -> None:
     """The resourceVersion decides."""

@@ -29,6 +29,7 @@ def line(formatter: logging.Formatter, message: str, *args: object, **extra: obj
     return formatter.format(record)
 
 
+@pytest.mark.fault(42, "secrets of each known form are logged", invariants="I11")
 @pytest.mark.parametrize(
     "text",
     [
@@ -60,6 +61,7 @@ def test_secrets_are_cut_out(text: str) -> None:
     assert found.startswith("before ")
 
 
+@pytest.mark.fault(42, "a kubeconfig is logged", invariants="I11")
 def test_a_whole_kubeconfig_leaves_no_key_behind() -> None:
     """As text, as JSON in JSON, and as a Secret holds it."""
     text = kubeconfig()
@@ -92,6 +94,7 @@ def test_extra_values_and_arguments_are_redacted_too() -> None:
         assert CANARY not in text
 
 
+@pytest.mark.fault(42, "an exception carries a secret", invariants="I11")
 def test_tracebacks_are_redacted() -> None:
     """An exception's text often quotes what it choked on."""
     error = ValueError(PEM)

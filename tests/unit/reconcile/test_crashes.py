@@ -1,214 +1,129 @@
-"""A manager killed before and after every single effect of a life: create, repair, replace, delete. The end is that of the undisturbed run.
+"""A manager killed before, after and inside every single effect of a life. The end is that of the undisturbed run.
 
-The crash points are enumerated, not sampled: a learning run counts the effects (API writes and runtime operations), then every one of
-them gets its own kill before and after it.
+The points are enumerated, not sampled: a learning run counts them, then every one of them gets its own run (tests/fakes/mortal.py).
+The oracle is differential: same objects, same nodes, same number of creates and deletes, but for one cluster that is made again when
+the manager died while it was made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 
-from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Progress
-from tests.fakes.kube import Call
-from tests.fakes.runtime import FakeRuntime
-from tests.fakes.world import World, kindcluster
+from tests.conftest import Figure
+from tests.fakes.mortal import Effects, Life
+
+PARTS = {
+    "create": ["create"],
+    "repair": ["create", "repair"],
+    "update": ["create", "update"],
+    "delete": ["create", "delete"],
+    "keep": ["create", "keep"],
+    "move": ["create", "move"],
+}
+"""Part of a life → what happens up to its end. The last step is the one whose effects are looked at."""
+MAKES_AGAIN = {"create": 1, "update": 1}
+"""How many times more than undisturbed a cluster may be made: the remains of an interrupted create cannot be finished."""
 
 
-class Killed(BaseException):
-    """SIGKILL: nothing of the manager runs after it."""
+async def lived(steps: list[str], effects: Effects) -> tuple[Life, Effects]:
+    """A whole run, and what had been counted when its last step began."""
+    life = Life(effects)
+    before = Effects()
+    for step in steps:
+        before.points, before.effects, before.answers = effects.points, effects.effects, effects.answers
+        await getattr(life, step)()
+    return life, before
 
 
-class Killer:
-    """Counts effects and kills at one of them. Each effect has two points: just before it and just after it."""
-
-    def __init__(self, at: int | None = None) -> None:
-        self.at, self.points = at, 0
-
-    def point(self) -> None:
-        self.points += 1
-        if self.at is not None and self.points == self.at:
-            raise Killed
-
-
-class MortalRuntime(FakeRuntime):
-    """A runtime whose callers may die around and in the middle of each operation."""
-
-    def __init__(self, killer: Killer) -> None:
-        super().__init__()
-        self._killer = killer
-
-    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
-        self._killer.point()
-        await super().prepare(request, progress)
-        self._killer.point()
-
-    async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
-        self._killer.point()
-
-        def step(news: object) -> None:
-            self._killer.point()
-            progress(news)  # type: ignore[arg-type]
-
-        await super().create(identity, request, step)
-        self._killer.point()
-
-    async def delete(self, identity: Identity, progress: Progress) -> None:
-        self._killer.point()
-        await super().delete(identity, progress)
-        self._killer.point()
-
-    async def start(self, identity: Identity, progress: Progress) -> None:
-        self._killer.point()
-        await super().start(identity, progress)
-        self._killer.point()
+def difference(part: str, life: Life, undisturbed: Life) -> list[str]:
+    """What is not as it is in the undisturbed run; what must never be."""
+    made, removed = (life.runtime.calls[verb] - undisturbed.runtime.calls[verb] for verb in ("create", "delete"))
+    found = list(life.violations)
+    if (now := life.end_state()) != (wanted := undisturbed.end_state()):
+        found.append(f"the end is {now}, not {wanted}")
+    if not (0 <= made <= MAKES_AGAIN.get(part, 0)):
+        found.append(f"made {made} times more often")
+    if part in ("repair", "keep", "move") and removed:
+        found.append(f"removed {removed} times more often")
+    return found
 
 
-def mortal_world(killer: Killer) -> World:
-    world = World(runtime=MortalRuntime(killer))
-
-    async def around(call: Call) -> None:
-        if call.verb in ("create", "patch", "delete"):
-            killer.point()
-
-    world.kube.before(around)
-    return world
+@pytest.mark.fault(1, "the manager dies before, after and inside each effect (fakes)", invariants="I1 I2 I3 I4 I5 I13")
+async def test_a_kill_at_any_effect_of_making_ends_as_the_undisturbed_run(figure: Figure) -> None:
+    """One ready cluster, finalizer first, nothing of others touched: whatever the moment."""
+    await check_kills("create", figure)
 
 
-async def live(world: World, act: Callable[[], Awaitable[None]]) -> None:
-    """Do it, and if the manager dies on the way, start another one and let it go on."""
-    try:
-        await act()
-    except Killed:
-        world.restart()
-        await world.pass_time(120)
+@pytest.mark.fault(2, "the manager dies before, after and inside each effect (fakes)", invariants="I1 I2 I3 I6 I13")
+@pytest.mark.parametrize("part", ["repair", "update", "delete", "keep", "move"])
+async def test_a_kill_at_any_effect_of_living_ends_as_the_undisturbed_run(part: str, figure: Figure) -> None:
+    """Same end state, no leak, nothing of others touched, finalizer last: whatever the moment."""
+    await check_kills(part, figure)
 
 
-async def creating(world: World) -> None:
-    world.apply(kindcluster(workerReplicas=1, version="v1.34.3", updatePolicy="Recreate"))
-    await world.pass_time(60)
+async def check_kills(part: str, figure: Figure) -> None:
+    """Each point of a part of a life in a run of its own, compared with the run without a kill."""
+    undisturbed, before = await lived(PARTS[part], Effects())
+    points = range(before.points + 1, undisturbed.effects.points + 1)
+    assert len(points) >= 4, "the learning run saw no effects"
+
+    failed = {}
+    for at in points:
+        life, _ = await lived(PARTS[part], Effects(at))
+        if found := difference(part, life, undisturbed):
+            failed[at] = found
+
+    figure(f"effects of {part}", undisturbed.effects.effects - before.effects)
+    figure("kills on fakes", len(points))
+    figure("recovered", len(points) - len(failed))
+    assert {} == failed
+    assert [] == undisturbed.violations
 
 
-async def repairing(world: World) -> None:
-    world.set_node("demo-worker", NodeRunState.STOPPED)
-    await world.pass_time(60)
+async def test_the_undisturbed_run_keeps_what_it_is_told_to_keep() -> None:
+    """The object is gone; the cluster and a Secret that garbage collection cannot reach are not."""
+    life, _ = await lived(PARTS["keep"], Effects())
+    secret = life.home.secret()
+
+    assert life.home.get() is None
+    assert secret is not None
+    assert "ownerReferences" not in secret["metadata"]
+    assert life.runtime.marked() == ["demo-control-plane", "demo-worker"]
 
 
-async def updating(world: World) -> None:
-    world.edit({"spec": {"version": "v1.34.4"}})
-    await world.pass_time(60)
+@pytest.mark.fault(13, "each write is done and answered by a broken connection (fakes)", invariants="I1 I4 I13")
+@pytest.mark.parametrize("part", PARTS)
+async def test_a_lost_answer_to_any_write_ends_as_the_undisturbed_run(part: str, figure: Figure) -> None:
+    """The write was done, the manager hears of a broken connection: it reads again, nothing is made twice."""
+    undisturbed, before = await lived(PARTS[part], Effects(lost=True))
+    answers = range(before.answers + 1, undisturbed.effects.answers + 1)
+    assert answers, "the learning run saw no writes"
+
+    failed = {}
+    for at in answers:
+        life, _ = await lived(PARTS[part], Effects(at, lost=True))
+        if found := difference("", life, undisturbed):
+            failed[at] = found
+
+    figure("answers lost", len(answers))
+    assert {} == failed
 
 
-async def deleting(world: World) -> None:
-    world.delete()
-    await world.pass_time(60)
+@pytest.mark.fault(29, "deleted after a kill at each effect of making (fakes)", invariants="I2 I6")
+async def test_a_kill_at_any_effect_of_making_followed_by_a_delete_leaves_nothing(
+    figure: Figure,
+) -> None:
+    """The user gives up right after the crash: the delete is the next thing that the new manager sees."""
+    undisturbed, _ = await lived(["create"], Effects())
+    points = range(1, undisturbed.effects.points + 1)
 
+    failed = []
+    for at in points:
+        life = Life(Effects(at))
+        life.after_kill = life.home.delete
+        await life.create()
+        if life.home.get() is not None or life.runtime.marked() or life.violations:
+            failed.append((at, life.violations, life.end_state()))
 
-async def points_of(until: Callable[[World], Awaitable[None]]) -> tuple[int, int]:
-    """(first, last) crash points of one part of a life, learnt from an undisturbed run."""
-    killer = Killer()
-    world = mortal_world(killer)
-    for part in (creating, repairing, updating, deleting):
-        first = killer.points + 1
-        await part(world)
-        if part is until:
-            return first, killer.points
-    raise AssertionError("unknown part")
-
-
-def whole(world: World) -> None:
-    assert (world.status()["phase"], world.status()["ready"]) == ("Ready", True)
-    assert world.runtime.marked() == ["demo-control-plane", "demo-worker"]
-    assert world.secret() is not None
-
-
-@pytest.mark.parametrize("part", [creating, repairing], ids=lambda part: part.__name__)
-async def test_a_kill_at_any_instruction_of_making_ends_in_one_ready_cluster(part: Callable[[World], Awaitable[None]]) -> None:
-    """Ready, exactly the nodes asked for, Secret published: whatever the moment."""
-    first, last = await points_of(part)
-    assert last - first >= 2, "the learning run saw no effects"
-
-    for at in range(first, last + 1):
-        world = mortal_world(Killer(at))
-        await live(world, lambda world=world: creating(world))  # type: ignore[misc]
-        if part is repairing:
-            await live(world, lambda world=world: repairing(world))  # type: ignore[misc]
-        whole(world)
-
-
-async def test_a_kill_at_any_instruction_of_replacing_ends_in_one_cluster_of_the_new_kind() -> None:
-    """Ready and up to date, made of the new spec: whatever the moment."""
-    first, last = await points_of(updating)
-    assert last - first >= 2, "the learning run saw no effects"
-
-    for at in range(first, last + 1):
-        world = mortal_world(Killer(at))
-        await creating(world)
-        await repairing(world)
-        await live(world, lambda world=world: updating(world))  # type: ignore[misc]
-
-        whole(world)
-        assert world.condition("UpToDate")["status"] == "True"
-        assert world.runtime.requests[-1].version == "v1.34.4"
-
-
-async def test_a_kill_at_any_instruction_of_deleting_leaves_nothing() -> None:
-    """No object, no container, no Secret: whatever the moment."""
-    first, last = await points_of(deleting)
-    assert last - first >= 2, "the learning run saw no effects"
-
-    for at in range(first, last + 1):
-        world = mortal_world(Killer(at))
-        await creating(world)
-        await repairing(world)
-        await live(world, lambda world=world: deleting(world))  # type: ignore[misc]
-
-        assert world.get() is None
-        assert world.secret() is None
-        assert world.runtime.marked() == []
-
-
-async def test_a_kill_at_any_instruction_of_keeping_keeps_cluster_and_secret() -> None:
-    """The object is gone; the cluster and a Secret that garbage collection cannot reach are not: whatever the moment."""
-
-    async def keeping(world: World) -> None:
-        world.edit({"spec": {"deletionPolicy": "Retain"}})
-        await world.pass_time(60)
-        await deleting(world)
-
-    killer = Killer()
-    world = mortal_world(killer)
-    await creating(world)
-    first = killer.points + 1
-    await keeping(world)
-    assert killer.points - first >= 1, "the learning run saw no effects"
-
-    for at in range(first, killer.points + 1):
-        world = mortal_world(Killer(at))
-        await creating(world)
-        await live(world, lambda world=world: keeping(world))  # type: ignore[misc]
-        if world.get() is not None:
-            await deleting(world)
-
-        secret = world.secret()
-        assert world.get() is None
-        assert secret is not None
-        assert "ownerReferences" not in secret["metadata"]
-        assert world.runtime.marked() == ["demo-control-plane", "demo-worker"]
-
-
-async def test_a_kill_while_making_followed_by_a_delete_leaves_nothing() -> None:
-    """The user gives up right after the crash."""
-    first, last = await points_of(creating)
-
-    for at in range(first, last + 1):
-        world = mortal_world(Killer(at))
-        with pytest.raises(Killed):
-            await creating(world)
-        world.delete()
-        world.restart()
-        await world.pass_time(60)
-
-        assert world.get() is None
-        assert world.runtime.marked() == []
+    figure("kills on fakes", len(points))
+    assert [] == failed

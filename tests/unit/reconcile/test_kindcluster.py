@@ -67,6 +67,7 @@ async def test_the_kubeconfig_secret_is_published_for_people(world: World) -> No
     assert obj["metadata"]["uid"] == secret["metadata"]["ownerReferences"][0]["uid"]
 
 
+@pytest.mark.fault(1, "each effect of a first pass is looked at", invariants="I5")
 async def test_nothing_is_made_before_finalizer_and_identity_are_persisted(world: World) -> None:
     """A crash right after the first effect must find a way back to it."""
     world.run_tasks = False
@@ -96,6 +97,7 @@ async def test_the_intent_to_create_is_written_before_the_work_starts(world: Wor
     assert "finishedAt" not in world.status()["lastCreate"]
 
 
+@pytest.mark.fault(40, "a Ready object is looked at again and again", invariants="I8")
 async def test_a_ready_object_is_not_written_again(world: World) -> None:
     """No heartbeat writes: the resourceVersion stays."""
     await ready(world)
@@ -120,6 +122,7 @@ async def test_delete_removes_cluster_secret_and_object(world: World) -> None:
     assert world.runtime.clusters == {}
 
 
+@pytest.mark.fault(29, "deleted in the middle of a create (fakes)", invariants="I2")
 async def test_delete_while_creating_stops_the_create(world: World) -> None:
     """A user who deletes does not wait for a cluster nobody wants."""
     world.run_tasks = False
@@ -134,6 +137,7 @@ async def test_delete_while_creating_stops_the_create(world: World) -> None:
     assert world.get() is None
 
 
+@pytest.mark.fault(31, "the engine is silent while an object is deleted (fakes)", invariants="I6 I7")
 async def test_delete_waits_while_the_engine_does_not_answer(world: World) -> None:
     """The finalizer goes only after a successful, empty observation."""
     await ready(world)
@@ -151,6 +155,7 @@ async def test_delete_waits_while_the_engine_does_not_answer(world: World) -> No
     assert world.runtime.clusters == {}
 
 
+@pytest.mark.fault(31, "the runtime fails to remove (fakes)", invariants="I6")
 async def test_a_failing_delete_is_tried_again_and_never_released_early(world: World) -> None:
     """An error is not absence."""
     await ready(world)
@@ -177,6 +182,7 @@ async def test_retain_keeps_the_cluster(world: World) -> None:
     assert world.runtime.marked() == ["demo-control-plane"]
 
 
+@pytest.mark.fault(21, "the engine does not answer (fakes)", invariants="I7")
 async def test_an_unreachable_engine_flips_nothing(world: World) -> None:
     """Unknown is not absent: Ready stays, a condition says what is wrong, and all resumes by itself."""
     await ready(world)
@@ -192,6 +198,7 @@ async def test_an_unreachable_engine_flips_nothing(world: World) -> None:
     assert world.condition("EngineReachable")["status"] == "True"
 
 
+@pytest.mark.fault(21, "the engine does not answer (fakes)", invariants="I1")
 async def test_a_new_object_waits_for_an_unreachable_engine(world: World) -> None:
     """Nothing is created on a guess; the condition names the engine."""
     world.runtime.engine_up = False
@@ -205,6 +212,7 @@ async def test_a_new_object_waits_for_an_unreachable_engine(world: World) -> Non
     assert world.status()["phase"] == "Ready"
 
 
+@pytest.mark.fault(15, "a cluster without our mark has the name (fakes)", invariants="I3")
 async def test_a_foreign_cluster_of_the_same_name_is_neither_adopted_nor_harmed(world: World) -> None:
     """In create and in delete alike."""
     foreign = world.runtime.add_foreign("demo")
@@ -232,6 +240,7 @@ async def test_a_locked_name_is_no_fault_of_the_engine(world: World) -> None:
     assert world.runtime.calls["create"] == 0
 
 
+@pytest.mark.fault(16, "two namespaces, one clusterName (fakes)", invariants="I3 I4")
 async def test_of_two_claims_to_one_name_the_older_wins_and_the_other_takes_over(world: World) -> None:
     """The second waits with a reason that names the first, and needs no help when the first is gone."""
     second = ObjectKey("team-b", "demo")
@@ -249,6 +258,7 @@ async def test_of_two_claims_to_one_name_the_older_wins_and_the_other_takes_over
     assert world.status(second)["phase"] == "Ready"
 
 
+@pytest.mark.fault(16, "two namespaces, one clusterName (fakes)", invariants="I4")
 async def test_a_claim_without_containers_yet_is_respected(world: World) -> None:
     """Between persisting its identity and its first container the older object must not lose its name."""
     world.run_tasks = False
@@ -263,6 +273,7 @@ async def test_a_claim_without_containers_yet_is_respected(world: World) -> None
     assert "default/demo" in world.condition("Ready", second)["message"]
 
 
+@pytest.mark.fault(20, "nodes are stopped (fakes)", invariants="I1")
 async def test_a_stopped_node_is_started(world: World) -> None:
     """Repair is the default policy; the status tells the truth meanwhile."""
     await ready(world, workerReplicas=1)
@@ -278,6 +289,7 @@ async def test_a_stopped_node_is_started(world: World) -> None:
     assert world.status()["phase"] == "Ready"
 
 
+@pytest.mark.fault(20, "a node is removed (fakes)", invariants="I1 I7")
 async def test_a_lost_node_is_reported_and_replaced_only_with_consent(world: World) -> None:
     """kind cannot add nodes; what is in a cluster is never destroyed without being asked."""
     await ready(world, workerReplicas=1)
@@ -296,6 +308,7 @@ async def test_a_lost_node_is_reported_and_replaced_only_with_consent(world: Wor
     assert world.runtime.requests[-1].config["networking"]["apiServerPort"] == 40001, "it must answer where it was published"
 
 
+@pytest.mark.fault(32, "the published Secret is deleted", invariants="I1")
 async def test_a_deleted_secret_comes_back(world: World) -> None:
     """And an edited one is repaired, without touching what others added."""
     await ready(world)
@@ -327,6 +340,7 @@ async def test_a_secret_that_is_not_ours_is_left_alone(world: World) -> None:
     assert world.status()["ready"] is False
 
 
+@pytest.mark.fault(36, "writes are refused because the namespace is being deleted (fakes)", invariants="I14")
 async def test_a_namespace_that_is_going_is_no_failure(world: World) -> None:
     """Its Secrets go before its KINDClusters do, and cannot be made again: said, and not tried over and over with errors."""
     await ready(world)
@@ -372,6 +386,7 @@ async def test_a_terminal_failure_clears_with_the_next_generation(world: World) 
     assert "failureReason" not in world.status()
 
 
+@pytest.mark.fault(14, "a create fails and leaves nodes (fakes)", invariants="I1 I4")
 async def test_remains_of_a_failed_create_are_removed(world: World) -> None:
     """Nothing is left of what was given up, unless the user asked to keep it."""
     world.runtime.fail("create", Terminal(Reason.CONFIG_REJECTED, "no"), partial=1)
@@ -381,6 +396,7 @@ async def test_remains_of_a_failed_create_are_removed(world: World) -> None:
     assert world.runtime.clusters == {}
 
 
+@pytest.mark.fault(28, "the spec is edited in the middle of a create (fakes)", invariants="I1 I4")
 async def test_an_edit_while_creating_begins_anew(world: World) -> None:
     """The running create works for a spec nobody wants any more."""
     world.run_tasks = False
@@ -395,6 +411,7 @@ async def test_an_edit_while_creating_begins_anew(world: World) -> None:
     assert world.status()["nodesReady"] == "3/3"
 
 
+@pytest.mark.fault(28, "the spec is edited at the end of a create (fakes)", invariants="I1 I4")
 async def test_a_create_that_ends_just_before_an_edit_is_seen_begins_anew(world: World) -> None:
     """The finished task made what the older spec wanted; that must not pass for the cluster."""
     world.run_tasks = False
@@ -409,6 +426,7 @@ async def test_a_create_that_ends_just_before_an_edit_is_seen_begins_anew(world:
     assert world.runtime.calls["create"] == 2
 
 
+@pytest.mark.fault(1, "the manager ends in the middle of a create (fakes)", invariants="I1 I4")
 @pytest.mark.parametrize("nodes_made", [0, 1, 2])
 async def test_a_manager_killed_while_creating_leaves_one_whole_cluster(world: World, nodes_made: int) -> None:
     """What stands there without a finished record is remains: removed, and made again."""
@@ -428,6 +446,7 @@ async def test_a_manager_killed_while_creating_leaves_one_whole_cluster(world: W
     assert world.runtime.marked() == ["demo-control-plane", "demo-worker"]
 
 
+@pytest.mark.fault(35, "deleted and applied again: new uid, no status (fakes)", invariants="I1 I3 I4")
 async def test_a_lost_status_is_rebuilt_by_looking(world: World) -> None:
     """clusterctl move drops the status: the cluster is adopted by its marker, not made again."""
     await ready(world)
@@ -444,6 +463,7 @@ async def test_a_lost_status_is_rebuilt_by_looking(world: World) -> None:
     assert world.runtime.calls["create"] == 1
 
 
+@pytest.mark.fault(9, "somebody else writes between read and write (fakes)", invariants="I1 I4")
 async def test_a_conflicting_write_loses_nothing(world: World) -> None:
     """Somebody edits the object between our read and our write: the pass is repeated."""
     edits = iter(range(3))
@@ -472,6 +492,7 @@ async def test_an_api_server_that_stops_answering_degrades(world: World) -> None
     assert world.runtime.calls["start"] == 0
 
 
+@pytest.mark.fault(18, "the cluster's own API does not answer once (fakes)", invariants="I7")
 async def test_one_missing_answer_does_not_flip_ready(world: World) -> None:
     """A deadline on a busy host is no verdict; three in a row are."""
     await ready(world)

@@ -84,6 +84,7 @@ async def test_only_the_referenced_object_is_provisioned(world: World) -> None:
     assert world.runtime.clusters == {}
 
 
+@pytest.mark.fault(44, "an owner reference with the uid of nobody (fakes)", invariants="I3")
 async def test_a_forged_owner_is_not_an_owner(world: World) -> None:
     """The UID must be that of the living Cluster."""
     world.apply(kindcluster())
@@ -101,6 +102,7 @@ async def test_a_forged_owner_is_not_an_owner(world: World) -> None:
     assert world.runtime.clusters == {}
 
 
+@pytest.mark.fault(32, "owner references are removed (fakes)", invariants="I1 I3")
 async def test_stripped_owner_references_do_not_stop_a_living_cluster(world: World) -> None:
     """Backup tools strip them; core puts them back. Until then the cluster is looked after."""
     world.apply(kindcluster())
@@ -112,6 +114,7 @@ async def test_stripped_owner_references_do_not_stop_a_living_cluster(world: Wor
     assert world.status()["phase"] == "Ready"
 
 
+@pytest.mark.fault(32, "finalizers are removed (fakes)", invariants="I1")
 async def test_stripped_finalizers_come_back(world: World) -> None:
     """Else the next deletion would leak the cluster."""
     world.apply(kindcluster(standalone=True))
@@ -124,6 +127,7 @@ async def test_stripped_finalizers_come_back(world: World) -> None:
     assert obj["metadata"]["finalizers"] == [names.FINALIZER]
 
 
+@pytest.mark.fault(33, "paused before anything is made, three ways (fakes)", invariants="I9")
 @pytest.mark.parametrize("how", ["annotation", "cluster", "both"])
 async def test_paused_before_creating_makes_nothing(world: World, how: str) -> None:
     """Only the Paused condition is written."""
@@ -148,6 +152,7 @@ async def test_a_paused_object_says_so_before_it_has_an_owner(world: World) -> N
     assert world.condition("Ready") == {}
 
 
+@pytest.mark.fault(33, "paused in the middle of a create (fakes)", invariants="I9")
 async def test_pausing_while_creating_stops_the_engine_work(world: World) -> None:
     """Zero mutations while paused; going on afterwards leads to one whole cluster."""
     world.run_tasks = False
@@ -166,6 +171,7 @@ async def test_pausing_while_creating_stops_the_engine_work(world: World) -> Non
     assert world.condition("Paused")["status"] == "False"
 
 
+@pytest.mark.fault(33, "deleted while paused (fakes)", invariants="I9")
 async def test_deletion_waits_while_paused_and_says_so(world: World) -> None:
     """The surprise other providers are known for gets a message here."""
     world.apply(kindcluster(standalone=True))
@@ -182,6 +188,7 @@ async def test_deletion_waits_while_paused_and_says_so(world: World) -> None:
     assert world.get() is None
 
 
+@pytest.mark.fault(37, "annotated as managed by somebody else (fakes)", invariants="I9")
 async def test_an_externally_managed_object_is_not_written_at_all(world: World) -> None:
     """Not even its status."""
     obj = kindcluster(standalone=True)
@@ -192,6 +199,7 @@ async def test_an_externally_managed_object_is_not_written_at_all(world: World) 
     assert not world.kube.writes(KINDCLUSTERS)
 
 
+@pytest.mark.fault(34, "the calls of clusterctl move at the source (fakes)", invariants="I3")
 async def test_move_does_not_destroy_at_the_source(world: World) -> None:
     """clusterctl move marks, deletes, and only then empties finalizers: the cluster lives on elsewhere."""
     world.apply(kindcluster(standalone=True))
@@ -207,6 +215,7 @@ async def test_move_does_not_destroy_at_the_source(world: World) -> None:
     assert world.runtime.marked() == ["demo-control-plane"]
 
 
+@pytest.mark.fault(30, "deleted when the owner is gone (fakes)", invariants="I3")
 async def test_an_owner_gone_without_a_trace_keeps_the_cluster(world: World) -> None:
     """A leak that is reported beats a wrong delete; removing the references is the way out."""
     world.apply(kindcluster())
@@ -226,6 +235,7 @@ async def test_an_owner_gone_without_a_trace_keeps_the_cluster(world: World) -> 
     assert world.runtime.clusters == {}
 
 
+@pytest.mark.fault(35, "restored with an owner that is gone, collected as garbage (fakes)", invariants="I3")
 @pytest.mark.parametrize("seen_between", [True, False])
 async def test_a_restored_object_collected_for_its_former_owner_keeps_the_cluster(world: World, seen_between: bool) -> None:
     """A backup names an owner that is not there any more: garbage collection deletes it, core gives it the new owner, nobody wanted it
@@ -258,6 +268,7 @@ async def test_a_restored_object_collected_for_its_former_owner_keeps_the_cluste
     assert world.runtime.clusters == {}
 
 
+@pytest.mark.fault(37, "another namespace, another watch filter (fakes)", invariants="I9")
 async def test_other_namespaces_and_filters_are_left_to_other_managers() -> None:
     """--namespace and --watch-filter select; what is not selected is not written."""
     world = World(ReconcileOptions(namespace="mine", watch_filter="a"))

@@ -136,6 +136,7 @@ def unused_port() -> int:
         return int(one.getsockname()[1])
 
 
+@pytest.mark.fault(18, "the cluster's own API is silent", invariants="I7")
 async def test_silence_is_not_known(api: Api, probe: WorkloadProbe) -> None:
     """A deadline says nothing about the cluster: Ready must not flip on it alone."""
 
@@ -175,6 +176,7 @@ async def test_pods_cannot_be_made_before_the_default_service_account_exists(api
     assert (await probe.observe(api.kubeconfig())).default_service_account is False
 
 
+@pytest.mark.fault(18, "the cluster's own API answers with nonsense", invariants="I14")
 @pytest.mark.parametrize("body", ["nonsense", "[]", '{"items": 7}', '{"items": [1, {"status": 3}, {"metadata": []}]}'])
 async def test_nonsense_does_not_break_the_look(api: Api, probe: WorkloadProbe, body: str) -> None:
     """The server runs the user's image: its answers are not trusted."""
@@ -184,6 +186,7 @@ async def test_nonsense_does_not_break_the_look(api: Api, probe: WorkloadProbe, 
     assert (await probe.observe(api.kubeconfig())).reachable is True
 
 
+@pytest.mark.fault(44, "a cluster redirects the manager elsewhere", invariants="I3")
 async def test_redirects_are_not_followed(api: Api, probe: WorkloadProbe) -> None:
     """Else a hostile node could send the manager anywhere."""
 
@@ -197,6 +200,7 @@ async def test_redirects_are_not_followed(api: Api, probe: WorkloadProbe) -> Non
     assert "/elsewhere" not in api.requests
 
 
+@pytest.mark.fault(44, "a cluster answers with more than memory holds", invariants="I14")
 async def test_huge_answers_are_cut_off(api: Api, probe: WorkloadProbe, monkeypatch: pytest.MonkeyPatch) -> None:
     """The manager's memory is not for the server to fill."""
     monkeypatch.setattr(workload, "MAX_ANSWER", 1000)
@@ -238,6 +242,7 @@ async def test_old_sessions_are_closed(api: Api, probe: WorkloadProbe, monkeypat
     assert all(not session.closed for session in probe._sessions.values())
 
 
+@pytest.mark.fault(42, "files are looked through for a key", invariants="I11")
 async def test_the_private_key_reaches_no_file(
     api: Api, probe: WorkloadProbe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
