@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 ORPHAN = """
-import ctypes, os, sys, time
+import ctypes, os, signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell starts what runs in the background with it ignored
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to us, as they come to process 1
 from provider.adapters.process.init import become_init
 init = os.getpid()
