@@ -23,6 +23,8 @@ ELSEWHERE = ("make test", "make test-e2e")
 """Commands that are run as what they are: the tiers themselves."""
 NOT_HERE = re.compile(r"^## The Cluster is gone .*?(?=^## )", re.MULTILINE | re.DOTALL)
 """A section that needs Cluster API: tests/capi/test_delete.py runs it."""
+OTHER_DAEMON = "kubectl annotate --overwrite kindcluster demo infrastructure.cluster.x-k8s.io/engine-daemon=docker/HOST/DIGEST"
+DEMO = '{"apiVersion": "infrastructure.cluster.x-k8s.io/v1alpha1", "kind": "KINDCluster", "metadata": {"name": "demo"}}'
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -150,17 +152,20 @@ def test_no_command_of_a_page_escapes(page: Path) -> None:
     """A command that is added to a page must be one that a test runs."""
     known = {command for block in commands(PAGES[0])[:3] for command in block}
     known |= {"kubectl explain kindcluster.spec", "make", 'make run ARGS="--log-level=debug"', *ELSEWHERE}
-    known |= {"kubectl describe kindcluster minimal"}
+    known |= {"kubectl describe kindcluster minimal", OTHER_DAEMON}
 
     assert {command for block in commands(page) for command in block} <= known
 
 
 def test_the_remaining_commands_work(environ: dict[str, str], api: ManagementAPI, tmp_path: Path) -> None:
-    """Help, explain, and the manager with a flag."""
+    """Help, explain, an annotation of a person, and the manager with a flag."""
     environ = {**environ, "KUBECONFIG": str(api.kubeconfig)}
     assert "test-unit" in run("make", environ, ROOT)
     run("make install", environ, ROOT)
     assert "clusterName" in eventually("kubectl explain kindcluster.spec", environ, ROOT)
+    eventually(f"kubectl create -f - <<< '{DEMO}'", environ, ROOT)
+    assert "annotated" in run(OTHER_DAEMON, environ, ROOT)
+    run("kubectl delete kindcluster demo", environ, ROOT)
     log = tmp_path / "debug.log"
     manager = in_background('make run ARGS="--log-level=debug"', environ, log)
     try:
