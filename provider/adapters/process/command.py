@@ -17,7 +17,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -211,15 +211,17 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
     with output.stdin_file(command.stdin) as source, output.pipe() as (out, out_end), output.pipe() as (err, err_end):
         environment = dict(command.env) | {"LC_ALL": LOCALE} | ({strays.VARIABLE: job.name} if job and job.name else {})
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=source,
-                stdout=out_end,
-                stderr=err_end,
-                env=environment,
-                start_new_session=True,
-                close_fds=True,
-                pass_fds=job.pass_fds if job else (),
+            process = await _born(
+                asyncio.create_subprocess_exec(
+                    *argv,
+                    stdin=source,
+                    stdout=out_end,
+                    stderr=err_end,
+                    env=environment,
+                    start_new_session=True,
+                    close_fds=True,
+                    pass_fds=job.pass_fds if job else (),
+                )
             )
         except OSError as error:
             oserrors.raise_lack(error)
@@ -234,6 +236,22 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
         finally:
             await finish(_end(process, command.grace, job))
             _sessions.discard(process.pid)
+
+
+async def _born(starting: Awaitable[asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
+    """A process that is being started; one that nobody wants any more when it has started is killed.
+
+    asyncio kills a process whose start is cancelled, too, but leaves it to itself when the cancellation comes twice (CPython,
+    base_subprocess.py: nothing shields its wait).
+    """
+    task = asyncio.ensure_future(starting)
+    try:
+        return await finish(task)
+    except asyncio.CancelledError:
+        if not task.cancelled() and task.exception() is None:
+            task.result().kill()
+            await finish(task.result().wait())
+        raise
 
 
 def kill_all() -> None:

@@ -110,6 +110,26 @@ async def test_cancelling_kills_what_was_started(tmp_path: Path) -> None:
     assert None is strays.start_time(int(mark.read_text()))
 
 
+@pytest.mark.parametrize("turns", range(1, 9))
+async def test_cancelling_again_and_again_while_it_starts_leaves_nothing(turns: int) -> None:
+    """A second cancellation comes when the manager ends while a pass is being cancelled."""
+    before = children()
+    running = asyncio.create_task(run_command(command("import time; time.sleep(60)", timeout=60.0)))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    while not running.done():
+        running.cancel()
+        await asyncio.sleep(0)
+
+    assert running.cancelled()
+    assert children() == before
+
+
+def children() -> set[str]:
+    """Processes of ours that nobody has waited for yet."""
+    return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
+
+
 async def test_a_grandchild_that_holds_the_pipe_does_not_hold_us() -> None:
     """The program has ended; whoever inherited its output is not waited for."""
     done = await asyncio.wait_for(
