@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from provider.api.meta import JsonObject, ObjectKey, part
-from provider.api.names import FINALIZER
+from provider.api.names import DAEMON_ANNOTATION, FINALIZER
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.ports.kube import Kube
 from provider.ports.runtime import Presence, RuntimeObservation
@@ -13,12 +13,19 @@ from provider.reconcile.patch import patch_guarded
 from provider.reconcile.scope import Scope
 
 
-async def ensure_finalizer_and_identity(scope: Scope, kube: Kube, *, token: str = "", runtime: str = "") -> bool:
-    """Persist what must be known before anything is made; True when something was written (the pass ends there)."""
+async def ensure_finalizer_and_identity(
+    scope: Scope, kube: Kube, *, token: str = "", runtime: str = "", daemon: str = ""
+) -> bool:
+    """Persist what must be known before anything is made; True when something was written (the pass ends there).
+
+    `daemon`: where it is known already.
+    """
     patch: JsonObject = {}
     finalizers = scope.metadata.get("finalizers") or []
     if FINALIZER not in finalizers:
         patch["metadata"] = {"finalizers": [*finalizers, FINALIZER]}
+    if daemon:
+        patch.setdefault("metadata", {})["annotations"] = {DAEMON_ANNOTATION: daemon}
     if scope.spec.identity is None:
         patch["spec"] = {"identity": {"token": token, "runtime": runtime}}
     if not patch:

@@ -10,7 +10,8 @@ from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.ports.kube import Kube
-from provider.ports.runtime import Identity, Ownership, Presence, RuntimeObservation
+from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
+from provider.reconcile.identity import cluster_name_of, marker
 from provider.reconcile.patch import patch_guarded
 from provider.reconcile.scope import Scope
 
@@ -38,6 +39,16 @@ async def ensure_daemon(scope: Scope, kube: Kube, seen: RuntimeObservation | Non
     patch = {"metadata": {"annotations": {names.DAEMON_ANNOTATION: seen.daemon}}}
     await patch_guarded(kube, KINDCLUSTERS, scope.obj, patch)
     return True
+
+
+async def daemon_of_claim(scope: Scope, runtime: Runtime, token: str) -> str:
+    """The daemon for an object that gets its identity only now, but has an endpoint already: somebody else wrote that one, because with a
+    new token nothing can have been made. Empty where the next passes find it by themselves, or where it is not known.
+    """
+    if not scope.provisioned:
+        return ""
+    marked = Identity(cluster_name_of(scope.obj), marker(scope.key, token), str(scope.key))
+    return (await runtime.observe(marked)).daemon
 
 
 def _is_ours(seen: RuntimeObservation) -> bool:

@@ -31,7 +31,7 @@ from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason,
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
 from provider.reconcile.copies import blocked_as_copy, may_be_copy
-from provider.reconcile.daemon import ensure_daemon
+from provider.reconcile.daemon import daemon_of_claim, ensure_daemon
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import Desired, desire
 from provider.reconcile.identity import cluster_name_of
@@ -130,7 +130,9 @@ class KINDClusterReconciler:
         chosen = await choose_runtime(scope.spec.runtime, self._options.default_runtime, self._runtimes)
         if isinstance(chosen, Blocked):
             return await report(Outcome(scope, scope.record, chosen), self._kube, self._recorder)
-        await ensure_finalizer_and_identity(scope, self._kube, token=self._new_token(), runtime=chosen)
+        token = self._new_token()
+        daemon = await daemon_of_claim(scope, self._runtimes[chosen], token)
+        await ensure_finalizer_and_identity(scope, self._kube, token=token, runtime=chosen, daemon=daemon)
         return Result(requeue_after=0.0)
 
     async def _maintain(self, scope: Scope, runtime: Runtime, identity: Identity) -> Result:

@@ -92,7 +92,7 @@ def test_a_manager_gets_ready_and_shows_its_state(make: Make) -> None:
     manager.start()
     until(lambda: works(manager), what=manager.log)
 
-    assert get(address(manager, "/healthz")) == (200, "[+] watch\n[+] reconcile\n")
+    assert get(address(manager, "/healthz")) == (200, "[+] watch\n[+] workers\n[+] reconcile\n")
     status, metrics = get(address(manager, "/metrics"))
     assert status == 200
     assert 'capkind_queue_depth{controller="kindcluster"} 0.0' in metrics

@@ -180,3 +180,15 @@ async def test_a_moved_object_keeps_its_daemon(world: World) -> None:
 def test_a_create_that_met_another_daemon_is_not_counted() -> None:
     """Nothing was tried, and no edit of the spec would help."""
     assert Reason.OTHER_DAEMON in NOT_A_TRY
+
+
+async def test_an_endpoint_that_somebody_preset_is_no_sign_of_a_cluster(world: World) -> None:
+    """The token is new, so nothing was made with it: the object is deleted without anybody's help."""
+    world.apply(kindcluster(standalone=True, controlPlaneEndpoint={"host": "10.0.0.1", "port": 6443}))
+    await world.pass_time(60)
+    assert daemon(world) == world.runtime.daemon
+    assert world.condition("EngineReachable")["status"] == "True"
+
+    world.delete()
+    await world.pass_time(60)
+    assert world.get() is None
