@@ -108,10 +108,11 @@ class Bench:
         return self.request("GET", f"{COLLECTION}/{name}")[1]
 
     def cure_and_delete(self, name: str) -> None:
-        """Take away what keeps the manager off it, or makes it keep the cluster; then delete."""
+        """Take away what keeps the manager off it, or makes it keep the cluster, and say which engine daemon counts; then delete."""
         kept = [one for one in self.get(name)["metadata"].get("finalizers", []) if one == names.FINALIZER]
         cure: dict[str, Any] = {"metadata": {"annotations": None, "labels": None, "ownerReferences": None, "finalizers": kept}}
-        for patch in (cure, {"spec": {"deletionPolicy": "Delete"}}):
+        daemon = {"metadata": {"annotations": {names.DAEMON_ANNOTATION: self.runtimes["kind"].daemon}}}
+        for patch in (cure, daemon, {"spec": {"deletionPolicy": "Delete"}}):
             self.request("PATCH", f"{COLLECTION}/{name}", patch, content_type="application/merge-patch+json")
         self.request("DELETE", f"{COLLECTION}/{name}")
 
