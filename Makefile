@@ -54,7 +54,7 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 
 ## Test it
 
-.PHONY: test test-unit test-component test-contract test-envtest test-local test-capi test-conformance test-e2e test-kills test-hostile reliability
+.PHONY: test test-unit test-component test-contract test-envtest test-local test-capi test-conformance test-e2e test-kills test-hostile test-mutations reliability
 test: venv ## All that needs no container engine: unit, static checks, generated files, component, contract, envtest, local
 	@$(PY) -m hack.tiers unit static generated component envtest local contract coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
@@ -78,6 +78,8 @@ test-kills: venv ## 32 kills of the manager on real kind (10 minutes; tools as f
 	@$(PY) -m hack.tiers kills -- $(ARGS)
 test-hostile: venv ## 10,000 random objects against a real API server and a manager (HOSTILE_OBJECTS)
 	@HOSTILE_OBJECTS=$${HOSTILE_OBJECTS:-10000} $(PY) -m hack.tiers hostile -- $(ARGS)
+test-mutations: venv ## Check the tests of faults: put known bugs into a copy; each must turn one of them red (minutes)
+	@$(PY) -m hack.mutations $(ARGS)
 reliability: venv ## Put what the last runs of the tiers counted (out/) into docs/reference/reliability.md
 	@$(PY) -m hack.reliability --record
 
