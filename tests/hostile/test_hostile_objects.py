@@ -1,6 +1,6 @@
 """Random objects, valid or almost, against a real API server with a whole manager at work on runtimes that make nothing real.
 
-`make test-hostile` writes 10,000 of them; as a part of the envtest tier it is a sample of 300. HOSTILE_OBJECTS says how many.
+`make test-hostile` writes 10,000 of them; as a part of the envtest tier it is a sample of 120. HOSTILE_OBJECTS says how many.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from tests.fakes.workload import FakeRecorder, FakeWorkload
 from tests.hostile.objects import Json, hostile
 
 SEED = 20261126
-SAMPLE = 300
-BATCH = 100
+SAMPLE = 120
+BATCH = 60
 SECRETS = "/api/v1/namespaces/default/secrets"
 CANARIES = ("canary", "victim", "a")
 """Names of clusters that are not ours, which objects ask for; the Secrets of the first two exist, too."""
