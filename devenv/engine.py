@@ -125,6 +125,12 @@ class EngineSocket:
                 _cut(end)
             self._open.clear()
 
+    def switch(self, target: str) -> None:
+        """Be the way to another daemon's socket from now on."""
+        self.close()
+        self._target = target
+        self.open()
+
     def _serve(self, listener: socket.socket) -> None:
         while True:
             try:

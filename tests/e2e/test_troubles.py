@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from devenv import engine
+from devenv import engine, second_daemon
 from devenv.controlplane import ManagementAPI
 from devenv.manager import ManagerProcess
+from devenv.second_daemon import SecondDaemon
+from provider.api import names
 from tests.e2e.conftest import FLAGS
 
 NAME = "e2e-trouble"
+DAEMON = re.compile(r"docker/[^/\s]+/[0-9a-f]{12}")
+"""The name of a daemon, in a message or an annotation."""
 
 
 def apply(manager: ManagerProcess, **spec: Any) -> None:
@@ -47,26 +52,71 @@ def on_own_socket(api: ManagementAPI, tmp_path: Path, engine_socket: engine.Engi
     engine.remove_cluster(NAME)
 
 
+@pytest.fixture
+def other() -> Iterator[SecondDaemon | None]:
+    """Another daemon of this host; None where there can be none."""
+    if second_daemon.missing():
+        yield None
+        return
+    with second_daemon.running() as daemon:
+        yield daemon
+
+
 @pytest.mark.fault(21, "the engine's socket is closed and opened again", invariants="I1 I7")
 def test_an_unreachable_engine_changes_nothing_and_all_resumes(
-    on_own_socket: ManagerProcess, engine_socket: engine.EngineSocket
+    on_own_socket: ManagerProcess, engine_socket: engine.EngineSocket, other: SecondDaemon | None
 ) -> None:
-    """Nothing created, deleted or flipped; said; deletion waits; then everything goes on by itself."""
+    """Nothing created, deleted or flipped; said; deletion waits; then everything goes on by itself. The same where another daemon
+    answers, whose silence about the cluster is no absence (docs/adr/0085).
+    """
     manager = on_own_socket
-    apply(manager)
+    apply(manager, healPolicy="Recreate")
     manager.wait_ready(NAME)
     ids = engine.containers(NAME)
     engine_socket.close()
     manager.wait(40, lambda: manager.condition(NAME, "EngineReachable").get("status") == "False", "the engine is missed")
     assert manager.status(NAME)["ready"] is True
+    if other is not None:
+        _check_nothing_is_believed(manager, engine_socket, other)
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--wait=false")
     manager.wait_reason(NAME, "Ready", "DeleteBlocked", 40)
+    if other is not None:
+        _check_the_deletion_waits(manager, other)
+        engine_socket.close()
+        manager.wait(40, lambda: not DAEMON.search(manager.condition(NAME, "Ready")["message"]), "the other daemon is missed")
+        assert manager.condition(NAME, "Ready")["reason"] == "DeleteBlocked"
     assert ids == engine.containers(NAME)
 
-    engine_socket.open()
+    engine_socket.switch(engine.SOCKET)
     manager.wait_gone(NAME, 90)
     assert engine.containers(NAME) == []
+    if other is None:
+        pytest.skip(f"all but the part with another daemon passed: {second_daemon.missing()}")
+
+
+def _check_nothing_is_believed(manager: ManagerProcess, engine_socket: engine.EngineSocket, other: SecondDaemon) -> None:
+    """The cluster is not on the daemon that answers: both are named, Ready stays, and not even Recreate makes a cluster."""
+    made = manager.status(NAME)["lastCreate"]
+    engine_socket.switch(other.socket)
+    message = manager.wait_reason(NAME, "EngineReachable", "OtherDaemon", 40)["message"]
+    first = manager.get(NAME)["metadata"]["annotations"][names.DAEMON_ANNOTATION]
+
+    assert first in message
+    assert len(set(DAEMON.findall(message))) == 2
+    assert (manager.status(NAME)["ready"], manager.condition(NAME, "Ready")["status"]) == (True, "True")
+    assert manager.status(NAME)["lastCreate"] == made
+    assert other.contents() == []
+
+
+def _check_the_deletion_waits(manager: ManagerProcess, other: SecondDaemon) -> None:
+    """What is not on the daemon that answers is not gone: both are named, the finalizer stays."""
+    manager.wait(40, lambda: len(set(DAEMON.findall(manager.condition(NAME, "Ready")["message"]))) == 2, "both are named")
+    waiting = manager.get(NAME)["metadata"]
+
+    assert waiting["annotations"][names.DAEMON_ANNOTATION] in manager.condition(NAME, "Ready")["message"]
+    assert names.FINALIZER in waiting["finalizers"]
+    assert other.contents() == []
 
 
 @pytest.mark.fault(25, "an image that does not exist, real engine", invariants="I1")
