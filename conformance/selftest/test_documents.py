@@ -39,7 +39,7 @@ def test_the_commands_of_the_page_work_and_leave_nothing(tmp_path: Path) -> None
     assert [f"{FOLDER}.lock"] == [path.name for path in states.iterdir()]
 
 
-@pytest.mark.parametrize("command", re.findall(r"PROFILE=(\S+)", PAGE.read_text()))
+@pytest.mark.parametrize("command", re.findall(r"PROFILE=([^\s`]+)", PAGE.read_text()))
 def test_profiles_that_the_page_names_exist(command: str) -> None:
     """And can be read."""
     assert Profile.load(ROOT / command).infrastructure.kind
