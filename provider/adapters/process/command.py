@@ -234,8 +234,12 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
             async with output.reader(out) as stdout, output.reader(err) as stderr:
                 yield _Running(process, stdout, stderr)
         finally:
-            await finish(_end(process, command.grace, job))
-            _sessions.discard(process.pid)
+            try:
+                await finish(_end(process, command.grace, job))
+            finally:
+                if process.returncode is None:
+                    await _kill(process, job)
+                _sessions.discard(process.pid)
 
 
 async def _born(starting: Awaitable[asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
@@ -276,6 +280,14 @@ async def _end(process: asyncio.subprocess.Process, grace: float, job: Job | Non
     finally:
         if not finished:  # also where it cannot be told what is left
             job.on_interrupted()
+
+
+async def _kill(process: asyncio.subprocess.Process, job: Job | None) -> None:
+    """A loop that closes cancels every task, also the one that ends a program, perhaps before it has begun to."""
+    if job is not None:
+        job.on_interrupted()
+    _signal_group(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:

@@ -125,6 +125,24 @@ async def test_cancelling_again_and_again_while_it_starts_leaves_nothing(turns: 
     assert children() == before
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8])
+def test_a_loop_that_closes_while_a_program_is_ended_leaves_nothing(tmp_path: Path, turns: int) -> None:
+    """It cancels every task, also the one that ends the program; the program does not mind SIGTERM."""
+    started = tmp_path / "started"
+    code = f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({str(started)!r}, 'w'); time.sleep(60)"
+
+    async def leave() -> None:
+        running = asyncio.create_task(run_command(command(code, timeout=60.0)))
+        await until(started.exists)
+        running.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    before = children()
+    asyncio.run(leave())
+    assert children() == before
+
+
 def children() -> set[str]:
     """Processes of ours that nobody has waited for yet."""
     return {pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()}
