@@ -124,8 +124,9 @@ class KindRuntime:
             engine = await self._engines.get()
         except Transient as error:
             return RuntimeObservation(Presence.UNKNOWN, reason=error.reason, detail=error.message)
+        pending = self._may_appear(identity.cluster_name)  # before the look: who made something then may have ended during it
         seen = await self._look(engine, identity)
-        pending = self._may_appear(identity.cluster_name) if seen.presence is Presence.ABSENT else ""
+        pending = (pending or self._may_appear(identity.cluster_name)) if seen.presence is Presence.ABSENT else ""
         return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=pending) if pending else seen
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
