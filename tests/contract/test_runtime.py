@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
@@ -185,6 +185,8 @@ async def test_changes_are_noticed(subject: Subject, name: str) -> None:
     subject.add_foreign(name)
 
     assert name == (await asyncio.wait_for(listening, 10)).cluster_name
+    assert isinstance(events, AsyncGenerator)
+    await events.aclose()  # ends the program behind it while there is a loop
 
 
 async def test_logs_of_nothing_are_no_error(subject: Subject, name: str, tmp_path: Path) -> None:
