@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import errno
 import functools
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from provider.api.conditions import Reason
 from provider.errors import Transient
-from provider.ports.runtime import Presence, RuntimeHealth, RuntimeObservation
+from provider.ports.runtime import Presence, Runtime, RuntimeHealth, RuntimeObservation
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ def at_the_edge(runtime: type[T]) -> type[T]:
         "health": lambda error: RuntimeHealth(None, error.reason, error.message),
         "collect_logs": lambda _: None,
     }
-    for name in ("observe", "health", "preflight", "prepare", "kubeconfig", "create", "delete", "start", "collect_logs"):
+    for name in (name for name, method in vars(Runtime).items() if inspect.iscoroutinefunction(method)):
         setattr(runtime, name, _translated(getattr(runtime, name), answers.get(name)))
     runtime.events = _translated_stream(runtime.events)  # type: ignore[attr-defined]
     return runtime

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from provider.adapters import oserrors
 from provider.adapters.process import strays
 from provider.api.conditions import Fault
 from provider.errors import Transient
+from provider.ports.runtime import Runtime
 from tests.fakes.limits import open_files
 
 
@@ -67,3 +70,20 @@ def test_a_process_is_not_dead_because_no_file_can_be_opened() -> None:
     with open_files(), pytest.raises(OSError, match="Too many open files"):
         strays.of_session(os.getsid(0))
     assert strays.start_time(os.getpid()) is not None
+
+
+@pytest.mark.parametrize("method", ["create", "delete", "kubeconfig", "prepare", "preflight", "renew_kubeconfig", "start"])
+async def test_no_method_of_the_port_lets_an_os_error_out(method: str) -> None:
+    """Of whichever the port has: one that is added is translated without being named."""
+
+    async def full(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/state")
+
+    async def events(_: object) -> None: ...
+
+    members = {name: full for name, member in vars(Runtime).items() if inspect.iscoroutinefunction(member)}
+    full_disk: type[Any] = type("FullDisk", (), members | {"events": events})
+    runtime = oserrors.at_the_edge(full_disk)()
+
+    with pytest.raises(Transient, match="No space left"):
+        await getattr(runtime, method)()
