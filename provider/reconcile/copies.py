@@ -7,7 +7,7 @@ says that a cluster was made for this object, and what a lost cluster is told to
 from __future__ import annotations
 
 from provider.api.conditions import Reason
-from provider.api.meta import key_of
+from provider.api.meta import key_of, part
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.ports.kube import Kube
 from provider.ports.runtime import Ownership, Presence, RuntimeObservation
@@ -26,7 +26,7 @@ async def blocked_as_copy(scope: Scope, kube: Kube, namespace: str | None) -> Bl
     """Why nothing is made for this object, if another one has the same token. `namespace`: where the manager may look; None: everywhere."""
     assert scope.spec.identity is not None
     for other in await kube.list(KINDCLUSTERS, namespace=namespace):
-        token = ((other.get("spec") or {}).get("identity") or {}).get("token")
+        token = part(other, "spec", "identity").get("token")
         if token == scope.spec.identity.token and key_of(other) != scope.key:
             message = (
                 f"spec.identity and spec.controlPlaneEndpoint are copies of those of {key_of(other)}: "

@@ -40,5 +40,5 @@ def identity_of(obj: JsonObject, spec: KINDClusterSpec) -> Identity | None:
     if spec.identity is None:
         return None
     key = key_of(obj)
-    daemon = (obj["metadata"].get("annotations") or {}).get(names.DAEMON_ANNOTATION) or ""
+    daemon = part(obj, "metadata", "annotations").get(names.DAEMON_ANNOTATION) or ""
     return Identity(cluster_name_of(obj), marker(key, spec.identity.token), str(key), daemon)

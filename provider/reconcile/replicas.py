@@ -10,7 +10,7 @@ from typing import Any
 from provider.api import contract, patterns
 from provider.api.conditions import ConditionType
 from provider.api.kind import NodeRole
-from provider.api.meta import Conditions, JsonObject
+from provider.api.meta import Conditions, JsonObject, part
 from provider.ports.runtime import NodeObservation
 from provider.ports.workload import WorkloadObservation
 
@@ -31,7 +31,7 @@ def counters(nodes: Sequence[JsonObject], conditions: Conditions) -> JsonObject:
 
 def selector(metadata: Mapping[str, Any]) -> str:
     """Of the scale subresource, which must have one: nothing in the management cluster carries it, as there are no Machines."""
-    return f"{contract.CLUSTER_NAME_LABEL}={(metadata.get('labels') or {}).get(contract.CLUSTER_NAME_LABEL, '')}"
+    return f"{contract.CLUSTER_NAME_LABEL}={part(metadata, 'labels').get(contract.CLUSTER_NAME_LABEL, '')}"
 
 
 def versions(nodes: Sequence[NodeObservation], workload: WorkloadObservation) -> list[JsonObject]:

@@ -10,7 +10,15 @@ from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
 from provider.api.rules.cluster import VERSION
 from provider.api.v1alpha1.common import KubernetesVersion
-from provider.api.v1alpha1.status import Conditions, VersionStatus
+from provider.api.v1alpha1.status import (
+    AvailableReplicas,
+    Conditions,
+    ReadyReplicas,
+    Replicas,
+    Selector,
+    UpToDateReplicas,
+    VersionStatus,
+)
 
 KINDCONTROLPLANES = Resource(names.CONTROL_PLANE_GROUP, names.VERSION, "kindcontrolplanes", "KINDControlPlane")
 
@@ -42,17 +50,11 @@ class KINDControlPlaneStatus(Model):
     )
     version: str | None = Field(None, max_length=64, description="version that the API server reports.")
     versions: list[VersionStatus] | None = Field(None, max_length=16, description="versions of Kubernetes in use, oldest first.")
-    replicas: int | None = Field(None, ge=0, description="replicas: control-plane nodes that exist.")
-    ready_replicas: int | None = Field(None, ge=0, description="readyReplicas: control-plane nodes that are Ready.")
-    available_replicas: int | None = Field(
-        None, ge=0, description="availableReplicas: control-plane nodes that are Ready while the API server answers."
-    )
-    up_to_date_replicas: int | None = Field(
-        None, ge=0, description="upToDateReplicas: control-plane nodes that are as the spec wants them."
-    )
-    selector: str | None = Field(
-        None, max_length=512, description="selector of the scale subresource; no object of the management cluster matches it."
-    )
+    replicas: Replicas = None
+    ready_replicas: ReadyReplicas = None
+    available_replicas: AvailableReplicas = None
+    up_to_date_replicas: UpToDateReplicas = None
+    selector: Selector = None
     observed_generation: int | None = Field(
         None, ge=0, description="observedGeneration is the generation of the spec that this status speaks about."
     )

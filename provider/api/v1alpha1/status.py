@@ -13,6 +13,20 @@ Message = Annotated[str, Field(max_length=32768)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 OptionalTime = Annotated[str | None, Field(json_schema_extra={"format": "date-time"})]
 
+# What a KINDCluster and a KINDControlPlane count alike.
+Replicas = Annotated[int | None, Field(ge=0, description="replicas: control-plane nodes that exist.")]
+ReadyReplicas = Annotated[int | None, Field(ge=0, description="readyReplicas: control-plane nodes that are Ready.")]
+AvailableReplicas = Annotated[
+    int | None, Field(ge=0, description="availableReplicas: control-plane nodes that are Ready while the API server answers.")
+]
+UpToDateReplicas = Annotated[
+    int | None, Field(ge=0, description="upToDateReplicas: control-plane nodes that are as the spec wants them.")
+]
+Selector = Annotated[
+    str | None,
+    Field(max_length=512, description="selector of the scale subresource; no object of the management cluster matches it."),
+]
+
 
 class Condition(Model):
     """A metav1.Condition."""
@@ -136,17 +150,11 @@ class KINDClusterStatus(Model):
     versions: list[VersionStatus] | None = Field(
         None, max_length=16, description="versions of Kubernetes in use, oldest first (Cluster API control-plane contract)."
     )
-    replicas: int | None = Field(None, ge=0, description="replicas: control-plane nodes that exist.")
-    ready_replicas: int | None = Field(None, ge=0, description="readyReplicas: control-plane nodes that are Ready.")
-    available_replicas: int | None = Field(
-        None, ge=0, description="availableReplicas: control-plane nodes that are Ready while the API server answers."
-    )
-    up_to_date_replicas: int | None = Field(
-        None, ge=0, description="upToDateReplicas: control-plane nodes that are as the spec wants them."
-    )
-    selector: str | None = Field(
-        None, max_length=512, description="selector of the scale subresource; no object of the management cluster matches it."
-    )
+    replicas: Replicas = None
+    ready_replicas: ReadyReplicas = None
+    available_replicas: AvailableReplicas = None
+    up_to_date_replicas: UpToDateReplicas = None
+    selector: Selector = None
     failure_reason: str | None = Field(
         None,
         max_length=256,
