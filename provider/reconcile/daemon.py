@@ -16,12 +16,10 @@ from provider.reconcile.patch import patch_guarded
 from provider.reconcile.scope import Scope
 
 
-def believed(seen: RuntimeObservation, identity: Identity, *, begun: bool) -> RuntimeObservation:
-    """What was seen; unknown where something may have been made, nothing of it is here, and nobody knows where it was made.
-
-    `begun`: something may have been made.
-    """
-    if seen.presence is Presence.UNKNOWN or not seen.daemon or identity.daemon or not begun or _is_ours(seen):
+async def look(scope: Scope, runtime: Runtime, identity: Identity) -> RuntimeObservation:
+    """What the runtime sees; unknown where something may have been made, nothing of it is here, and nobody knows where it was made."""
+    seen = await runtime.observe(identity)
+    if seen.presence is Presence.UNKNOWN or not seen.daemon or identity.daemon or not scope.begun or _is_ours(seen):
         return seen
     detail = (
         f"Nothing of ours is on {seen.daemon}, and where it was made is not recorded. Switch the engine to where it was "

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from provider.api import contract, names
 from provider.api.conditions import ConditionType, Reason
-from provider.api.meta import JsonObject, key_of, timestamp
+from provider.api.meta import JsonObject, key_of, part, timestamp
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.backoff import COOLDOWN, UNKNOWN_RETRY
@@ -20,7 +20,7 @@ from provider.ports.tasks import Target, Tasks, TaskState, TaskStatus
 from provider.reconcile.attempts import read_record
 from provider.reconcile.capi import is_annotated
 from provider.reconcile.conditions import running_step
-from provider.reconcile.daemon import believed, ensure_daemon
+from provider.reconcile.daemon import ensure_daemon, look
 from provider.reconcile.kept_secrets import is_orphaned, keep_secrets
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
 from provider.reconcile.observe import Observer
@@ -95,7 +95,7 @@ async def _record_end(scope: Scope, kube: Kube, task: TaskStatus | None) -> Scop
 
 def _is_finished(scope: Scope) -> bool:
     """Whether what stands there is a cluster and not what a create has begun: nobody can use that, so nobody wants it kept."""
-    spec = scope.obj.get("spec") or {}  # as stored: the endpoint counts also where the spec as a whole cannot be read
+    spec = part(scope.obj, "spec")  # as stored: the endpoint counts also where the spec as a whole cannot be read
     return scope.record.is_complete(provisioned="controlPlaneEndpoint" in spec)
 
 
@@ -103,8 +103,7 @@ async def _is_gone(scope: Scope) -> bool:
     """Whether there is nothing to keep: a copy of another object names that one's owner, and no cluster was ever made for it."""
     if scope.runtime is None or scope.identity is None:
         return False
-    seen = await scope.runtime.observe(scope.identity)
-    return _nothing_of_ours(believed(seen, scope.identity, begun=scope.begun))
+    return _nothing_of_ours(await look(scope, scope.runtime, scope.identity))
 
 
 async def _kept(scope: Scope, kube: Kube) -> str:
@@ -147,7 +146,7 @@ def _deleted_before_owned(scope: Scope, cluster: JsonObject) -> bool:
 
 
 async def _remove(scope: Scope, runtime: Runtime, identity: Identity, kube: Kube, tasks: Tasks) -> Deletion:
-    key, seen = scope.key, believed(await runtime.observe(identity), identity, begun=scope.begun)
+    key, seen = scope.key, await look(scope, runtime, identity)
     if seen.presence is Presence.UNKNOWN:
         message = f"Deletion waits and goes on by itself: {seen.detail}"
         return Deletion(Blocked(Reason.DELETE_BLOCKED, message, UNKNOWN_RETRY), seen=seen)

@@ -96,10 +96,8 @@ class KINDClusterReconciler:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
         obj = await self._kube.get(KINDCLUSTERS, key)
         former = await end_stale_task(key, obj, self._tasks, self._runtimes, self._clock.now())
-        if obj is None:
-            return await self._forget(key, former)
-        if is_excluded(obj, self._options):
-            return await self._exclude(key, former)
+        if obj is None or is_excluded(obj, self._options):
+            return await self._let_go(key, former)
         # Before anything that may fail: the runtime's events must find the object even while its passes do.
         self.cluster_names.set(key, cluster_name_of(obj))
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
@@ -229,17 +227,10 @@ class KINDClusterReconciler:
             await self._tasks.discard(scope.key)
         return await report_paused(scope, message, self._kube)
 
-    async def _exclude(self, key: ObjectKey, former: Blocked | None) -> Result:
-        """Another manager's from now on. What stands there half made is for that one, which knows it by the same marker."""
-        if former is not None:
-            return _again(former)
-        await self._tasks.discard(key)
-        self._observer.forget(key)
-        self._release_name(key)
-        return Result()
-
-    async def _forget(self, key: ObjectKey, former: Blocked | None) -> Result:
-        """The object is gone. The name is free once what was being made for it is removed; what stands finished is kept on purpose."""
+    async def _let_go(self, key: ObjectKey, former: Blocked | None) -> Result:
+        """The object is gone, or another manager's from now on. The name is free once what was being made for a former object is removed;
+        what stands finished is kept on purpose, and what stands half made is for the other manager, which knows it by the same marker.
+        """
         if former is not None:
             return _again(former)
         await self._tasks.discard(key)

@@ -16,7 +16,7 @@ from provider.backoff import KUBECONFIG_RETRY
 from provider.errors import ProviderError, Terminal
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
 from provider.ports.workload import Workload, WorkloadObservation
-from provider.reconcile.daemon import believed
+from provider.reconcile.daemon import look
 from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
 
@@ -65,7 +65,7 @@ class Observer:
 
     async def observe(self, scope: Scope, runtime: Runtime, identity: Identity, *, complete: bool) -> Observed:
         """The runtime's nodes and, for a finished cluster that runs, its API."""
-        key, seen = scope.key, believed(await runtime.observe(identity), identity, begun=scope.begun)
+        key, seen = scope.key, await look(scope, runtime, identity)
         if not complete or seen.ownership is not Ownership.OURS or seen.presence is not Presence.PRESENT:
             return Observed(seen)
         if not _control_plane_runs(seen):

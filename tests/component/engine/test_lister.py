@@ -11,6 +11,7 @@ import pytest
 from provider.adapters.engine.cli import DIALECTS, Engine
 from provider.adapters.engine.daemon import daemon_name, same_daemon
 from provider.adapters.engine.lister import MOST_SPLITS
+from provider.adapters.engine.listing import Listing
 from tests.fakes.engine_cli import ENGINE_INFO, FakeBinaries
 
 PODMAN = {"host": {"hostname": "laptop"}, "store": {"graphRoot": "/data/containers/storage"}}
@@ -85,12 +86,18 @@ async def test_a_known_listing_is_as_old_as_asked_for_and_older_than_no_change(f
     assert engine.known_containers(60.0) is None
 
 
-async def test_a_listing_that_was_begun_before_a_change_is_not_kept(fake: FakeBinaries, engine: Engine) -> None:
-    """Whoever asked before the change may have it, nobody else."""
+async def slow_listing(fake: FakeBinaries, engine: Engine) -> asyncio.Task[Listing]:
+    """One that is in the middle of its work."""
     fake.fault("docker ps", delay=0.3)
     listing = asyncio.create_task(engine.containers())
     while not fake.calls("docker ps"):  # noqa: ASYNC110 - what is waited for happens in another process
         await asyncio.sleep(0.01)
+    return listing
+
+
+async def test_a_listing_that_was_begun_before_a_change_is_not_kept(fake: FakeBinaries, engine: Engine) -> None:
+    """Whoever asked before the change may have it, nobody else."""
+    listing = await slow_listing(fake, engine)
     engine.forget_listing()
     await listing
 
@@ -113,10 +120,7 @@ async def test_an_event_outdates_the_listing(fake: FakeBinaries, engine: Engine)
 
 async def test_a_listing_over_a_switch_of_daemons_is_no_listing(fake: FakeBinaries, engine: Engine) -> None:
     """`docker context use` between two commands: the containers of one must not be taken for those of the other."""
-    fake.fault("docker ps", delay=0.3)
-    listing = asyncio.create_task(engine.containers())
-    while not fake.calls("docker ps"):  # noqa: ASYNC110 - what is waited for happens in another process
-        await asyncio.sleep(0.01)
+    listing = await slow_listing(fake, engine)
     fake.edit(info=ENGINE_INFO | {"ID": "FAKE:0002"})
 
     assert "being switched" in (await listing).detail
