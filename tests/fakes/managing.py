@@ -38,6 +38,8 @@ class FakeWatch:
     alive: bool = False
     stopped: bool = False
     silent: float = 0.0
+    connected: bool = True
+    """False: the API server is away, and nothing is heard of what happens."""
 
     @property
     def ready(self) -> bool:
@@ -53,8 +55,15 @@ class FakeWatch:
     async def stop(self) -> None:
         self.alive, self.stopped = False, True
 
+    def reconnect(self) -> None:
+        """As a watch does that could not go on where it was: everything that exists is listed."""
+        self.connected = True
+        for one in self.watched:
+            for obj in self.kube.find(one.resource):
+                self.handle(one.resource, obj)
+
     def _saw(self, change: str, resource: Resource, obj: JsonObject) -> None:
-        if self.alive and resource in {one.resource for one in self.watched}:
+        if self.alive and self.connected and resource in {one.resource for one in self.watched}:
             self.handle(resource, obj)
 
 
