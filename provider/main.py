@@ -139,6 +139,7 @@ def make_runtimes(settings: Settings) -> dict[str, Runtime]:
             engine=settings.engine,
             kind_binary=settings.kind_binary,
             in_pod=settings.in_pod,
+            archives=settings.archives,
             log_dir=settings.state_dir / state_dir.LOGS,
         )
     )

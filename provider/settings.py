@@ -160,6 +160,14 @@ class Settings:
         Path,
         Flag(parse_path, "Private folder: locks, local clusters, logs of failed creates.", shown=f"$XDG_STATE_HOME/{FOLDER}"),
     ] = Path(FOLDER)
+    archives: Annotated[
+        Path,
+        Flag(
+            parse_path,
+            "Folder of image archives (docker save, *.tar): what is in them is not pulled.",
+            shown=f"$XDG_STATE_HOME/{FOLDER}/archives",
+        ),
+    ] = Path("archives")
     tools_dir: Annotated[
         Path,
         Flag(
@@ -269,6 +277,7 @@ def _machine_defaults(environ: Mapping[str, str]) -> dict[str, Any]:
         "inside_network": IN_POD in environ,
         "create_slots": max(1, (os.cpu_count() or 1) // 2),
         "state_dir": Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / FOLDER,
+        "archives": Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / FOLDER / "archives",
         "tools_dir": Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / FOLDER / "tools",
         "environment": dict(environ),
     }

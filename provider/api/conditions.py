@@ -29,6 +29,8 @@ class ConditionType(StrEnum):
     """Every expected node is registered and Ready."""
     KUBECONFIG_PUBLISHED = "KubeconfigPublished"
     """The kubeconfig Secret exists with current content."""
+    IMAGES_AVAILABLE = "ImagesAvailable"
+    """The images that nodes are made from are on the engine, or in the manager's folder of archives; Unknown: they have to be pulled."""
     UP_TO_DATE = "UpToDate"
     """The cluster was made from what is wanted now; only where spec.updatePolicy accepts edits can it be False."""
     NODES_SIMULATED = "NodesSimulated"
@@ -101,6 +103,11 @@ class Reason(StrEnum):
     """All expected nodes are Ready."""
     NODES_SIMULATED = "NodesSimulated"
     """Runtime `local` has no kubelets."""
+
+    IMAGES_PRESENT = "ImagesPresent"
+    """Nothing has to be pulled."""
+    IMAGES_TO_PULL = "ImagesToPull"
+    """An image is pulled when the nodes are made; whether its registry has it shows then."""
 
     ROLLING_OUT = "RollingOut"
     """The cluster is being replaced."""
@@ -322,6 +329,8 @@ class Reason(StrEnum):
     """kind or kubeadm refuses the config: usually one of the patches, or a feature gate."""
     IMAGE_INVALID = "ImageInvalid", Fault.SPEC
     """spec.image or spec.nodes[].image is not the name of an image."""
+    IMAGE_UNKNOWN = "ImageUnknown", Fault.SPEC
+    """No node image is known for the Kubernetes version that the spec asks for, and none is on the engine."""
     IMAGE_NOT_FOUND = "ImageNotFound", Fault.SPEC
     """The registry does not have the image, or refuses it."""
     MOUNT_INVALID = "MountInvalid", Fault.SPEC

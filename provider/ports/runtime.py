@@ -153,6 +153,22 @@ class ClusterRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeImages:
+    """What nodes can be made from, as one look has found it."""
+
+    release: str
+    """What makes the nodes, for people: "kind v0.30.0"."""
+    known: tuple[str, ...] = ()
+    """Node images that this release was published with, pinned by digest: "kindest/node:v1.34.0@sha256:…"."""
+    present: frozenset[str] = frozenset()
+    """Names of all images on the engine, each by its tag and, where it has one, by its digest (provider.api.image.Name.wanted)."""
+    archived: frozenset[str] = frozenset()
+    """Names, by their tags, of what the manager's folder of image archives holds."""
+    unreadable: tuple[str, ...] = ()
+    """Archives in that folder that cannot be read, each with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing a preflight found: field path, value and cure are in `message`."""
 
@@ -177,6 +193,8 @@ class Step:
     state: StepState
     seconds: float | None = None
     """How long it took; None while it runs."""
+    detail: str = ""
+    """How far it is, where that can be told: "3 of 7 layers"."""
 
 
 Progress = Callable[[Step], None]
@@ -222,6 +240,9 @@ class Runtime(Protocol):
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
         """What can be told before minutes are lost: missing host paths, ports in use, an unusable image name."""
+
+    async def node_images(self) -> NodeImages | None:
+        """What nodes can be made from at this moment; None: this runtime makes nodes from no images. Raises Transient."""
 
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
         """Bring what a create needs onto the host (node images), and touch no cluster: done before a running one is replaced.

@@ -13,6 +13,7 @@ from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Step
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile.drift import Change, listed
+from provider.reconcile.image_conditions import images_available
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action, Decision
 from provider.reconcile.rollout import rollout
@@ -38,6 +39,7 @@ def _seen(outcome: Outcome) -> Iterator[Condition]:
     yield from _runtime(outcome)
     yield from _replaced() if _is_being_replaced(outcome) else _workload(outcome)
     yield from _kubeconfig(outcome)
+    yield from images_available(outcome)
     yield from _up_to_date(outcome)
     yield from rollout(outcome)
 
@@ -172,6 +174,8 @@ def _up_to_date(outcome: Outcome) -> Iterator[Condition]:
     if drift is None or drift.changes is None:
         return
     blocked = outcome.desired.blocked if outcome.desired is not None else None
+    if outcome.choice is not None:
+        blocked = blocked or outcome.choice.blocked
     if blocked is not None:
         yield Condition(kind, ConditionStatus.FALSE, blocked.reason, blocked.message)
     elif not drift.changes:
@@ -263,8 +267,9 @@ def _progress(task: TaskStatus, *, recreating: bool) -> tuple[Reason, str]:
 
 
 def running_step(steps: tuple[Step, ...]) -> str:
-    """For people: "Starting control-plane (step 4)"; empty when none runs."""
-    running = [index for index, step in enumerate(steps) if step.state is StepState.STARTED]
+    """For people: "Starting control-plane (step 4)", "Pulling IMAGE: 3 of 7 layers (step 1)"; empty when none runs."""
+    running = [(number, step) for number, step in enumerate(steps, 1) if step.state is StepState.STARTED]
     if not running:
         return ""
-    return f"{steps[running[-1]].name} (step {running[-1] + 1})"
+    number, step = running[-1]
+    return f"{step.name}{f': {step.detail}' if step.detail else ''} (step {number})"

@@ -22,7 +22,6 @@ from provider.reconcile.scope import Scope
 
 LONGEST_NAME_WITH_LOAD_BALANCER = 40
 """Characters: the load balancer's container is called NAME-external-load-balancer, and a host name has 63."""
-NODE_REPOSITORY = "kindest/node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,8 @@ class Desired:
     made_from: Mapping[str, str]
     """What it would be made from: the record that drift.py compares."""
     nodes: NodeNames
+    repository: str | None
+    """spec.imageRepository, below which node images that nobody names are looked for."""
     blocked: Blocked | None
     """Why the spec and what others say for it cannot both be had, or why that cannot be told yet."""
 
@@ -48,9 +49,10 @@ def desire(scope: Scope, options: ReconcileOptions) -> Desired:
     request = cluster_request(spec, cluster_name=name, options=options, cluster=owner.cluster)
     return Desired(
         request=replace(request, config=at_published_endpoint(request.config, spec.control_plane_endpoint)),
-        config_hash=fingerprint(request.config, image=request.image, version=request.version),
+        config_hash=fingerprint(request.config, image=request.image or spec.image_repository, version=request.version),
         made_from=drift.made_from(spec, request.config),
         nodes=node_names(request.config, load_balancer=not scope.runtime.simulated),
+        repository=spec.image_repository,
         blocked=blocked or network.conflict(scope.spec, owner.cluster, request.config),
     )
 
@@ -59,7 +61,6 @@ def cluster_request(
     spec: KINDClusterSpec, *, cluster_name: str, options: ReconcileOptions, cluster: JsonObject | None = None
 ) -> ClusterRequest:
     """`cluster`: the owner Cluster, whose network fills in where the spec is silent."""
-    image = resolved_image(spec, options.default_image)
     timeout = parse_duration(spec.create_timeout) if spec.create_timeout else options.default_create_timeout
     config = kind_config(
         spec,
@@ -68,17 +69,16 @@ def cluster_request(
         service_subnet=network.subnet(cluster, "services"),
         api_server_port=network.api_server_port(cluster),
     )
-    return ClusterRequest(config, image, spec.version, timeout.total_seconds(), bool(spec.retain_on_failure))
+    return ClusterRequest(
+        config, named_image(spec, options.default_image), spec.version, timeout.total_seconds(), bool(spec.retain_on_failure)
+    )
 
 
-def resolved_image(spec: KINDClusterSpec, default_image: str | None) -> str | None:
-    """Image of nodes that name none themselves: spec.image, else kindest/node of spec.version, else the default, else kind's own.
-
-    A tag without a digest on purpose: an image that was built or loaded locally has no digest, and kind would try to pull it.
-    """
-    if spec.image:
+def named_image(spec: KINDClusterSpec, default_image: str | None) -> str | None:
+    """The image of nodes that name none themselves, where somebody names it; None: one is chosen (provider.reconcile.node_images)."""
+    if spec.image or spec.version or spec.image_repository:
         return spec.image
-    return f"{NODE_REPOSITORY}:{spec.version}" if spec.version else default_image
+    return default_image
 
 
 def _with_control_plane(spec: KINDClusterSpec, control_plane: JsonObject | None) -> KINDClusterSpec:

@@ -28,6 +28,7 @@ from provider.ports.tasks import Target, Tasks
 from provider.ports.workload import Workload
 from provider.reconcile.attempts import progress
 from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
+from provider.reconcile.choose_images import with_images
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
 from provider.reconcile.copies import blocked_as_copy, may_be_copy
@@ -171,6 +172,7 @@ class KINDClusterReconciler:
             decision = await self._confirm_create(scope, identity, desired, facts)
         if may_be_copy(scope, observed.cluster):
             decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
+        decision, choice = await with_images(decision, facts, runtime, desired)
         if decision.action is Action.CANCEL:
             await self._tasks.discard(scope.key)
             return Result(requeue_after=0.0)
@@ -178,7 +180,7 @@ class KINDClusterReconciler:
         if decision.action is Action.CREATE:
             record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
         result = await report(
-            Outcome(scope, record, decision, task, desired, drift, observed, published),
+            Outcome(scope, record, decision, task, desired, drift, observed, published, choice),
             self._kube,
             self._recorder,
             self._unchanged,
@@ -186,7 +188,8 @@ class KINDClusterReconciler:
         # Only now, because the status that announces the work is written.
         if task is not None and not task.unfinished and (task.verb is Verb.CREATE or not drift.update):
             self._tasks.forget(scope.key)
-        if (work := task_of(decision.action, runtime, identity, desired.request)) is not None:
+        request = desired.request if choice is None else replace(desired.request, image=choice.image)
+        if (work := task_of(decision.action, runtime, identity, request)) is not None:
             self._tasks.start(scope.key, *work, tag=desired.config_hash, target=Target(runtime.name, identity))
         if fault is not None:
             raise fault

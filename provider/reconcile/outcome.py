@@ -10,6 +10,7 @@ from provider.reconcile.attempts import Record
 from provider.reconcile.desired import Desired
 from provider.reconcile.drift import Drift
 from provider.reconcile.kubeconfig_secrets import Published
+from provider.reconcile.node_images import Choice
 from provider.reconcile.observe import Observed
 from provider.reconcile.plan import Decision
 from provider.reconcile.scope import Scope
@@ -27,6 +28,8 @@ class Outcome:
     drift: Drift | None = None
     observed: Observed = field(default_factory=Observed)
     published: Published = field(default_factory=Published)
+    choice: Choice | None = None
+    """Of the images of a cluster that this pass wanted to make, or to prepare."""
 
     @property
     def working(self) -> TaskStatus | None:

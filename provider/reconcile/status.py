@@ -97,8 +97,8 @@ def _observed(outcome: Outcome) -> JsonObject:
         seen["clusterName"] = scope.identity.cluster_name
     if scope.runtime is not None:
         seen["runtime"] = scope.runtime.name
-    if outcome.desired is not None and outcome.desired.request.image:
-        seen["resolvedImage"] = outcome.desired.request.image
+    if outcome.choice is not None and outcome.choice.image:
+        seen["resolvedImage"] = outcome.choice.image
     if observation is None or observation.presence is Presence.UNKNOWN or observation.ownership is Ownership.FOREIGN:
         return seen
     seen["nodes"] = _nodes(observation.nodes, workload, scope.status.get("nodes") or [])

@@ -50,6 +50,10 @@ class Subject(Protocol):
 
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest: ...
 
+    def knows(self, image: str) -> bool:
+        """Whether what makes the nodes bears the name of this image in itself."""
+        ...
+
     def add_foreign(self, name: str) -> None:
         """A cluster of that name that somebody else made."""
         ...
@@ -95,6 +99,9 @@ class FakeSubject:
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
         return ClusterRequest(config(name, workers), None, None, 60.0)
 
+    def knows(self, image: str) -> bool:
+        return image in self.runtime.images.known
+
     def add_foreign(self, name: str) -> None:
         self.runtime.add_foreign(name)
         self.runtime.emit(name)
@@ -136,6 +143,9 @@ class KindSubject:
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
         self._names.add(name)
         return ClusterRequest(config(name, workers), engine.node_image(), None, 300.0)
+
+    def knows(self, image: str) -> bool:
+        return image.encode() in Path(shutil.which("kind") or "").read_bytes()
 
     def refused_request(self, name: str) -> ClusterRequest:
         good = self.request(name)
@@ -186,6 +196,9 @@ class LocalSubject:
 
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
         return ClusterRequest(config(name, workers), None, None, 120.0)
+
+    def knows(self, image: str) -> bool:
+        raise AssertionError(f"no node is made from {image}")
 
     def refused_request(self, name: str) -> ClusterRequest:
         return replace(self.request(name), config={**config(name, 0), "networking": {"podSubnet": "nonsense"}})

@@ -66,6 +66,16 @@ async def test_a_healthy_runtime_says_what_it_is(subject: Subject) -> None:
     assert health.description
 
 
+async def test_what_nodes_are_made_from_can_be_told(subject: Subject) -> None:
+    """None where there are no images; the known ones are the release's own."""
+    found = await subject.runtime.node_images()
+
+    assert (found is None) is subject.runtime.simulated
+    if found is not None:
+        assert found.release
+        assert [] == [name for name in found.known if not subject.knows(name)]
+
+
 @pytest.mark.fault(30, "deleted when there is nothing, each runtime", invariants="I6")
 async def test_nothing_is_absent_and_deleting_it_succeeds(subject: Subject, name: str) -> None:
     """Absent is a fact, not an error; what needs a cluster says Transient."""

@@ -130,9 +130,20 @@ SPEC = [
     Case(
         KINDClusterSpec,
         "version must",
-        accept=[kindcluster(version=version) for version in ("v1.34.4", "1.34.4", "v1.35.0-rc.1", "v1.33.1+build.2")],
-        reject=[kindcluster(version=version) for version in ("v1.34", "1.34", "latest", "v1.34.4 ")],
+        accept=[
+            kindcluster(version=version) for version in ("v1.34.4", "1.34.4", "v1.34", "1.34", "v1.35.0-rc.1", "v1.33.1+build.2")
+        ],
+        reject=[kindcluster(version=version) for version in ("v1", "1.34.", "v1.34-rc.1", "latest", "v1.34.4 ")],
         says=("spec.version: ", 'such as "v1.34.4"'),
+    ),
+    Case(
+        KINDClusterSpec,
+        "imageRepository must",
+        accept=[
+            kindcluster(imageRepository=place) for place in ("registry.example", "localhost:5000", "registry.example:5000/a/b-c")
+        ],
+        reject=[kindcluster(imageRepository=place) for place in ("https://x", "x/", "-x", "x:tag", "x y", "x/Y")],
+        says=("spec.imageRepository: ", "must be a registry"),
     ),
     Case(
         KINDClusterSpec,

@@ -131,7 +131,7 @@ def specs(draw: st.DrawFn) -> Spec:
     common = draw(
         some(
             clusterName=NAMES,
-            version=matching(patterns.VERSION, 64),
+            version=matching(patterns.VERSION_OR_MINOR, 64),
             networking=networking(),
             featureGates=st.dictionaries(matching(patterns.FEATURE_GATE, 128), st.booleans(), max_size=3),
             runtimeConfig=st.dictionaries(
@@ -154,6 +154,7 @@ def specs(draw: st.DrawFn) -> Spec:
     containers = draw(
         some(
             image=IMAGES,
+            imageRepository=matching(patterns.IMAGE_PREFIX, 255),
             runtime=st.sampled_from(["auto", "kind"]),
             kubeadmConfigPatches=TEXTS,
             kubeadmConfigPatchesJSON6902=JSON6902,

@@ -23,6 +23,7 @@ from provider.ports.runtime import (
     ClusterRequest,
     Endpoint,
     Identity,
+    NodeImages,
     NodeObservation,
     NodeRunState,
     Ownership,
@@ -108,6 +109,8 @@ class FakeRuntime:
         self.log: list[tuple[str, str]] = []
         """(verb, cluster name) of every call but health and observe."""
         self.requests: list[ClusterRequest] = []
+        self.images = NodeImages("kind v0.0.0")
+        """What nodes can be made from."""
         self.problems: list[Problem] = []
         """What preflight answers."""
         self.credentials_expire_at: datetime | None = None
@@ -234,6 +237,12 @@ class FakeRuntime:
             if fault.error is not None:
                 raise fault.error
         return list(self.problems)
+
+    async def node_images(self) -> NodeImages | None:
+        fault = self._fault("node_images")
+        if fault is not None and fault.error is not None:
+            raise fault.error
+        return None if self._simulated else self.images
 
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
         self.log.append(("prepare", request.config["name"]))

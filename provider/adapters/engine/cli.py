@@ -11,13 +11,13 @@ import asyncio
 import io
 import json
 import tarfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provider.adapters.engine import freezer
+from provider.adapters.engine import freezer, images
 from provider.adapters.engine.daemon import daemon_name
 from provider.adapters.engine.errors import engine_failure, pull_failure
 from provider.adapters.engine.lister import GONE, MAX_INSPECT, Lister
@@ -31,6 +31,7 @@ from provider.adapters.process.command import (
     RunError,
     run_command,
     run_for_tail,
+    run_telling,
     stream_lines,
 )
 from provider.api import kind
@@ -173,11 +174,24 @@ class Engine:
         self._check(done, NO_IMAGE)
         return done.returncode == 0
 
-    async def pull(self, image: str, timeout: float) -> None:
-        """Raises Terminal(ImageNotFound) or Transient(ImagePullFailed)."""
-        done = await self._run("pull", image, timeout=timeout, check=False)
+    async def image_names(self) -> frozenset[str]:
+        """Of every image on the engine, by tag and by digest (provider.api.image.Name.wanted)."""
+        done = await self._run("image", "ls", "--digests", "--format", images.ROW, max_output=MAX_INSPECT)
+        return images.listed(done.stdout)
+
+    async def pull(self, image: str, timeout: float, on_progress: Callable[[str], None] = lambda _: None) -> None:
+        """`on_progress`: how far it is, for people. Raises Terminal(ImageNotFound) or Transient(ImagePullFailed)."""
+        layers = images.Layers(on_progress)
+        try:
+            done = await run_telling(self._command(("pull", image), timeout, MAX_OUTPUT), layers.feed)
+        except RunError as error:
+            raise engine_failure(error, self.name) from error
         if done.returncode != 0:
             raise pull_failure(image, done.stderr)
+
+    async def load(self, archive: Path, timeout: float) -> None:
+        """Put the images of an archive (docker save) on the engine."""
+        await self._change("load", "--input", str(archive), timeout=timeout)
 
     async def logs(self, container: str, lines: int) -> str:
         """The newest lines of a container's own output (both streams), at most MAX_LOG bytes of them."""

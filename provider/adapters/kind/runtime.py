@@ -18,7 +18,8 @@ from provider.adapters import state_dir
 from provider.adapters.engine.choice import EngineChoice, child_environment
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
-from provider.adapters.kind import containers, events, logs, network, preflight
+from provider.adapters.kind import containers, events, fetching, logs, network, preflight, releases
+from provider.adapters.kind.archives import Archives
 from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, must_finish
 from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed
 from provider.adapters.kind.ownership import complete, containers_of, control_plane, observation, wanted_roles
@@ -35,6 +36,7 @@ from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.runtime import (
     ClusterRequest,
     Identity,
+    NodeImages,
     Ownership,
     Presence,
     Problem,
@@ -75,6 +77,8 @@ class KindOptions:
     """Seconds after a removal before an empty listing is believed: the engine may still have been making a container."""
     listing_age: float = 1.0
     """Seconds that one listing of all containers serves several observers."""
+    archives: Path | None = None
+    """Folder of image archives (docker save), looked into where the engine lacks an image; None = there is none."""
     log_dir: Path | None = None
     """Where logs of failed creates are kept, one folder per cluster name, before their containers go; None = they are not."""
 
@@ -90,6 +94,7 @@ class KindRuntime:
         self._kind = KindCommand(
             options.kind_binary, self._env, options.state_dir / state_dir.CLUSTER_SCRATCH, options.finish_timeout
         )
+        self._archives = Archives(options.archives)
         self._locks = NameLocks(options.state_dir / state_dir.LOCKS)
         self._changing: set[str] = set()
         """Names of the clusters that this process changes at the moment."""
@@ -140,13 +145,21 @@ class KindRuntime:
         )
         return [*found, *await network.problems(engine, self._env, request.config)]
 
-    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
-        """Pull the images that the config names. Where it names none, kind pulls its own default: only kind knows which."""
+    async def node_images(self) -> NodeImages:
         engine = await self._engines.get()
-        images = {str(node.get("image") or request.image or "") for node in request.config["nodes"]} - {""}
-        for image in sorted(images):
-            if not await engine.has_image(image):
-                await as_step(progress, f"Pulling {image}", engine.pull(image, request.timeout))
+        release = (await self._kind.version()).text
+        archived = await asyncio.to_thread(self._archives.look)
+        return NodeImages(
+            f"kind {release}",
+            releases.known(release),
+            await engine.image_names(),
+            frozenset(archived.files),
+            archived.unreadable,
+        )
+
+    async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
+        """Fetch the images that the config names. Where it names none, kind pulls its own default: only kind knows which."""
+        await fetching.fetch(await self._engines.get(), self._archives, request, request.timeout, progress)
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:
         """Parsed strictly and written anew: safe to load. Raises Terminal(KubeconfigRefused) besides what the port says."""
@@ -194,6 +207,7 @@ class KindRuntime:
             await asyncio.to_thread(prune, self._options.state_dir)
             await self._remove(engine, identity, mixed=False)  # what an interrupted create left: kind refuses a name with nodes
             self._engines.pin()
+            await fetching.fetch(engine, self._archives, request, deadline - asyncio.get_running_loop().time(), progress)
             error = await self._make(engine, identity, request, progress, held, deadline)
             if error is not None:
                 kept = await self._after_failure(engine, identity, request)

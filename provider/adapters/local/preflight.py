@@ -8,6 +8,7 @@ from typing import Any
 
 from provider.adapters.local.loopback import HOST
 from provider.api.conditions import Reason
+from provider.api.image import is_minor
 from provider.api.markers import Local, MarkedField, marked_fields
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.ports.runtime import ClusterRequest, Problem
@@ -26,7 +27,8 @@ def problems(request: ClusterRequest, available: str) -> list[Problem]:
 
 
 def _version(request: ClusterRequest, available: str) -> Iterator[Problem]:
-    if request.version not in (None, available):
+    wanted = request.version or available
+    if wanted != available and not (is_minor(wanted) and available.startswith(f"{wanted}.")):
         message = (
             f"spec.version: {request.version} is not available on the local runtime, which has {available}: "
             f"set spec.version: {available}, leave it out, {CURE}"

@@ -116,6 +116,9 @@ class LocalRuntime:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(logs.collect, self._folder(identity), directory)
 
+    async def node_images(self) -> None:
+        """Nodes are simulated, components are binaries of this host."""
+
     # --- changing -----------------------------------------------------------------------------------------------------------
 
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:

@@ -127,6 +127,11 @@ async def run_for_tail(command: Command) -> Completed:
     return await _execute(command, _locate(command), Tail(command.max_output), Tail(), None)
 
 
+async def run_telling(command: Command, on_line: OnLine) -> Completed:
+    """Run a command that tells how far it is: each line of both outputs as it comes. Only their ends are kept; no exit code is judged."""
+    return await _execute(command, _locate(command), Lines(on_line), Lines(on_line), None)
+
+
 async def run_long_command(command: Command, job: Job) -> Completed:
     """Run a long command; its exit code is not judged. Of both outputs only the end is kept."""
     argv = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), *_locate(command)]

@@ -145,9 +145,17 @@ def _refused(fields: Sequence[MarkedField], of: str = "self", path: str = "") ->
 
 
 VERSION = matches("version", patterns.VERSION, 'must be a full Kubernetes version, such as "v1.34.4"')
+VERSION_OR_MINOR = matches(
+    "version", patterns.VERSION_OR_MINOR, 'must be a Kubernetes version, such as "v1.34.4", or a minor one, such as "1.34"'
+)
 
 SETTINGS = (
     matches("image", patterns.IMAGE, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
+    matches(
+        "imageRepository",
+        patterns.IMAGE_PREFIX,
+        'must be a registry, with or without a path, such as "registry.example.org:5000/mirror", without scheme, tag and final "/"',
+    ),
     matches(
         "createTimeout",
         patterns.DURATION,
@@ -186,7 +194,7 @@ SPEC = (
         patterns.LABEL,
         'must consist of lower-case letters, digits and "-" and start and end with a letter or digit: write "-" for "."',
     ),
-    VERSION,
+    VERSION_OR_MINOR,
     *SETTINGS,
     Rule(
         rule="!has(self.nodes) || self.nodes.size() == 0 || (!has(self.controlPlaneReplicas) && !has(self.workerReplicas))",

@@ -22,6 +22,7 @@ ClusterName = Annotated[str, Field(min_length=1, max_length=49, pattern=patterns
 Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=patterns.DURATION)]
 HostPort = Annotated[int, Field(ge=-1, le=65535)]
 KubernetesVersion = Annotated[str, Field(max_length=64, pattern=patterns.VERSION)]
+VersionOrMinor = Annotated[str, Field(max_length=64, pattern=patterns.VERSION_OR_MINOR)]
 Path = Annotated[str, Field(pattern=patterns.PATH)]
 Text = Annotated[str, Field(max_length=65536)]
 LabelKey = Annotated[str, Field(max_length=317, pattern=patterns.LABEL_KEY)]
@@ -161,6 +162,16 @@ class ClusterSettings(Model):
 
     image: Annotated[str | None, Marker(RECREATE, REFUSED)] = Field(
         None, min_length=1, max_length=512, pattern=patterns.IMAGE, description="image of all nodes that name none of their own."
+    )
+    image_repository: Annotated[str | None, Marker(RECREATE, REFUSED)] = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        pattern=patterns.IMAGE_PREFIX,
+        description=(
+            'imageRepository is a registry that mirrors Docker Hub, e.g. "registry.example.org:5000/mirror": node images that spec.image '
+            "and nodes do not name are taken from kindest/node below it. kind's load balancer is not."
+        ),
     )
     worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
         None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0."

@@ -12,7 +12,7 @@ from provider.api.markers import FREE, IMMUTABLE, ONCE, RECREATE, Marker
 from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
 from provider.api.rules.cluster import OBJECT, SPEC
-from provider.api.v1alpha1.common import ClusterName, ClusterSettings, KubernetesVersion
+from provider.api.v1alpha1.common import ClusterName, ClusterSettings, VersionOrMinor
 from provider.api.v1alpha1.status import KINDClusterStatus
 
 KINDCLUSTERS = Resource(names.GROUP, names.VERSION, "kindclusters", "KINDCluster")
@@ -41,11 +41,11 @@ class KINDClusterSpec(ClusterSettings):
     cluster_name: Annotated[ClusterName | None, Marker(IMMUTABLE, kind="name")] = Field(
         None, description="clusterName is the name of the kind cluster; absent: the object's name. Immutable."
     )
-    version: Annotated[KubernetesVersion | None, Marker(RECREATE)] = Field(
+    version: Annotated[VersionOrMinor | None, Marker(RECREATE)] = Field(
         None,
         description=(
-            'version of Kubernetes, e.g. "v1.34.4", with or without the v; picks the node image kindest/node:<version> where no image '
-            "is named."
+            'version of Kubernetes, e.g. "v1.34.4", or a minor, e.g. "1.34", with or without the v; picks the node image kindest/node of '
+            "that version where no image is named: for a minor the newest that the installed kind knows or the engine has."
         ),
     )
     control_plane_replicas: Annotated[int | None, Marker(RECREATE)] = Field(

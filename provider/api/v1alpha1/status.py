@@ -144,7 +144,9 @@ class KINDClusterStatus(Model):
     )
     runtime: str | None = Field(None, max_length=63, description="runtime that runs the cluster: kind or local.")
     resolved_image: str | None = Field(
-        None, max_length=512, description="resolvedImage is the node image that the first control-plane node was made from."
+        None,
+        max_length=512,
+        description="resolvedImage is the image that nodes are, or will be, made from where they name none of their own.",
     )
     version: str | None = Field(None, max_length=64, description="version the API server reports.")
     versions: list[VersionStatus] | None = Field(

@@ -52,6 +52,7 @@ OURS = {
     "clusterName",
     "version",
     "image",
+    "imageRepository",
     "controlPlaneReplicas",
     "workerReplicas",
     "runtime",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from provider.api.kind import NodeRole, node_names
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
-from provider.reconcile.desired import cluster_request, resolved_image
+from provider.reconcile.desired import cluster_request, named_image
 from provider.reconcile.drift import made_from
 from provider.reconcile.kind_config import fingerprint, kind_config
 from provider.reconcile.options import ReconcileOptions
@@ -154,13 +154,14 @@ def test_a_family_in_the_spec_is_not_second_guessed() -> None:
     [
         ({}, None, None),
         ({}, "kindest/node:v9", "kindest/node:v9"),
-        ({"version": "v1.34.4"}, "kindest/node:v9", "kindest/node:v1.34.4"),
+        ({"version": "v1.34.4"}, "kindest/node:v9", None),
+        ({"imageRepository": "mirror.example"}, "kindest/node:v9", None),
         ({"version": "v1.34.4", "image": "example.org/n:1"}, "kindest/node:v9", "example.org/n:1"),
     ],
 )
-def test_the_most_specific_image_wins(fields: dict[str, Any], default: str | None, image: str | None) -> None:
-    """spec.image, then spec.version, then the manager's default, then kind's own."""
-    assert image == resolved_image(spec(**fields), default)
+def test_the_most_specific_name_wins(fields: dict[str, Any], default: str | None, image: str | None) -> None:
+    """spec.image, then what is chosen for spec.version or below spec.imageRepository, then the manager's default, then kind's own."""
+    assert image == named_image(spec(**fields), default)
 
 
 def test_a_nodes_own_image_stays_with_the_node() -> None:
@@ -168,7 +169,7 @@ def test_a_nodes_own_image_stays_with_the_node() -> None:
     request = cluster_request(spec(**FULL), cluster_name="demo", options=ReconcileOptions())
 
     assert [None, "kindest/node:v1.33.1"] == [node.get("image") for node in request.config["nodes"]]
-    assert "kindest/node:v1.34.4" == request.image
+    assert (None, "v1.34.4") == (request.image, request.version)
 
 
 @pytest.mark.parametrize(("text", "value"), [("30s", 30), ("10m", 600), ("1h30m", 5400), ("2h", 7200)])

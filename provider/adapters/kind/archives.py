@@ -1,0 +1,75 @@
+"""The manager's folder of image archives (docker save, uncompressed): which image is in which file. Files are read, never written.
+
+An archive is found by the names that it gives its images, so a spec never names a file of the manager's host. What is in the folder is the
+choice of whoever runs the manager.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provider.adapters.oserrors import raise_lack
+from provider.api import image
+
+SUFFIX = ".tar"
+MANIFEST = "manifest.json"
+"""Where docker and podman save list the images of an archive, with their names (moby image/spec)."""
+MAX_MANIFEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """What one look has found."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Name, as image.Name.wanted, to the file it is in; of two files the one with the last name."""
+    unreadable: tuple[str, ...] = ()
+    """File names with the reason, for people."""
+
+
+class Archives:
+    """Looks are cheap: a file is opened again only when its size or time has changed. Blocking."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._known: dict[Path, tuple[tuple[int, int], tuple[str, ...] | str]] = {}
+
+    def look(self) -> Archived:
+        """Raises Transient where the host refuses to open anything. A folder that is not there is empty."""
+        files, unreadable, seen = dict[str, Path](), list[str](), set[Path]()
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")) if self._folder is not None else ():
+            seen.add(path)
+            names = self._names(path)
+            if isinstance(names, str):
+                unreadable.append(f"{path.name} ({names})")
+            else:
+                files |= dict.fromkeys(names, path)
+        self._known = {path: known for path, known in self._known.items() if path in seen}
+        return Archived(files, tuple(unreadable))
+
+    def _names(self, path: Path) -> tuple[str, ...] | str:
+        """Names in a file; a text says why they cannot be read."""
+        try:
+            found = path.stat()
+            mark = (found.st_size, found.st_mtime_ns)
+            if path not in self._known or self._known[path][0] != mark:
+                self._known[path] = (mark, read_names(path))
+        except OSError as error:
+            raise_lack(error)
+            return error.strerror or type(error).__name__
+        return self._known[path][1]
+
+
+def read_names(path: Path) -> tuple[str, ...] | str:
+    """Raises OSError."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            content = tar.extractfile(MANIFEST)
+            entries = json.loads(content.read(MAX_MANIFEST)) if content is not None else []
+        return tuple(image.parse(name).wanted for entry in entries for name in entry.get("RepoTags") or [])
+    except (tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return "not an uncompressed archive of docker save"

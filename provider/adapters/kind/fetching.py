@@ -1,0 +1,41 @@
+"""Getting the images of a cluster's nodes onto the engine before its nodes are made: from an archive, else from a registry."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from provider.adapters.engine.cli import Engine
+from provider.adapters.kind.archives import Archives
+from provider.adapters.steps import as_step
+from provider.api import image
+from provider.api.conditions import Reason
+from provider.errors import Transient
+from provider.ports.runtime import ClusterRequest, Progress, Step, StepState
+
+
+async def fetch(engine: Engine, archives: Archives, request: ClusterRequest, timeout: float, progress: Progress) -> None:
+    """What is on the engine stays as it is. `timeout`: seconds for all of it. Raises Transient, Terminal."""
+    end = asyncio.get_running_loop().time() + timeout
+    names = {str(node.get("image") or request.image or "") for node in request.config["nodes"]} - {""}
+    for name in sorted(names):
+        if await engine.has_image(name):
+            continue
+        left = max(1.0, end - asyncio.get_running_loop().time())
+        archive = (await asyncio.to_thread(archives.look)).files.get(image.parse(name).wanted)
+        if archive is not None:
+            await as_step(progress, f"Loading {name} from {archive.name}", _load(engine, name, archive, left))
+        else:
+            await as_step(progress, f"Pulling {name}", _pull(engine, name, left, progress))
+
+
+async def _load(engine: Engine, name: str, archive: Path, timeout: float) -> None:
+    await engine.load(archive, timeout)
+    if not await engine.has_image(name):
+        raise Transient(
+            Reason.IMAGE_PULL_FAILED, f"{archive.name} was loaded, and the engine has no {name}. Save it anew under that name."
+        )
+
+
+async def _pull(engine: Engine, name: str, timeout: float, progress: Progress) -> None:
+    await engine.pull(name, timeout, lambda detail: progress(Step(f"Pulling {name}", StepState.STARTED, detail=detail)))
