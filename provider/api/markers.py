@@ -105,19 +105,19 @@ def _fields(model: type[BaseModel], holder: Marker | None, place: str) -> tuple[
         if len(own[attribute]) != 1:
             raise ValueError(f"{path}: one Marker expected, {len(own[attribute])} found")
         (marker,) = own[attribute]
-        held, is_list = _object(info.annotation)
+        held, is_list = object_of(info.annotation)
         fields = _fields(held, marker, path) if held else ()
         found.append(MarkedField(attribute, name, marker, info, fields, is_list))
     return tuple(found)
 
 
-def _object(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+def object_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     """The model of the object that a type holds, and whether it is a list of them; a map counts as a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation, False
     if get_origin(annotation) is not dict:
         for part in get_args(annotation):
-            model, is_list = _object(part)
+            model, is_list = object_of(part)
             if model is not None:
                 return model, is_list or get_origin(annotation) is list
     return None, False

@@ -8,12 +8,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
 
 from hack.tools import find
+from provider.api import kindfile
+from provider.api.markers import marked_fields
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
+from provider.convert import convert
 from provider.reconcile.kind_config import kind_config
 from tests.envtest.crd import KindClusters, kindcluster
 from tests.envtest.kind_configs import Config, configs
+from tests.envtest.spec_strategies import Spec, specs, spoilt
 
 ENGINE = """#!/bin/sh
 case "$1" in info) echo '{}' ;; network) echo "stop here" >&2; exit 1 ;; esac
@@ -21,6 +26,16 @@ case "$1" in info) echo '{}' ;; network) echo "stop here" >&2; exit 1 ;; esac
 """An engine that knows every image and has nothing, up to the moment when kind wants its network."""
 PARSED = 'Creating cluster "'
 """Said after kind has accepted a config (kind pkg/cluster/internal/create/create.go)."""
+
+
+KIND_FIELDS = {field.name for field in marked_fields(KINDClusterSpec) if field.kind_name == field.name}
+RANDOM = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+def as_config(spec: Spec) -> str:
+    """The kind fields of a spec as a config of kind."""
+    head = {"kind": kindfile.KIND, "apiVersion": kindfile.API_VERSION, "name": "random"}
+    return yaml.safe_dump(head | {key: value for key, value in spec.items() if key in KIND_FIELDS})
 
 
 class KindParser:
@@ -78,3 +93,20 @@ def test_a_config_that_cannot_work_is_refused_with_field_and_cure(kindclusters: 
 def test_kind_refuses_what_we_do_but_for_what_is_listed(kind: KindParser, config: Config) -> None:
     """The list of where we are stricter is complete, and no longer than it has to be."""
     assert kind.accepts(config.document) is (config.verdict == "stricter")
+
+
+@RANDOM
+@given(spec=specs())
+def test_kind_accepts_what_is_made_of_random_specs(kind: KindParser, spec: Spec) -> None:
+    """Whatever the API server takes, kind takes what is rendered from it, and what a person would have written in its place."""
+    assert kind.accepts(as_config(spec))
+    assert kind.accepts(yaml.safe_dump(kind_config(KINDClusterSpec.model_validate(spec), "random")))
+
+
+@RANDOM
+@given(spec=spoilt())
+def test_what_kind_refuses_of_random_configs_is_not_converted(kind: KindParser, spec: Spec) -> None:
+    """Whatever is wrong with a file: people hear of it before they apply anything."""
+    document = as_config(spec)
+
+    assert convert(document, folder=Path("/srv")).refusals or kind.accepts(document)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 
 from pydantic import BaseModel
 
 from provider.api import patterns
+from provider.api.duration import parse_duration
 from provider.api.markers import Local, MarkedField, Mutability, marked_fields
 from provider.api.rules.ports import ports_across_nodes
-from provider.api.rules.rule import FORBIDDEN, NEW, Rule, keys, matches
+from provider.api.rules.rule import FORBIDDEN, NEW, Held, Rule, keys, matches
 
 
 def _cluster_name(of: str) -> str:
@@ -22,6 +25,31 @@ CONTROL_PLANES = (
     "(!has(self.spec) ? 1 : has(self.spec.controlPlaneReplicas) ? self.spec.controlPlaneReplicas : "
     "has(self.spec.nodes) && self.spec.nodes.size() > 0 ? self.spec.nodes.filter(n, !has(n.role) || n.role == 'control-plane').size() : 1)"
 )
+
+LONGEST_NAME, LONGEST_WITH_LOAD_BALANCER = 49, 40
+"""Characters of the name of a kind cluster; the second: with several control planes."""
+
+
+def _name_of(held: Held) -> str:
+    return str((held.get("spec") or {}).get("clusterName") or held["metadata"]["name"])
+
+
+def _names_a_cluster(held: Held) -> bool:
+    if (held.get("spec") or {}).get("clusterName"):
+        return True
+    name = held["metadata"]["name"]
+    return re.fullmatch(patterns.LABEL, name) is not None and len(name) <= LONGEST_NAME
+
+
+def _control_planes(spec: Held) -> int:
+    if "controlPlaneReplicas" in spec:
+        return int(spec["controlPlaneReplicas"])
+    return sum(1 for node in spec.get("nodes") or [{}] if node.get("role", "control-plane") == "control-plane")
+
+
+def _leaves_room(held: Held) -> bool:
+    return _control_planes(held.get("spec") or {}) <= 1 or len(_name_of(held)) <= LONGEST_WITH_LOAD_BALANCER
+
 
 OBJECT = (
     Rule(
@@ -47,6 +75,11 @@ OBJECT = (
             'lower-case letters, digits and "-", or choose such a metadata.name\''
         ),
         path=".metadata.name",
+        holds=_names_a_cluster,
+        told=lambda held: (
+            f'metadata.name "{held["metadata"]["name"]}" cannot name a kind cluster: set spec.clusterName to a name of at most 49 '
+            'lower-case letters, digits and "-", or choose such a metadata.name'
+        ),
     ),
     Rule(
         rule=f"{CONTROL_PLANES} <= 1 || {_cluster_name('self')}.size() <= 40",
@@ -56,6 +89,11 @@ OBJECT = (
             "balancer is called NAME-external-load-balancer): set spec.clusterName to at most 40 characters'"
         ),
         path=".spec",
+        holds=_leaves_room,
+        told=lambda held: (
+            f'"{_name_of(held)}" is too long for the name of a kind cluster with several control planes (its load balancer is called '
+            "NAME-external-load-balancer): set spec.clusterName to at most 40 characters"
+        ),
     ),
 )
 
@@ -115,7 +153,8 @@ def changes(spec: type[BaseModel]) -> Iterator[Rule]:
 
 def refused_by_local(settings: type[BaseModel]) -> Iterator[Rule]:
     """One rule for all fields that runtime local refuses, so that its message can name those that are set."""
-    used = dict(_refused(marked_fields(settings)))
+    fields = marked_fields(settings)
+    used = dict(_refused(fields))
     listed = " + ".join(f"({condition} ? ' {field}' : '')" for field, condition in used.items())
     yield Rule(
         rule=f"!has(self.runtime) || self.runtime != 'local' || !({' || '.join(f'({condition})' for condition in used.values())})",
@@ -123,7 +162,25 @@ def refused_by_local(settings: type[BaseModel]) -> Iterator[Rule]:
         expression=f"'runtime local runs no containers and cannot honour' + {listed} + ': remove what is named or use runtime kind'",
         path=".runtime",
         reason=FORBIDDEN,
+        holds=lambda held: held.get("runtime") != "local" or not list(_refused_in(held, fields)),
+        told=lambda held: (
+            f"runtime local runs no containers and cannot honour {' '.join(dict.fromkeys(_refused_in(held, fields)))}: "
+            "remove what is named or use runtime kind"
+        ),
     )
+
+
+def _refused_in(held: Held, fields: Sequence[MarkedField], path: str = "") -> Iterator[str]:
+    """The paths of the refused fields that are set; the same twice for two entries of a list."""
+    for field in fields:
+        if field.name not in held:
+            continue
+        if field.marker.local is Local.REFUSED:
+            yield f"{path}{field.name}"
+            continue
+        value = held[field.name]
+        for entry in (value if field.is_list else [value]) if field.fields else []:
+            yield from _refused_in(entry, field.fields, f"{path}{field.name}{'[]' if field.is_list else ''}.")
 
 
 def _refused(fields: Sequence[MarkedField], of: str = "self", path: str = "") -> Iterator[tuple[str, str]]:
@@ -149,6 +206,19 @@ VERSION_OR_MINOR = matches(
     "version", patterns.VERSION_OR_MINOR, 'must be a Kubernetes version, such as "v1.34.4", or a minor one, such as "1.34"'
 )
 
+SHORTEST, LONGEST = timedelta(seconds=30), timedelta(hours=2)
+"""Of createTimeout."""
+
+
+def _has_control_plane(held: Held) -> bool:
+    nodes = held.get("nodes") or []
+    return not nodes or any(node.get("role", "control-plane") == "control-plane" for node in nodes)
+
+
+def _without_beside_nodes(*others: str) -> Callable[[Held], bool]:
+    return lambda held: not held.get("nodes") or not any(other in held for other in others)
+
+
 SETTINGS = (
     matches("image", patterns.IMAGE, 'must be an image name such as "kindest/node:v1.34.4", without spaces and leading "-"'),
     matches(
@@ -161,11 +231,13 @@ SETTINGS = (
         patterns.DURATION,
         'must be a duration between 30s and 2h, such as "10m" or "1h30m"',
         also="duration(self.createTimeout) >= duration('30s') && duration(self.createTimeout) <= duration('2h')",
+        also_holds=lambda text: bool(text) and SHORTEST <= parse_duration(text) <= LONGEST,
     ),
     Rule(
         rule="!has(self.nodes) || self.nodes.size() == 0 || self.nodes.exists(n, !has(n.role) || n.role == 'control-plane')",
         message="nodes has no control plane: give at least one node the role control-plane",
         path=".nodes",
+        holds=_has_control_plane,
     ),
     *ports_across_nodes(),
     keys("featureGates", patterns.FEATURE_GATE, 'must be the name of a feature gate, such as "MemoryQoS"'),
@@ -185,6 +257,7 @@ TEMPLATE = (
         message="nodes lists every node: remove workerReplicas, or remove nodes",
         path=".nodes",
         reason=FORBIDDEN,
+        holds=_without_beside_nodes("workerReplicas"),
     ),
 )
 
@@ -201,6 +274,7 @@ SPEC = (
         message="nodes lists every node: remove controlPlaneReplicas and workerReplicas, or remove nodes",
         path=".nodes",
         reason=FORBIDDEN,
+        holds=_without_beside_nodes("controlPlaneReplicas", "workerReplicas"),
     ),
     changes,
 )

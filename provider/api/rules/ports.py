@@ -6,14 +6,19 @@ The same bound shapes the rules: they compare lists of keys, which costs a tenth
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
-from provider.api.rules.rule import Rule
+from provider.api.rules.rule import Held, Rule
 
 COMPARED, MAPPED_NODES = 32, 12
 """Mappings of a node that are compared with those of other nodes, and nodes with mappings up to which they are: the API server stops a rule
 that costs too much, and refuses the object. What lies beyond, the preflight finds before anything is made
 (provider.adapters.kind.preflight)."""
+EVERYWHERE = ("", "0.0.0.0", "::")
+"""Addresses that stand for all."""
+Key = tuple[int, str]
 CURE = "remove one of the mappings, or give it another hostPort or listenAddress"
 
 
@@ -42,6 +47,31 @@ def _precise(mapping: str) -> str:
     return f"{_port(mapping)}, dyn(has({mapping}.listenAddress) ? {mapping}.listenAddress : '')"
 
 
+def _fixed_ports(node: Held) -> list[tuple[Key, str]]:
+    """(port and protocol, address) of each mapping that asks for a certain port of the host."""
+
+    def one(mapping: dict[str, Any]) -> tuple[Key, str]:
+        return (mapping["hostPort"], (mapping.get("protocol") or "TCP").upper()), mapping.get("listenAddress", "")
+
+    return [one(mapping) for mapping in node.get("extraPortMappings") or [] if mapping.get("hostPort", 0) > 0]
+
+
+def _once_in_a_node(node: Held) -> bool:
+    found = _fixed_ports(node)
+    listened = Counter(key for key, _ in found)
+    return len(found) == len(set(found)) and not any(address in EVERYWHERE and listened[key] > 1 for key, address in found)
+
+
+def _clash(held: Held, *, everywhere: bool) -> bool:
+    """Whether two nodes map one port: on the same named address, or one of them on all addresses."""
+    nodes = [set(_fixed_ports(node)) for node in held.get("nodes") or []]
+    if everywhere:
+        keys = Counter(key for ports in nodes for key in {key for key, _ in ports})
+        return any(keys[key] > 1 for ports in nodes for key, address in ports if address in EVERYWHERE)
+    named = Counter(port for ports in nodes for port in ports if port[1] not in EVERYWHERE)
+    return any(count > 1 for count in named.values())
+
+
 def ports_of_a_node() -> Rule:
     """No key twice; and the port of a mapping that listens on all addresses not twice, whatever the addresses."""
 
@@ -63,6 +93,7 @@ def ports_of_a_node() -> Rule:
             f"addresses): {CURE}"
         ),
         path=".extraPortMappings",
+        holds=_once_in_a_node,
     )
 
 
@@ -99,10 +130,12 @@ def ports_across_nodes() -> tuple[Rule, Rule]:
             rule=_not_twice(_keys("m", alone, _precise, -1), _keys("n", alone, _precise, -2)),
             message=f"nodes: two nodes map the same hostPort of the same listenAddress: {CURE}",
             path=".nodes",
+            holds=lambda held: not _clash(held, everywhere=False),
         ),
         Rule(
             rule=_not_twice(_keys("m", _everywhere, _port, -1), _keys("n", every, _port, -2)),
             message=f"nodes: two nodes map the same hostPort, and one of them listens on all addresses: {CURE}",
             path=".nodes",
+            holds=lambda held: not _clash(held, everywhere=True),
         ),
     )
