@@ -72,7 +72,7 @@ def crd(kind: CustomResource) -> Schema:
         "served": True,
         "storage": True,
         **({"additionalPrinterColumns": columns} if columns else {}),
-        "schema": {"openAPIV3Schema": root_schema(kind.model)},
+        "schema": {"openAPIV3Schema": root_schema(kind.model, status=kind.status)},
     }
     if served := subresources(kind):
         version["subresources"] = served
@@ -107,8 +107,10 @@ def subresources(kind: CustomResource) -> Schema:
     return served | ({"scale": {"specReplicasPath": kind.scale, **SCALE}} if kind.scale else {})
 
 
-def root_schema(model: type[BaseModel]) -> Schema:
-    """The model's schema with what every Kubernetes object has."""
+def root_schema(model: type[BaseModel], *, status: Mapping[str, int] | None = None) -> Schema:
+    """The model's schema with what every Kubernetes object has. `status`: the default of the status; nobody writes one by hand, so
+    that it hides nothing.
+    """
     schema = structural(model)
     about = {
         "apiVersion": "apiVersion of this representation of the object.",
@@ -117,6 +119,8 @@ def root_schema(model: type[BaseModel]) -> Schema:
     known: Schema = {key: {"type": "string", "description": text} for key, text in about.items()}
     known["metadata"] = {"type": "object", "properties": {"name": {"type": "string", "maxLength": MAX_NAME}}}
     schema["properties"] = known | schema["properties"]
+    if status:
+        schema["properties"]["status"]["default"] = dict(status)
     return schema
 
 

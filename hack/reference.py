@@ -27,8 +27,9 @@ PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 CONDITIONS = """\
 # Conditions, phases and reasons
 
-Conditions are positive (`True` is good, the message is empty) except `Paused`, `NodesSimulated`, `RollingOut`, `ScalingUp` and
-`ScalingDown`. A condition that cannot be told at the moment keeps what it had: an engine that does not answer flips nothing.
+Conditions are positive (`True` is good, the message is empty) except `Paused`, `NodesSimulated`, `RollingOut`, `ScalingUp`, `ScalingDown`,
+`Reconciling` and `Stalled`; the last two are there only while they are `True`.
+A condition that cannot be told at the moment keeps what it had: an engine that does not answer flips nothing.
 {% for title, rows in sections %}
 ## {{ title }}
 

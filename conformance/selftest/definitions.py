@@ -37,11 +37,13 @@ def definition(kind: str, group: str = INFRASTRUCTURE) -> Json:
         "ready": {"type": "boolean"},
         "initialized": {"type": "boolean"},
         "heartbeat": {"type": "string"},
+        "observedGeneration": {"type": "integer"},
         "conditions": copy.deepcopy(CONDITIONS),
     }
     endpoint = _object({"host": {"type": "string"}, "port": {"type": "integer"}})
     spec = {"fault": {"type": "string"}, "controlPlaneEndpoint": endpoint}
-    schema = _object({"spec": _object(spec), "status": _object(status)})
+    # A default that the API server gives: nobody's writing.
+    schema = _object({"spec": _object(spec), "status": {**_object(status), "default": {"observedGeneration": -1}}})
     version = {
         "name": VERSION,
         "served": True,

@@ -1,7 +1,7 @@
 """Condition types, reasons and phases, as enums: one docstring each, from which docs/reference/conditions.md is made.
 
-Polarity: conditions are positive (True is good, message empty) except Paused, NodesSimulated, RollingOut, ScalingUp and ScalingDown, which
-are negative.
+Polarity: conditions are positive (True is good, message empty) except Paused, NodesSimulated, RollingOut, ScalingUp, ScalingDown,
+Reconciling and Stalled, which are negative; the last two are there only while they are True.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ class ConditionType(StrEnum):
     """Control-plane nodes are being made: those of a new cluster, or of one that replaces another."""
     SCALING_DOWN = "ScalingDown"
     """The cluster is being deleted, or replaced by one with fewer control-plane nodes."""
+    RECONCILING = "Reconciling"
+    """For kstatus (Flux, Argo CD): the cluster is usable, and what the spec asks for is still on its way. Absent otherwise."""
+    STALLED = "Stalled"
+    """For kstatus (Flux, Argo CD): nothing comes of the spec until somebody edits this object or another one. Absent otherwise."""
 
 
 class Severity(StrEnum):

@@ -5,8 +5,8 @@ Only the types live here. Each kind's definition stands in the file of the kind,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from provider.api.meta import Resource
 from provider.api.model import Model
@@ -24,6 +24,8 @@ class Column:
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
+UNSEEN = {"observedGeneration": -1}
+"""Default of a status: what an object says that no manager has seen. Without it, kstatus calls such an object finished (docs/adr/0090)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +37,7 @@ class CustomResource:
     columns: Sequence[Column] = ()
     """None: NAME and AGE, as the API server shows every object."""
     short_names: Sequence[str] = ()
+    status: Mapping[str, int] = field(default_factory=dict)
+    """Default of the status; empty: there is none."""
     scale: str = ""
     """JSON path of the wanted replicas, served with status.replicas as the scale subresource; empty: there is none."""

@@ -6,7 +6,7 @@ never empty; `message` empty when a positive condition is True; lastTransitionTi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -110,14 +110,18 @@ def conditions_of(status: JsonObject) -> dict[ConditionType, Condition]:
     return found
 
 
-def merge_conditions(status: JsonObject, found: Conditions, *, generation: int, now: datetime) -> list[JsonObject]:
-    """The new list of a status: conditions in the order of ConditionType; types without a condition keep what they had."""
+def merge_conditions(
+    status: JsonObject, found: Conditions, *, generation: int, now: datetime, gone: Collection[ConditionType] = ()
+) -> list[JsonObject]:
+    """The new list of a status: conditions in the order of ConditionType; types without a condition keep what they had, unless they are
+    among those that are `gone`.
+    """
     previous = {entry["type"]: entry for entry in status.get("conditions") or [] if "type" in entry}
     result: list[JsonObject] = []
     for kind in ConditionType:
         if kind in found:
             result.append(_entry(found[kind], previous.get(kind), generation, now))
-        elif kind in previous:
+        elif kind in previous and kind not in gone:
             result.append(dict(previous[kind]))
     # Types that others have set on our object are theirs: they stay, at the end.
     result.extend(dict(entry) for name, entry in previous.items() if name not in ConditionType.__members__.values())

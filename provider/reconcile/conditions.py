@@ -12,6 +12,7 @@ from provider.api.meta import Condition, Conditions, ConditionStatus
 from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Step, StepState, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
+from provider.reconcile import kstatus
 from provider.reconcile.drift import Change, listed
 from provider.reconcile.image_conditions import images_available
 from provider.reconcile.outcome import Outcome
@@ -29,7 +30,7 @@ def conditions(outcome: Outcome) -> dict[ConditionType, Condition]:
     found[ConditionType.AVAILABLE] = _available(outcome.scope.conditions, found)
     if (ready := _ready(outcome, {**outcome.scope.conditions, **found})) is not None:
         found[ConditionType.READY] = ready
-    return found
+    return found | kstatus.marks({**outcome.scope.conditions, **found})
 
 
 def _seen(outcome: Outcome) -> Iterator[Condition]:

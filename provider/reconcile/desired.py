@@ -84,13 +84,13 @@ def named_image(spec: KINDClusterSpec, default_image: str | None) -> str | None:
 def _with_control_plane(spec: KINDClusterSpec, control_plane: JsonObject | None) -> KINDClusterSpec:
     """The spec with what a KINDControlPlane says where the spec is silent."""
     said = (control_plane or {}).get("spec") or {}
-    supplied: dict[str, Any] = {"version": _canonical(spec.version or said.get("version"))}
+    supplied: dict[str, Any] = {"version": canonical(spec.version or said.get("version"))}
     if spec.nodes is None and spec.control_plane_replicas is None and said.get("replicas"):
         supplied["control_plane_replicas"] = said["replicas"]
     return spec.model_copy(update=supplied)
 
 
-def _canonical(version: str | None) -> str | None:
+def canonical(version: str | None) -> str | None:
     """With the v that images and releases have. The contract takes versions without it ("ControlPlane: version")."""
     return f"v{version.removeprefix('v')}" if version else None
 
@@ -105,7 +105,7 @@ def _control_plane_conflict(spec: KINDClusterSpec, owner: Owner, cluster_name: s
     name = f"KINDControlPlane {control_plane['metadata']['name']}"
     replicas = said.get("replicas")
     found = []
-    if spec.version is not None and _canonical(spec.version) != _canonical(said.get("version")):
+    if spec.version is not None and canonical(spec.version) != canonical(said.get("version")):
         found.append(f"spec.version is {spec.version} and {name} says {said.get('version')}: remove it here.")
     if replicas and spec.control_plane_replicas not in (None, replicas):
         found.append(f"spec.controlPlaneReplicas is {spec.control_plane_replicas} and {name} says {replicas}: remove it here.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
+from provider.api.customresource import UNSEEN
 from provider.api.fit import fit
 from provider.api.meta import Condition, ConditionStatus, JsonObject, ObjectKey, conditions_of, key_of, merge_conditions
 from provider.api.rbac import Permission
@@ -22,7 +23,10 @@ from provider.controller.result import Result
 from provider.controller.sources import Stream, Watch
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube
+from provider.reconcile import kstatus
 from provider.reconcile.capi import is_excluded, pause_reason, read_cluster, referred, referred_by_cluster
+from provider.reconcile.desired import canonical
+from provider.reconcile.drift import recorded
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.patch import patch_status
 from provider.reconcile.replicas import counters, selector
@@ -103,10 +107,14 @@ def mirror(read: Mirrored, clock: Clock) -> JsonObject:
         ConditionType.PAUSED, ConditionStatus.of(bool(reason)), Reason.PAUSED if reason else Reason.NOT_PAUSED, reason
     )
     found = {ConditionType.PAUSED: paused} | ({} if reason else _conditions(read))
-    merged = merge_conditions(old, found, generation=metadata["generation"], now=clock.now())
+    generation, now = metadata["generation"], clock.now()
     if reason:
-        return {**old, "conditions": merged}
-    status = {**old, **_numbers(read), "conditions": merged, "observedGeneration": metadata["generation"]}
+        return {**old, "conditions": merge_conditions(old, found, generation=generation, now=now)}
+    found |= kstatus.marks({**conditions_of(old), **found})
+    merged = merge_conditions(old, found, generation=generation, now=now, gone=kstatus.MARKS)
+    status = {**old, **_numbers(read), "conditions": merged}
+    # To kstatus, a generation that is observed under a cluster that is Ready is done.
+    status["observedGeneration"] = generation if _noticed(read) else old.get("observedGeneration", UNSEEN["observedGeneration"])
     ready = {**conditions_of(old), **found}.get(ConditionType.READY)
     status["ready"] = ready is not None and ready.true
     status["selector"] = selector(metadata)
@@ -124,7 +132,19 @@ def _conditions(read: Mirrored) -> dict[ConditionType, Condition]:
         missing = (ConditionType.READY, ConditionType.AVAILABLE)
         return {kind: Condition(kind, ConditionStatus.FALSE, *_why_nothing(read)) for kind in missing}
     said = conditions_of(_said(read))
-    return {kind: said[kind] for kind in MIRRORED if kind in said}
+    mirrored = MIRRORED if _noticed(read) else set(MIRRORED) - {ConditionType.UP_TO_DATE}
+    return {kind: said[kind] for kind in mirrored if kind in said}
+
+
+def _noticed(read: Mirrored) -> bool:
+    """Whether what the KINDCluster says of being up to date is said of this spec: it may not have had its pass since the last edit."""
+    up_to_date = conditions_of(_said(read)).get(ConditionType.UP_TO_DATE)
+    made = None if read.kindcluster is None else recorded(read.kindcluster)
+    if made is None or up_to_date is None or not up_to_date.true:
+        return True
+    wanted = read.obj["spec"]
+    replicas = str(wanted.get("replicas") or made["controlPlaneReplicas"])
+    return (canonical(made.get("version")), made["controlPlaneReplicas"]) == (canonical(wanted.get("version")), replicas)
 
 
 def _why_nothing(read: Mirrored) -> tuple[Reason, str]:

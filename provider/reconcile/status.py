@@ -13,6 +13,7 @@ from provider.api.meta import Condition, Conditions, ConditionStatus, JsonObject
 from provider.ports.runtime import NodeObservation, Ownership, Presence, Verb
 from provider.ports.tasks import TaskState
 from provider.ports.workload import WorkloadObservation
+from provider.reconcile import kstatus
 from provider.reconcile.attempts import Record
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action
@@ -42,7 +43,7 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status.pop("failureReason", None)
         status.pop("failureMessage", None)
     status["history"] = _history(scope, now[ConditionType.READY], status["phase"])
-    status["conditions"] = merge_conditions(scope.status, found, generation=scope.generation, now=scope.now)
+    status["conditions"] = merge_conditions(scope.status, found, generation=scope.generation, now=scope.now, gone=kstatus.MARKS)
     return status
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from devenv.managed import KUBERNETES, Managed
+from provider.api.customresource import UNSEEN
 
 GREEN = "green"
 FINALIZER = "kindcluster.infrastructure.cluster.x-k8s.io"
@@ -233,7 +234,8 @@ def test_an_externally_managed_object_is_left_alone(managed: Managed) -> None:
 
     left = managed.kindcluster(name)
 
-    assert "status" not in left and "finalizers" not in left["metadata"]
+    assert left["status"] == UNSEEN, "the default that the API server gives, which nobody wrote"
+    assert "finalizers" not in left["metadata"]
     assert not (managed.local / name).exists()
     managed.delete(name)
     managed.api.kubectl("delete", "kindcluster", witness, "--timeout=30s")

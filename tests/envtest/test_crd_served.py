@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from devenv.managed import MERGE
 from provider.api import names
-from tests.envtest.crd import COLLECTION, JsonObject, KindClusters, kindcluster
+from provider.api.customresource import UNSEEN
+from tests.envtest.crd import COLLECTION, JsonObject, KindClusters, collection, control_plane, kindcluster
+from tests.fakes.kstatus import Status, kstatus
 
 READY = {
     "type": "Ready",
@@ -78,6 +81,37 @@ def test_kubectl_explains_every_field(kindclusters: KindClusters, path: str) -> 
 def test_kubectl_waits_for_ready(kindclusters: KindClusters, shown: JsonObject) -> None:
     """`kubectl wait --for=condition=Ready` works: conditions are as everywhere in Kubernetes."""
     kindclusters.api.kubectl("wait", "--for=condition=Ready", "kc/shown", "--timeout=5s")
+
+
+@pytest.mark.parametrize("made", [kindcluster(), control_plane(version="v1.34.4")], ids=lambda made: str(made["kind"]))
+def test_an_object_that_nobody_has_seen_is_in_progress(kindclusters: KindClusters, made: JsonObject) -> None:
+    """As stored, read, listed: kstatus would call an object without a status finished. Nothing has been written, so the owner is free."""
+    name, api = f"unseen-{made['kind'].lower()}", kindclusters.api
+    path = collection(made["kind"])
+    api.request("POST", path, {**made, "metadata": {**made["metadata"], "name": name}})
+    _, read = api.request("GET", f"{path}/{name}")
+    (listed,) = [one for one in api.request("GET", path)[1]["items"] if one["metadata"]["name"] == name]
+    api.request("DELETE", f"{path}/{name}")
+
+    assert (kstatus(read), kstatus(listed)) == (Status.IN_PROGRESS, Status.IN_PROGRESS)
+    assert read["status"] == UNSEEN
+    assert all(entry.get("subresource") != "status" for entry in read["metadata"]["managedFields"])
+
+
+def test_an_edit_is_in_progress_until_it_is_observed(kindclusters: KindClusters) -> None:
+    """Also for `kubectl wait`, which compares the condition's generation. What a merge patch leaves out stays default."""
+    stored = kindclusters.create(kindcluster("edited"))
+    paused = {"type": "Paused", "status": "True", "reason": "Paused", "message": "it is"}
+    path = f"{COLLECTION}/edited"
+    written = {"conditions": [{**READY, **paused}]}
+    _, only_paused = kindclusters.api.request("PATCH", f"{path}/status", {"status": written}, content_type=MERGE)
+    ready = kindclusters.set_status({**stored, "metadata": only_paused["metadata"]}, {**STATUS, "observedGeneration": 1})
+    _, edited = kindclusters.api.request("PATCH", path, {"spec": {"workerReplicas": 1}}, content_type=MERGE)
+    waited = kindclusters.api.kubectl("wait", "--for=condition=Ready", "kc/edited", "--timeout=1s", check=False)
+    kindclusters.delete("edited")
+
+    assert [kstatus(one) for one in (only_paused, ready, edited)] == [Status.IN_PROGRESS, Status.CURRENT, Status.IN_PROGRESS]
+    assert waited.returncode != 0 and "timed out" in waited.stderr
 
 
 def test_an_unknown_field_is_refused_where_people_write(kindclusters: KindClusters) -> None:

@@ -71,9 +71,16 @@ class Trial:
         """The rule is about infrastructure: the control plane is not what another system manages then."""
         kind = self.subject.profile.infrastructure
         obj = self.subject.object_of(kind)
-        if obj and (obj.get("status") or obj["metadata"].get("finalizers")):
-            return f"{kind} was written to: {obj['metadata'].get('finalizers')} {obj.get('status')}"
+        if obj and (writers := status_writers(obj)):
+            return f"the status of {kind} was written to by {', '.join(writers)}: {obj.get('status')}"
+        if obj and (finalizers := obj["metadata"].get("finalizers")):
+            return f"{kind} has finalizers: {finalizers}"
         return ""
+
+
+def status_writers(obj: Json) -> list[str]:
+    """Who wrote the status: what a definition's default gives to it was written by nobody."""
+    return [str(entry["manager"]) for entry in obj["metadata"].get("managedFields") or () if entry.get("subresource") == "status"]
 
 
 def made(subject: Subject) -> str:

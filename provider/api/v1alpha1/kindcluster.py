@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provider.api import names
-from provider.api.customresource import AGE, Column, CustomResource
+from provider.api.customresource import AGE, UNSEEN, Column, CustomResource
 from provider.api.markers import FREE, IMMUTABLE, ONCE, RECREATE, Marker
 from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
@@ -74,6 +74,7 @@ DEFINITION = CustomResource(
     resource=KINDCLUSTERS,
     model=KINDCluster,
     short_names=("kc",),
+    status=UNSEEN,
     scale=".spec.controlPlaneReplicas",
     columns=(
         Column("Cluster", ".status.clusterName"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from provider.api import names
-from provider.api.customresource import AGE, Column, CustomResource
+from provider.api.customresource import AGE, UNSEEN, Column, CustomResource
 from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
 from provider.api.rules.cluster import VERSION
@@ -56,7 +56,9 @@ class KINDControlPlaneStatus(Model):
     up_to_date_replicas: UpToDateReplicas = None
     selector: Selector = None
     observed_generation: int | None = Field(
-        None, ge=0, description="observedGeneration is the generation of the spec that this status speaks about."
+        None,
+        ge=-1,
+        description="observedGeneration is the generation of the spec that this status speaks about; -1: of none yet.",
     )
 
 
@@ -70,6 +72,7 @@ class KINDControlPlane(Model):
 DEFINITION = CustomResource(
     resource=KINDCONTROLPLANES,
     model=KINDControlPlane,
+    status=UNSEEN,
     scale=".spec.replicas",
     columns=(
         Column("Cluster", r".metadata.labels['cluster\.x-k8s\.io/cluster-name']"),

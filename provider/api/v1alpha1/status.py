@@ -165,5 +165,7 @@ class KINDClusterStatus(Model):
     failure_message: Message | None = Field(None, description="failureMessage for people: what failed and what to do.")
     last_create: LastCreate | None = Field(None, description="lastCreate: the newest create and how far it got.")
     observed_generation: int | None = Field(
-        None, ge=0, description="observedGeneration is the generation of the spec that this status speaks about."
+        None,
+        ge=-1,
+        description="observedGeneration is the generation of the spec that this status speaks about; -1: of none yet.",
     )

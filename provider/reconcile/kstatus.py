@@ -1,0 +1,30 @@
+"""The conditions Reconciling and Stalled, by which kstatus (Flux, Argo CD, kpt) tells "in progress" and "failed" from "done". Pure.
+
+kstatus calls an object whose generation is observed finished unless one of them is True or Ready is not; of a Ready that is False it cannot
+tell whether anything is still done about it. Both are there only while they are True, as kstatus wants it (docs/adr/0090).
+"""
+
+from __future__ import annotations
+
+from provider.api.conditions import ConditionType, Fault
+from provider.api.meta import Condition, Conditions, ConditionStatus
+
+MARKS = (ConditionType.RECONCILING, ConditionType.STALLED)
+"""What goes from a status when a pass does not find it."""
+_DECIDE = (ConditionType.READY, ConditionType.UP_TO_DATE)
+"""The first of them that is not True says what is wrong: an outdated cluster is of interest only while the cluster is usable."""
+
+
+def marks(now: Conditions) -> dict[ConditionType, Condition]:
+    """At most one of MARKS. `now`: all other conditions, as they will be written."""
+    wrong = next((now[kind] for kind in _DECIDE if kind in now and not now[kind].true), None)
+    if wrong is None:
+        return {}
+    if wrong.reason.fault is Fault.SPEC:
+        return _mark(ConditionType.STALLED, wrong)
+    # A Ready that is False says "in progress" by itself.
+    return _mark(ConditionType.RECONCILING, wrong) if wrong.type is ConditionType.UP_TO_DATE else {}
+
+
+def _mark(kind: ConditionType, wrong: Condition) -> dict[ConditionType, Condition]:
+    return {kind: Condition(kind, ConditionStatus.TRUE, wrong.reason, wrong.message)}
