@@ -1,4 +1,5 @@
-"""What is left in the state folder of clusters that nobody works on any more: logs of failed creates, lock files, scratch folders.
+"""What is left in the state folder of clusters that nobody works on any more: logs of failed creates, lock files, scratch folders, records
+of volumes on daemons that are gone.
 
 Bounded by age and number, whatever happens. An entry of a cluster's name goes only while that name's lock is held, so it never belongs to
 work in progress; a name that somebody works on is passed over. A lock file goes with its lock held, too: whoever opened it meanwhile
@@ -38,6 +39,7 @@ class Part:
 PARTS = (
     Part(state_dir.LOGS, state_dir.LOCKS, "", keep=50, age=14 * DAY),
     Part(state_dir.CLUSTER_SCRATCH, state_dir.LOCKS, "", keep=20, age=HOUR),
+    Part(state_dir.VOLUMES, state_dir.LOCKS, "", keep=500, age=365 * DAY),
     Part(state_dir.LOCKS, state_dir.LOCKS, LOCK, keep=200, age=DAY),
     Part(state_dir.LOCAL, state_dir.LOCAL, LOCK, keep=200, age=DAY),
 )

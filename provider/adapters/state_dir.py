@@ -22,7 +22,7 @@ from provider.errors import Terminal, Transient
 FOLDER_MODE = 0o700
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
-LOCKS, LOGS, LOCAL = "locks", "logs", "local"
+LOCKS, LOGS, LOCAL, VOLUMES = "locks", "logs", "local", "volumes"
 CLUSTER_SCRATCH, LOGIN_SCRATCH = "scratch/clusters", "scratch/login"
 """What bears clusters' names has a folder of its own: a cluster may have any name, `login` and `locks` as well."""
 

@@ -110,6 +110,9 @@ class RuntimeObservation:
     """Where it answers from the runtime's own network."""
     reason: Reason | None = None
     detail: str = ""
+    remains: bool = False
+    """No node, and all the same something of ours may be left (a volume that outlived its container). `delete` removes it; so does `create`
+    before it begins."""
     daemon: str = ""
     """Who answered: the one of several engine daemons (or hosts) that a manager may talk to. Empty: the runtime does not tell, or nobody
     answered."""
@@ -258,7 +261,9 @@ class Runtime(Protocol):
         """
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
-        """Remove all that carries our marker, by id. Returns when nothing is left; absent is success. Raises NotOurs."""
+        """Remove all that carries our marker, by id, and what that leaves behind. Returns when nothing is left; absent is success. Raises
+        NotOurs.
+        """
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         """Start stopped nodes and resume paused ones, load balancer and control planes first. Raises Transient, NotOurs."""

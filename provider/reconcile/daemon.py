@@ -50,5 +50,5 @@ async def daemon_of_claim(scope: Scope, runtime: Runtime, token: str) -> str:
 
 
 def _is_ours(seen: RuntimeObservation) -> bool:
-    """Whether something carries our marker, be it among others' containers."""
-    return seen.ownership is Ownership.OURS or bool(seen.nodes)
+    """Whether something carries our marker, be it among others' containers, or is left of what carried it."""
+    return seen.ownership is Ownership.OURS or bool(seen.nodes) or seen.remains

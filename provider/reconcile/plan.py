@@ -135,10 +135,11 @@ def _while_working(facts: Facts, task: TaskStatus) -> Decision:
 def _create(facts: Facts, seen: RuntimeObservation) -> Decision:
     attempts, present = facts.attempts, seen.presence is Presence.PRESENT
     if attempts.given_up:
-        if present and not facts.retain_on_failure and cooldown_left(facts.task, Verb.DELETE, facts.now) <= timedelta(0):
+        remains = present or seen.remains
+        if remains and not facts.retain_on_failure and cooldown_left(facts.task, Verb.DELETE, facts.now) <= timedelta(0):
             return Plan(Action.CLEAN, Reason.CLEANING_UP, "Removing what the failed create left.")
         message = f"{attempts.failed_message} Correct the spec, and it is tried again."
-        return Blocked(Reason.CREATE_FAILED, message, COOLDOWN if present else None)
+        return Blocked(Reason.CREATE_FAILED, message, COOLDOWN if remains else None)
     # Own containers decide who a name belongs to, whatever the age of the objects.
     if facts.rival and not present:
         return Blocked(Reason.NAME_CONFLICT, _rival_message(facts), FOREIGN_RETRY)

@@ -83,7 +83,7 @@ async def test_nothing_is_absent_and_deleting_it_succeeds(subject: Subject, name
     seen = await subject.runtime.observe(who)
     await subject.runtime.delete(who, silent)
 
-    assert (Presence.ABSENT, Ownership.NONE, ()) == (seen.presence, seen.ownership, seen.nodes)
+    assert (Presence.ABSENT, Ownership.NONE, (), False) == (seen.presence, seen.ownership, seen.nodes, seen.remains)
     with pytest.raises(Transient):
         await subject.runtime.kubeconfig(who)
 

@@ -47,7 +47,7 @@ class FakeBinaries:
     def fault(self, verb: str, **how: Any) -> None:
         """The next call of "docker ps", "kind create"… : `hang`, `delay` (seconds), `code`, `stdout`, `stderr`, or for create `made`
         (containers made), `ignore` (do nothing and claim success), `spawn` (start an engine command that makes a container after so
-        many seconds), `intruder` (role of a foreign container)."""
+        many seconds), `volume_only` (a volume for a container that was not made), `intruder` (role of a foreign container)."""
         with self._locked():
             faults = self._read("faults")
             faults.setdefault(verb, []).append(how)
@@ -61,6 +61,18 @@ class FakeBinaries:
     def containers(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._read("state")["containers"]
         return found
+
+    @property
+    def volumes(self) -> list[str]:
+        with self._locked():
+            return sorted(volume["Name"] for volume in self._read("state")["volumes"])
+
+    def add_volume(self, name: str, label: str = "") -> None:
+        """A named volume, as if somebody else had made it."""
+        with self._locked():
+            state = self._read("state")
+            engine_script.new_volume(state, name, label=label)
+            self._write("state", state)
 
     def names(self) -> list[str]:
         return sorted(container["Name"].lstrip("/") for container in self.containers)

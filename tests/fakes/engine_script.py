@@ -70,12 +70,27 @@ def new_container(state: dict[str, Any], cluster: str, name: str, role: str, **m
         "HostConfig": {"PortBindings": {}},
         "NetworkSettings": {"Ports": {}, "Networks": {"kind": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": ""}}},
     }
+    if volume := more.get("volume"):
+        container["Mounts"].append({"Type": "volume", "Name": volume, "Destination": "/var"})
     if role != "worker":
         bound = {"6443/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(40000 + number)}]}
         container["HostConfig"]["PortBindings"] = bound
     state["containers"].append(container)
     set_status(container, more.get("status", "running"))
     return container
+
+
+def new_volume(state: dict[str, Any], name: str = "", *, label: str = "", anonymous: bool = False) -> str:
+    """In the shape of `podman volume ls --format json`. Returns its name: a random one where none is given."""
+    name = name or os.urandom(32).hex()
+    labels = {label: "true"} if label else {}
+    created = time.strftime("%Y-%m-%dT%H:%M:%S.123456789Z", time.gmtime())
+    state["volumes"].append({"Name": name, "Labels": labels, "CreatedAt": created, "anonymous": anonymous})
+    return name
+
+
+def volumes_of(container: dict[str, Any]) -> list[str]:
+    return [mount["Name"] for mount in container["Mounts"] if mount["Type"] == "volume"]
 
 
 def set_status(container: dict[str, Any], status: str) -> None:
@@ -177,7 +192,11 @@ class Script:
     def do_rm(self, args: list[str]) -> None:
         with Locked(self.folder):
             state = self.state()
+            gone = [name for one in state["containers"] if one["Id"] in args for name in volumes_of(one)]
             state["containers"] = [one for one in state["containers"] if one["Id"] not in args]
+            state["volumes"] = [
+                one for one in state["volumes"] if not (one["anonymous"] and "-v" in args and one["Name"] in gone)
+            ]
             self.save(state)
 
     def do_start(self, args: list[str]) -> None:
@@ -218,7 +237,27 @@ class Script:
             state["images"] = [*state.get("images", []), args[0]]
             self.save(state)
 
-    def do_volume(self, _: list[str]) -> None: ...
+    def do_volume(self, args: list[str]) -> int:
+        """`volume ls --format json`, `volume rm NAME…`: each by itself, with podman's words and codes for what cannot be removed."""
+        with Locked(self.folder):
+            state = self.state()
+            if args[0] == "ls":
+                self.say(dumps([{key: one[key] for key in ("Name", "Labels", "CreatedAt")} for one in state["volumes"]]))
+                return 0
+            known, code = {one["Name"] for one in state["volumes"]}, 0
+            for name in args[1:]:
+                users = [one["Id"] for one in state["containers"] if name in volumes_of(one)]
+                if name not in known:
+                    sys.stderr.write(f'Error: no volume with name "{name}" found: no such volume\n')
+                elif users:
+                    said = f"volume {name} is being used by the following container(s): {', '.join(users)}: volume is being used"
+                    sys.stderr.write(f"Error: {said}\n")
+                else:
+                    state["volumes"] = [one for one in state["volumes"] if one["Name"] != name]
+                    continue
+                code = max(code, 2 if users else 1)
+            self.save(state)
+        return code
 
     def do_logs(self, args: list[str]) -> None:
         if not os.path.exists(self.path("node.log")):  # noqa: PTH110
@@ -295,7 +334,12 @@ class Script:
         self._say(STEPS[:2])
         for index, role in enumerate(roles[: fault.get("made", len(roles))]):
             number = "" if index == 0 or roles[index - 1] != role else str(index)
-            self._add(name, f"{name}-{role}{number}", role, mounts=[mount])
+            self._add(name, f"{name}-{role}{number}", role, mounts=[mount], volume=True)
+        if fault.get("volume_only"):
+            with Locked(self.folder):
+                state = self.state()
+                new_volume(state, label=f"{name}-control-plane")
+                self.save(state)
         if roles.count("control-plane") > 1:
             env = [f"NO_PROXY={os.environ.get('NO_PROXY', '')}"]
             self._add(name, f"{name}-external-load-balancer", "external-load-balancer", env=env)
@@ -313,6 +357,10 @@ class Script:
     def _add(self, cluster: str, name: str, role: str, **more: Any) -> None:
         with Locked(self.folder):
             state = self.state()
+            if more.pop("volume", False):
+                # kind makes podman's before the container, by name and with the node's name as label.
+                named = os.environ["KIND_EXPERIMENTAL_PROVIDER"] == "podman"
+                more["volume"] = new_volume(state, label=name if named else "", anonymous=not named)
             new_container(state, cluster, name, role, **more)
             self.save(state)
 

@@ -120,6 +120,8 @@ class FakeRuntime:
         self.engine_up = True
         self.daemon = "fake/host/000000000001"
         """Which daemon answers. `switch` to another, with other clusters."""
+        self.remains: set[str] = set()
+        """Markers of clusters of which something is left that is no node."""
         self.locked: set[str] = set()
         """Cluster names whose lock somebody else holds."""
         self._faults: list[_Fault] = []
@@ -192,8 +194,9 @@ class FakeRuntime:
             queue.put_nowait(RuntimeEvent(cluster_name))
 
     def marked(self) -> list[str]:
-        """Names of all nodes that carry anybody's marker: what a leak test expects to be empty."""
-        return [node.name for cluster in self.clusters.values() for node in cluster.nodes if node.marker is not None]
+        """Names of all nodes that carry anybody's marker, and markers of what nodes left: what a leak test expects to be empty."""
+        nodes = [node.name for cluster in self.clusters.values() for node in cluster.nodes if node.marker is not None]
+        return [*nodes, *self.remains]
 
     # --- Runtime -------------------------------------------------------------------------------------------------------------
 
@@ -260,6 +263,7 @@ class FakeRuntime:
         if fault is not None and fault.hold is None and fault.error is None:
             return
         self._remove_own(identity)
+        self.remains.discard(identity.marker)
         cluster = self.clusters.setdefault(identity.cluster_name, FakeCluster(self._next_port()))
         planned = self._planned(identity, request)
         keep = len(planned) if fault is None or fault.partial is None or fault.error is None else fault.partial
@@ -285,9 +289,12 @@ class FakeRuntime:
             if fault.hold is None:
                 return
         self._change(identity, mixed=True)
-        await self._steps((DELETE_STEP,), progress, None)
+        progress(Step(DELETE_STEP, StepState.STARTED))
+        await asyncio.sleep(0)
         self._remove_own(identity)
         self.emit(identity.cluster_name)
+        progress(Step(DELETE_STEP, StepState.SUCCEEDED, 1.0))
+        self.remains.discard(identity.marker)
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         fault = self._begin("start", identity)
@@ -379,7 +386,7 @@ class FakeRuntime:
         seen = self._seen(identity)
         if seen.presence is Presence.UNKNOWN:
             raise Transient(seen.reason or Reason.UNKNOWN, seen.detail)
-        if seen.ownership is Ownership.FOREIGN and not (mixed and seen.nodes):
+        if seen.ownership is Ownership.FOREIGN and not (mixed and (seen.nodes or seen.remains)):
             raise NotOurs(Reason.NAME_CONFLICT, seen.detail)
 
     def _nodes(self, identity: Identity) -> list[FakeNode]:
@@ -390,7 +397,10 @@ class FakeRuntime:
         cluster = self.clusters.get(identity.cluster_name)
         if cluster is None:
             return
-        cluster.nodes = [node for node in cluster.nodes if node.marker != identity.marker]
+        kept = [node for node in cluster.nodes if node.marker != identity.marker]
+        if len(kept) != len(cluster.nodes):
+            self.remains.add(identity.marker)
+        cluster.nodes = kept
         if not cluster.nodes:
             del self.clusters[identity.cluster_name]
 
@@ -398,7 +408,8 @@ class FakeRuntime:
         if identity.daemon and identity.daemon != self.daemon:
             detail = f"Made on {identity.daemon}, and {self.daemon} answers."
             return RuntimeObservation(Presence.UNKNOWN, reason=Reason.OTHER_DAEMON, detail=detail, daemon=self.daemon)
-        return replace(self._found(identity), daemon=self.daemon)
+        found = self._found(identity)
+        return replace(found, daemon=self.daemon, remains=not found.nodes and identity.marker in self.remains)
 
     def _found(self, identity: Identity) -> RuntimeObservation:
         nodes = self._nodes(identity)

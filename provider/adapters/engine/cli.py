@@ -23,6 +23,7 @@ from provider.adapters.engine.errors import engine_failure, pull_failure
 from provider.adapters.engine.lister import GONE, MAX_INSPECT, Lister
 from provider.adapters.engine.listing import Listing
 from provider.adapters.engine.sharing import Shared
+from provider.adapters.engine.volumes import Volume, read_volumes
 from provider.adapters.process.command import (
     MAX_OUTPUT,
     Command,
@@ -49,6 +50,8 @@ ATTEMPTS = 4
 """Tries of a removal while other programs remove the same containers."""
 NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
 """What docker, nerdctl and podman say of an image that is not on the engine."""
+VOLUME_USED = "is being used"
+"""Said by podman of a volume that some container has, running or not."""
 REMOTE = ("tcp:", "ssh:", "http:", "https:")
 """Schemes of engine addresses that lead to another machine (docker/cli opts/hosts.go, podman-system-service); others are sockets here."""
 
@@ -141,8 +144,8 @@ class Engine:
         """Containers were changed: no earlier listing is handed out any more."""
         self._listings.forget()
 
-    async def remove(self, ids: Sequence[str], volumes: Sequence[str] = ()) -> None:
-        """Remove containers with their volumes; absent ones are fine. `volumes`: names of theirs, where `rm -v` leaves them."""
+    async def remove(self, ids: Sequence[str]) -> None:
+        """Remove containers with their anonymous volumes; absent ones are fine."""
         # `rm` of several containers fails when another program (a user, `kind delete`) removes one of them at the same time; the others
         # may be left, and so may that one for a moment ("already in progress"). So what is still listed is tried again.
         left = list(ids)
@@ -158,8 +161,27 @@ class Engine:
                 await asyncio.sleep(CONTAINER_REMOVAL.delay(attempt))
         if left:
             raise Transient(Reason.DELETE_FAILED, _not_removed(self.name, len(left), frozen=freezer.STUCK in done.stderr))
-        if volumes and self.dialect.named_volumes:
-            await self._change("volume", "rm", *volumes, check=False)
+
+    async def volumes(self) -> list[Volume]:
+        """All volumes of an engine with named ones (Dialect.named_volumes)."""
+        done = await self._run("volume", "ls", "--format", "json", max_output=MAX_INSPECT)
+        try:
+            return read_volumes(done.stdout)
+        except ValueError as error:
+            raise Transient(
+                Reason.ENGINE_FAILED, f"{self.name} volume ls gave an answer that cannot be read: {error}."
+            ) from error
+
+    async def remove_volumes(self, names: Sequence[str]) -> None:
+        """Remove named volumes; absent ones are fine, and one that a container uses is left to it."""
+        if not names:
+            return
+        done = await self._change("volume", "rm", *names, timeout=SLOW, check=False)
+        if done.returncode != 0:
+            used = [line for line in done.stderr.splitlines() if VOLUME_USED in line]
+            left = {one.name for one in await self.volumes()}.intersection(names)
+            if any(all(name not in line for line in used) for name in left):
+                raise engine_failure(done.failure(), self.name)
 
     async def start(self, ids: Sequence[str]) -> None:
         if ids:
@@ -200,10 +222,6 @@ class Engine:
     async def tail(self, container: str, argv: Sequence[str], *, limit: int, timeout: float) -> str:
         """The last `limit` bytes of what a program in a container prints, whatever its exit code. The program is not ours to trust."""
         return await self._tail("exec", container, *argv, limit=limit, timeout=timeout)
-
-    async def output_of(self, container: str, *command: str, limit: int) -> str:
-        """What a command inside a running container prints, up to `limit` bytes, whatever its exit code."""
-        return (await self._run("exec", container, *command, max_output=limit, check=False)).stdout
 
     async def subnets(self, network: str) -> list[str]:
         """CIDRs of a network; empty where it does not exist, or the engine does not say."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
 from provider.adapters.kind.ownership import containers_of
+from provider.adapters.kind.volumes import NodeVolumes
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Transient
@@ -17,8 +18,9 @@ REMOVE_TIMEOUT = 30.0
 """Seconds in which nothing of ours may be left."""
 
 
-async def remove(engine: Engine, identity: Identity, *, mixed: bool, recheck: float) -> None:
-    """Remove until nothing of ours is left; absent is success. Raises Transient, NotOurs.
+async def remove(engine: Engine, identity: Identity, volumes: NodeVolumes, *, mixed: bool, recheck: float) -> bool:
+    """Remove until no container of ours is left; absent is success. True: nobody else's are under the name either. What `rm -v` leaves is
+    noted in `volumes` before. Raises Transient, NotOurs, OSError.
 
     `mixed`: remove ours although there are others' containers under the name. `recheck`: seconds before an empty listing that follows
     a removal is looked at again.
@@ -35,13 +37,14 @@ async def remove(engine: Engine, identity: Identity, *, mixed: bool, recheck: fl
             own = containers_of(listing, identity, mixed=mixed)
         except NotOurs:
             if mixed and removed:
-                return  # only the others' containers are left
+                return False  # only the others' containers are left
             raise
         if own:
+            volumes.note(engine, identity, listing.daemon, own)
             await _remove(engine, own)
             removed, confirmed = True, False
         elif confirmed or not removed:
-            return
+            return True
         else:
             # The engine may still be making a container for a client that was killed: one empty listing is not enough.
             await asyncio.sleep(recheck)
@@ -69,4 +72,4 @@ async def _remove(engine: Engine, own: Sequence[Container]) -> None:
     """Control planes last: if we are killed in between, what is left can still be recognised as a cluster by its user."""
     last = [one for one in own if one.role is NodeRole.CONTROL_PLANE]
     for batch in ([one for one in own if one not in last], last):
-        await engine.remove([one.id for one in batch], [volume for one in batch for volume in one.volumes])
+        await engine.remove([one.id for one in batch])

@@ -27,6 +27,8 @@ COMMANDS = (
 )
 OUTPUT = 1 << 18
 """Bytes that are read of each."""
+ASK = 20.0
+"""Seconds that one command in a node may take."""
 
 REFUSALS = (
     rule(
@@ -67,5 +69,5 @@ async def component_logs(engine: Engine, own: Sequence[Container]) -> str:
     """The ends of both logs of the first control plane, the only one that kubeadm starts alone; "" where they cannot be had."""
     with suppress(ProviderError, StopIteration):
         node = next(one for one in own if one.role is NodeRole.CONTROL_PLANE)
-        return "\n".join([await engine.output_of(node.id, *command, limit=OUTPUT) for command in COMMANDS])
+        return "\n".join([await engine.tail(node.id, command, limit=OUTPUT, timeout=ASK) for command in COMMANDS])
     return ""

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provider.adapters import state_dir
@@ -25,12 +25,14 @@ from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed
 from provider.adapters.kind.ownership import complete, containers_of, control_plane, observation, wanted_roles
 from provider.adapters.kind.progress import StepLines
 from provider.adapters.kind.refusals import UNEXPLAINED, component_logs, refusal
+from provider.adapters.kind.volumes import NodeVolumes
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
 from provider.adapters.oserrors import at_the_edge
 from provider.adapters.process.command import CommandMissing, CommandTimeout, RunError
 from provider.adapters.pruning import prune
 from provider.adapters.steps import as_step
+from provider.api import kind
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.runtime import (
@@ -53,6 +55,8 @@ ADMIN_CONF = "/etc/kubernetes/admin.conf"
 """kubeadm's admin kubeconfig in every control-plane node; what `kind get kubeconfig` reads, too."""
 INTERRUPTED = 20.0
 """Seconds after an engine command that makes something was killed during which "nothing is there" is not believed (docs/adr/0032)."""
+ENDED = 60.0
+"""Seconds after a create's own timeout in which whatever it started has ended."""
 BOOT_LOG_LINES, BOOT_LOG_NODES = 80, 3
 RENEW = ("kubeadm", "certs", "renew", "admin.conf")
 
@@ -62,7 +66,7 @@ class KindOptions:
     """What the manager's settings mean to this runtime."""
 
     state_dir: Path
-    """Private folder of the manager: locks/, scratch/ and the record of the engine chosen."""
+    """Private folder of the manager: locks/, volumes/, scratch/ and the record of the engine chosen."""
     environment: Mapping[str, str]
     """The manager's environment, of which engine and kind see a part (adapters.engine.choice.child_environment)."""
     engine: str = "auto"
@@ -96,6 +100,7 @@ class KindRuntime:
         )
         self._archives = Archives(options.archives)
         self._locks = NameLocks(options.state_dir / state_dir.LOCKS)
+        self._volumes = NodeVolumes(options.state_dir / state_dir.VOLUMES)
         self._changing: set[str] = set()
         """Names of the clusters that this process changes at the moment."""
         self._unsure_until: dict[str, float] = {}
@@ -132,7 +137,10 @@ class KindRuntime:
         pending = self._may_appear(identity.cluster_name)  # before the look: who made something then may have ended during it
         seen = await self._look(engine, identity)
         pending = (pending or self._may_appear(identity.cluster_name)) if seen.presence is Presence.ABSENT else ""
-        return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=pending) if pending else seen
+        if pending:
+            return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=pending)
+        left = seen.presence is not Presence.UNKNOWN and not seen.nodes and self._volumes.known(identity, seen.daemon)
+        return replace(seen, remains=left)
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
         engine = await self._engines.get()
@@ -208,6 +216,8 @@ class KindRuntime:
             await self._remove(engine, identity, mixed=False)  # what an interrupted create left: kind refuses a name with nodes
             self._engines.pin()
             await fetching.fetch(engine, self._archives, request, deadline - asyncio.get_running_loop().time(), progress)
+            nodes = [name for name, _ in kind.node_names(request.config, load_balancer=True)]
+            await self._volumes.begin(engine, identity, nodes, request.timeout + ENDED)
             error = await self._make(engine, identity, request, progress, held, deadline)
             if error is not None:
                 kept = await self._after_failure(engine, identity, request)
@@ -284,6 +294,7 @@ class KindRuntime:
             return await self._failure(engine, identity, done.stderr)
         own = containers_of(await engine.containers(), identity)
         if complete(own, roles):
+            await self._volumes.finish(engine, identity, own)
             return None
         return Transient(Reason.CREATE_FAILED, "kind said that the cluster is made, but not all of its containers exist.")
 
@@ -323,7 +334,14 @@ class KindRuntime:
             return  # the next create or delete removes them; what went wrong first is what matters
 
     async def _remove(self, engine: Engine, identity: Identity, *, mixed: bool) -> None:
-        await containers.remove(engine, identity, mixed=mixed, recheck=self._options.recheck)
+        try:
+            alone = await containers.remove(engine, identity, self._volumes, mixed=mixed, recheck=self._options.recheck)
+        except NotOurs:
+            # Nothing under the name is ours. Volumes of ours may be left all the same, of a removal that was interrupted.
+            if not mixed or not await self._volumes.sweep(engine, identity, alone=False):
+                raise
+        else:
+            await self._volumes.sweep(engine, identity, alone=alone)
 
     async def _boot_logs(self, engine: Engine, identity: Identity) -> str:
         """What nodes printed while booting. When one ends at once, kind only says that an expected line did not come."""

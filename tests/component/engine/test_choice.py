@@ -121,15 +121,6 @@ def test_each_engine_has_its_own_word_for_where_it_is(engine: str, env: dict[str
     assert shared is Engine(DIALECTS[engine], env, 10.0).shares_host
 
 
-async def test_podmans_volumes_are_removed_by_name(tmp_path: Path) -> None:
-    """kind makes them with a name, so `rm -v` leaves them; docker's are anonymous."""
-    for name in ("podman", "docker"):
-        fake = FakeBinaries(tmp_path / name, engine=name)
-        await Engine(DIALECTS[name], fake.env, 10.0).remove([fake.add("demo")["Id"]], ["v1"])
-
-        assert ([[name, "volume", "rm", "v1"]] if name == "podman" else []) == fake.calls(f"{name} volume")
-
-
 def test_only_what_engines_need_is_passed_on() -> None:
     """Tokens, kubeconfigs and kind's own switches stay with the manager."""
     base = {

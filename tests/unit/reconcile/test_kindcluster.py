@@ -155,6 +155,22 @@ async def test_delete_waits_while_the_engine_does_not_answer(world: World) -> No
     assert world.runtime.clusters == {}
 
 
+async def test_delete_waits_for_what_containers_leave_behind(world: World) -> None:
+    """Somebody removed the containers; a volume of theirs is still there, which nobody would find without the object."""
+    await ready(world)
+    world.runtime.remains.add(next(node.marker or "" for node in world.runtime.clusters["demo"].nodes))
+    world.runtime.clusters.clear()
+    world.delete()
+    world.run_tasks = False
+    await world.settle()
+    assert world.get() is not None
+
+    world.run_tasks = True
+    await world.settle()
+    assert world.get() is None
+    assert world.runtime.marked() == []
+
+
 @pytest.mark.fault(31, "the runtime fails to remove (fakes)", invariants="I6")
 async def test_a_failing_delete_is_tried_again_and_never_released_early(world: World) -> None:
     """An error is not absence."""

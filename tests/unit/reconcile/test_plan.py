@@ -31,6 +31,7 @@ FOREIGN = RuntimeObservation(Presence.PRESENT, Ownership.FOREIGN, detail="a clus
 WHOLE = RuntimeObservation(Presence.PRESENT, Ownership.OURS, tuple(node(name) for name, _ in EXPECTED))
 STOPPED = replace(WHOLE, nodes=(WHOLE.nodes[0], node("demo-worker", NodeRunState.STOPPED)))
 PARTIAL = replace(WHOLE, nodes=WHOLE.nodes[:1])
+REMAINS = replace(ABSENT, remains=True)
 
 
 def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) -> Facts:
@@ -48,6 +49,7 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
         pytest.param(facts(FOREIGN), Action.WAIT, Reason.NAME_CONFLICT, id="foreign waits"),
         pytest.param(facts(ABSENT, rival="a/b"), Action.WAIT, Reason.NAME_CONFLICT, id="an older claim wins"),
         pytest.param(facts(PARTIAL, rival="a/b"), Action.CREATE, Reason.CREATING, id="own containers beat an older claim"),
+        pytest.param(facts(REMAINS, rival="a/b"), Action.WAIT, Reason.NAME_CONFLICT, id="what is no container does not"),
         pytest.param(facts(STOPPED, complete=True), Action.START, Reason.STARTING, id="stopped nodes are started"),
         pytest.param(
             facts(STOPPED, complete=True, heal=Heal.REPORT), Action.WAIT, Reason.REPAIR_NEEDED, id="Report starts nothing"
@@ -70,6 +72,9 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
         ),
         pytest.param(
             facts(PARTIAL, attempts=Attempts(3, "boom", given_up=True)), Action.CLEAN, Reason.CLEANING_UP, id="cleans up"
+        ),
+        pytest.param(
+            facts(REMAINS, attempts=Attempts(3, "boom", given_up=True)), Action.CLEAN, Reason.CLEANING_UP, id="to the last"
         ),
         pytest.param(
             facts(PARTIAL, attempts=Attempts(3, "boom", given_up=True), retain_on_failure=True),
