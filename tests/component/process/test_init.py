@@ -19,9 +19,10 @@ from provider.adapters.process.init import become_init
 init = os.getpid()
 become_init()
 if os.fork() == 0:
+    parent = os.getpid()
     orphan = os.fork()
     if orphan == 0:
-        while os.getppid() != init: time.sleep(0.01)
+        while os.getppid() == parent: time.sleep(0.01)  # whoever its next parent is: process 1 may have ended meanwhile
         os._exit(0)
     print(orphan, flush=True)
     os._exit(0)
