@@ -17,6 +17,7 @@ IMAGE ?= cluster-api-provider-kind:dev
 BASE_IMAGE ?=
 RELEASE ?= out/release
 ARGS ?=
+ALSO ?=
 PROFILE ?= conformance/profiles/local.yaml
 
 export PYTHON
@@ -55,8 +56,8 @@ run: tools ## Run the manager in the foreground; flags: make run ARGS="--log-lev
 ## Test it
 
 .PHONY: test test-unit test-component test-contract test-envtest test-local test-capi test-conformance test-e2e test-kills test-hostile test-mutations reliability
-test: venv ## All that needs no container engine: unit, static checks, generated files, component, contract, envtest, local
-	@$(PY) -m hack.tiers unit static generated component envtest local contract coverage -- $(ARGS)
+test: venv ## All that needs no container engine: unit, static checks, generated files, component, contract, envtest, local (ALSO: more tiers)
+	@CONFORMANCE_PROFILE=$(PROFILE) $(PY) -m hack.tiers unit $(ALSO) envtest component local static contract generated coverage -- $(ARGS)
 test-unit: venv ## Unit tier alone (Python only, seconds)
 	@$(PY) -m hack.tiers unit -- $(ARGS)
 test-component: venv ## Component tier: real processes around fake commands (Python only)

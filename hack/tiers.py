@@ -1,35 +1,37 @@
-"""Runs tiers of checks one after the other and counts honestly: what passed, what failed, what was skipped and why.
+"""Runs tiers of checks side by side and counts honestly: what passed, what failed, what was skipped and why.
 
     python -m hack.tiers TIER... [-- PYTEST-ARGUMENT...]
 
-Cheap tiers come first, as they are named; when the unit tier fails, tiers that need tools are not started. A tool that cannot be had
-skips the tests that need it, with the reason; it fails nothing. Tier `coverage`, named last, measures the tiers before it.
+The unit tier, if named, comes first and has every core; when it fails, tiers that need tools are not started. The others share a few
+lanes, in the order in which they are named; one that needs tools starts as soon as they are there. The output of each is shown when it is
+over. A tool that cannot be had skips the tests that need it, with the reason; it fails nothing. Tier `coverage` measures those tiers that
+it demands.
 """
 
 from __future__ import annotations
 
 import collections
 import functools
-import itertools
 import os
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from hack import lanes
 from hack.tools import acquire, cache, components
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out"
 UNIT_TEST_SECONDS = 30
 COVERAGE_PERCENT = 90
-LANES = 2
-"""Tiers that run side by side."""
+LANES = 3
+"""Tiers that run side by side: more than there are cores, because most of them mostly wait for processes."""
 NO_TESTS = 5
 """pytest.ExitCode.NO_TESTS_COLLECTED."""
 
@@ -58,11 +60,17 @@ class Tier:
     needs_tools: bool = False
     sets: tuple[str, ...] = ("basic",)
     """Which sets of tools (hack/tools/pins.py)."""
+    workers: int = 0
+    """Processes that share the tests (pytest-xdist), a file at a time unless the tier is `even`; 0: pytest itself runs them."""
+    even: bool = False
+    """Any worker may take any test: nothing that a file's tests share costs much."""
+    measured: bool = False
+    """Tier `coverage` demands it."""
 
 
 TIERS = {
-    "unit": Tier(folders=("tests/unit", "tests/style")),
-    "component": Tier(folders=("tests/component",)),
+    "unit": Tier(folders=("tests/unit", "tests/style"), workers=2, even=True, measured=True),
+    "component": Tier(folders=("tests/component",), workers=2, even=True, measured=True),
     "static": Tier(
         commands={
             "lint": ("ruff", "check", "."),
@@ -80,7 +88,7 @@ TIERS = {
         }
     ),
     "contract": Tier(folders=("tests/contract",), needs_tools=True),
-    "envtest": Tier(folders=("tests/envtest", "tests/hostile"), needs_tools=True),
+    "envtest": Tier(folders=("tests/envtest", "tests/hostile"), needs_tools=True, measured=True),
     "local": Tier(folders=("tests/local",), needs_tools=True),
     "capi": Tier(folders=("tests/capi",), needs_tools=True, sets=("basic", "capi")),
     "conformance": Tier(folders=("conformance/capi_conformance/checks",), needs_tools=True, sets=("basic", "capi")),
@@ -98,40 +106,61 @@ def main(arguments: Sequence[str]) -> int:
         print(f"no such tier: {', '.join(unknown)}; there are {', '.join(TIERS)}", file=sys.stderr)
         return 2
     OUT.mkdir(exist_ok=True)
-    if "coverage" in names:
+    measured = "coverage" in names
+    if measured:
         subprocess.run([sys.executable, "-m", "coverage", "erase"], cwd=ROOT, check=False)
     results: list[Result] = []
-    missing: dict[tuple[str, ...], str] = {}
-    measured = "coverage" in names
-    for needs_tools, group in itertools.groupby(names, key=lambda name: TIERS[name].needs_tools):
-        if needs_tools and any(result.bad for result in results if result.tier == "unit"):
-            results += [Result(name, "not run", reasons=collections.Counter(["the unit tier failed"])) for name in group]
-        elif needs_tools:
-            results += _with_tools(list(group), extra, missing, measured=measured)
-        else:
-            for name in group:
-                results += _run(name, TIERS[name], extra, measured=measured, earlier=results)
-    print(_summary(results, "; ".join(dict.fromkeys(filter(None, missing.values())))))
+    if "unit" in names:
+        results += [_run(job, extra, measured=measured) for job in _jobs("unit")]
+    failed = any(result.bad for result in results)
+    results += _side_by_side(
+        [name for name in names if name not in ("unit", "coverage")], extra, failed=failed, measured=measured
+    )
+    if measured:
+        results.append(_timed(Job("coverage", TIERS["coverage"]), lambda: _coverage(results)))
+    print(_summary(results))
     return 1 if any(result.bad for result in results) else 0
 
 
-def _with_tools(names: list[str], extra: Sequence[str], missing: dict[tuple[str, ...], str], *, measured: bool) -> list[Result]:
-    """Tiers that mostly wait for processes run side by side; each one's output is shown when it is over."""
-    for tier in (TIERS[name] for name in names):
-        if tier.sets not in missing:
-            missing[tier.sets] = _tools(tier.sets)
-    if len(names) == 1:
-        return _run(names[0], TIERS[names[0]], extra, measured=measured, earlier=[])
+@dataclass(frozen=True)
+class Job:
+    """A tier's tests, or one of its commands; `label` is its name in the summary."""
 
-    def run(name: str) -> Result:
-        log = OUT / f"{name}.log"
-        with log.open("w") as output:
-            result = _timed(name, lambda: _tests(name, TIERS[name], extra, measured=measured, output=output))
-        print(f"\n--- {name}: output ---\n{log.read_text()}", flush=True)
-        return result
+    label: str
+    tier: Tier
+    command: tuple[str, ...] = ()
 
-    with ThreadPoolExecutor(LANES) as lanes:
-        return list(lanes.map(run, names))
+
+def _jobs(name: str) -> Iterator[Job]:
+    tier = TIERS[name]
+    if tier.folders:
+        yield Job(name, tier)
+    for label, command in tier.commands.items():
+        yield Job(label, tier, command)
+
+
+def _side_by_side(names: Sequence[str], extra: Sequence[str], *, failed: bool, measured: bool) -> list[Result]:
+    """`failed`: the unit tier has."""
+    jobs = [job for name in names for job in _jobs(name)]
+    shown = len(jobs) == 1  # nothing else speaks meanwhile
+    with ThreadPoolExecutor(1) as fetching:
+        tools = {
+            sets: fetching.submit(_tools, sets)
+            for sets in sorted({job.tier.sets for job in jobs if job.tier.needs_tools}, key=len)
+            if not failed
+        }
+
+        def piece(job: Job) -> lanes.Piece[Result]:
+            if job.tier.needs_tools and failed:
+                return lanes.Piece(lambda: Result(job.label, "not run", reasons=collections.Counter(["the unit tier failed"])))
+            got = tools[job.tier.sets] if job.tier.needs_tools else None
+            run = functools.partial(_run if shown else _logged, job, extra, measured=measured, tools=got)
+            return lanes.Piece(run, after=got)
+
+        results = lanes.run([piece(job) for job in jobs], LANES)
+    if problems := "; ".join(dict.fromkeys(filter(None, (got.result().problems for got in tools.values())))):
+        results.append(Result("tools", "missing", reasons=collections.Counter([problems])))
+    return results
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -139,53 +168,79 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(arguments[:at]), list(arguments[at + 1 :])
 
 
-def _tools(sets: tuple[str, ...]) -> str:
-    """Get all tools of these sets; what could not be had, in words.
+@dataclass(frozen=True)
+class Tools:
+    path: str
+    """PATH of what uses them."""
+    problems: str
+    """What could not be had, in words."""
 
-    PATH gets their folder (and $E2E_BIN before it), so that children find them.
-    """
-    given = os.environ.get("E2E_BIN")
-    os.environ["PATH"] = os.pathsep.join([*([given] if given else []), os.environ["PATH"]])
-    problems = [acquire.all_of(*sets)]
+
+def _tools(sets: tuple[str, ...]) -> Tools:
+    """Get all tools of these sets. On PATH, $E2E_BIN comes first, then the folder of the tools."""
+    given = [folder for folder in (os.environ.get("E2E_BIN"),) if folder]
+    means = acquire.Means.of_this_machine(os.pathsep.join([*given, os.environ["PATH"]]))
+    problems = [acquire.all_of(means, *sets)]
     if "capi" in sets:
-        problems.append(components.acquire(acquire.Means.of_this_machine()))
-    os.environ["PATH"] = os.pathsep.join([*([given] if given else []), str(cache.bin_folder()), os.environ["PATH"]])
-    return "; ".join(filter(None, problems))
+        problems.append(components.acquire(means))
+    path = os.pathsep.join([*given, str(cache.bin_folder()), os.environ["PATH"]])
+    return Tools(path, "; ".join(filter(None, problems)))
 
 
-def _run(name: str, tier: Tier, extra: Sequence[str], *, measured: bool, earlier: Sequence[Result]) -> list[Result]:
-    if name == "coverage":
-        return [_timed("coverage", lambda: _coverage(earlier))]
-    if tier.folders:
-        return [_timed(name, lambda: _tests(name, tier, extra, measured=measured))]
-    return [_timed(label, functools.partial(_command, command)) for label, command in tier.commands.items()]
-
-
-def _timed(name: str, work: Callable[[], Result]) -> Result:
-    print(f"\n--- {name} ---", flush=True)
-    began = time.monotonic()
-    result = work()
-    result.tier, result.seconds = name, time.monotonic() - began
+def _logged(job: Job, extra: Sequence[str], *, measured: bool, tools: Future[Tools] | None) -> Result:
+    """Its output goes to a file and is shown when it is over, in one piece."""
+    log = OUT / f"{job.label.replace(' ', '-')}.log"
+    with log.open("w") as output:
+        result = _run(job, extra, measured=measured, tools=tools, output=output)
+    print(f"\n--- {job.label}: {result.verdict} after {result.seconds:.0f} s ---\n{log.read_text()}", flush=True)
     return result
 
 
-def _command(command: Sequence[str]) -> Result:
-    done = subprocess.run([Path(sys.executable).parent / command[0], *command[1:]], cwd=ROOT, check=False)
-    return Result("", "passed" if done.returncode == 0 else "failed")
+def _run(
+    job: Job, extra: Sequence[str], *, measured: bool, tools: Future[Tools] | None = None, output: IO[str] | None = None
+) -> Result:
+    environ = {**os.environ, **({"PATH": tools.result().path} if tools else {})}
+
+    def start(argv: Sequence[str | Path]) -> int:
+        stderr = subprocess.STDOUT if output else None
+        return subprocess.run(argv, cwd=ROOT, env=environ, check=False, stdout=output, stderr=stderr).returncode
+
+    if job.command:
+        return _timed(job, lambda: _command(job.command, start))
+    return _timed(job, lambda: _tests(job, extra, start, measured=measured and job.tier.measured))
 
 
-def _tests(name: str, tier: Tier, extra: Sequence[str], *, measured: bool, output: IO[str] | None = None) -> Result:
-    report = OUT / f"junit-{name}.xml"
+def _timed(job: Job, work: Callable[[], Result]) -> Result:
+    print(f"\n--- {job.label} ---", flush=True)
+    began = time.monotonic()
+    result = work()
+    result.tier, result.seconds = job.label, time.monotonic() - began
+    return result
+
+
+Start = Callable[[Sequence[str | Path]], int]
+"""Runs a command and returns its exit code."""
+
+
+def _command(command: Sequence[str], start: Start) -> Result:
+    code = start([Path(sys.executable).parent / command[0], *command[1:]])
+    return Result("", "passed" if code == 0 else "failed")
+
+
+def _tests(job: Job, extra: Sequence[str], start: Start, *, measured: bool) -> Result:
+    report = OUT / f"junit-{job.label}.xml"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", *(("coverage", "run", "--parallel-mode", "-m") if measured else ()), "pytest", "-q"]
-    limit = [f"--timeout={UNIT_TEST_SECONDS}"] if name == "unit" else []
-    argv = [*command, *limit, f"--junitxml={report}", *tier.folders, *extra]
-    done = subprocess.run(argv, cwd=ROOT, check=False, stdout=output, stderr=subprocess.STDOUT if output else None)
-    if done.returncode == NO_TESTS:
+    if job.label == "unit":
+        command.append(f"--timeout={UNIT_TEST_SECONDS}")
+    if job.tier.workers:
+        command += [f"--numprocesses={job.tier.workers}", f"--dist={'worksteal' if job.tier.even else 'loadfile'}"]
+    code = start([*command, f"--junitxml={report}", *job.tier.folders, *extra])
+    if code == NO_TESTS:
         return Result("", "skipped", reasons=collections.Counter(["no tests selected"]))
     if not report.exists():
-        return Result("", "failed", reasons=collections.Counter([f"pytest ended with {done.returncode} and without a report"]))
-    return count(report, done.returncode)
+        return Result("", "failed", reasons=collections.Counter([f"pytest ended with {code} and without a report"]))
+    return count(report, code)
 
 
 def count(report: Path, exit_code: int) -> Result:
@@ -201,9 +256,8 @@ def count(report: Path, exit_code: int) -> Result:
 
 def _coverage(earlier: Sequence[Result]) -> Result:
     """Demands the percentage only when every tier that adds to it has run."""
-    incomplete = [
-        result.tier for result in earlier if result.tier in ("unit", "component", "envtest") and result.verdict != "passed"
-    ]
+    complete = {result.tier for result in earlier if result.verdict == "passed"}
+    incomplete = [name for name, tier in TIERS.items() if tier.measured and name not in complete]
     subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet"], cwd=ROOT, check=False)
     limit = [] if incomplete else [f"--fail-under={COVERAGE_PERCENT}"]
     done = subprocess.run([sys.executable, "-m", "coverage", "report", *limit], cwd=ROOT, check=False)
@@ -212,7 +266,7 @@ def _coverage(earlier: Sequence[Result]) -> Result:
     return Result("", "passed" if done.returncode == 0 else "failed")
 
 
-def _summary(results: Sequence[Result], missing: str) -> str:
+def _summary(results: Sequence[Result]) -> str:
     lines = ["", f"{'tier':<20} {'result':<8} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}"]
     for result in results:
         numbers = [f"{result.counts[key]}" if key in result.counts else "" for key in ("passed", "failed", "skipped")]
@@ -220,7 +274,7 @@ def _summary(results: Sequence[Result], missing: str) -> str:
             f"{result.tier:<20} {result.verdict:<8} {numbers[0]:>7} {numbers[1]:>7} {numbers[2]:>8} {result.seconds:>8.1f}"
         )
         lines += [f"    {times} x {reason}" for reason, times in result.reasons.most_common()]
-    return "\n".join([*lines, *([f"tools that could not be had: {missing}"] if missing else [])])
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ class Means:
     say: Callable[[str], None] = _say
 
     @classmethod
-    def of_this_machine(cls) -> Means:
-        path = os.environ.get("PATH", os.defpath)
+    def of_this_machine(cls, path: str = "") -> Means:
+        """`path`: where tools are looked for, $PATH unless it is given."""
+        path = path or os.environ.get("PATH", os.defpath)
         return cls(cache.root(), path, Downloads(), build.find_go(path))
 
 
@@ -44,9 +45,9 @@ class Acquired:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def all_of(*sets: str) -> str:
+def all_of(means: Means, *sets: str) -> str:
     """Get every tool of these sets. Returns what could not be had, in words; empty when all is there."""
-    problems = acquire(in_sets(*sets), Means.of_this_machine()).problems
+    problems = acquire(in_sets(*sets), means).problems
     return "; ".join(f"{name}: {problem}" for name, problem in problems.items())
 
 

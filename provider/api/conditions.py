@@ -31,6 +31,8 @@ class ConditionType(StrEnum):
     """The kubeconfig Secret exists with current content."""
     IMAGES_AVAILABLE = "ImagesAvailable"
     """The images that nodes are made from are on the engine, or in the manager's folder of archives; Unknown: they have to be pulled."""
+    ENDPOINT_CURRENT = "EndpointCurrent"
+    """The API server answers at spec.controlPlaneEndpoint, which Cluster API has copied for good."""
     UP_TO_DATE = "UpToDate"
     """The cluster was made from what is wanted now; only where spec.updatePolicy accepts edits can it be False."""
     NODES_SIMULATED = "NodesSimulated"
@@ -105,6 +107,8 @@ class Reason(StrEnum):
     """The Secret is up to date."""
     NODES_READY = "NodesReady"
     """All expected nodes are Ready."""
+    ENDPOINT_CURRENT = "EndpointCurrent"
+    """The API server answers where it was published."""
     NODES_SIMULATED = "NodesSimulated"
     """Runtime `local` has no kubelets."""
 
@@ -161,6 +165,10 @@ class Reason(StrEnum):
     """The API server does not answer /readyz yet."""
     API_UNREACHABLE = "APIUnreachable", Fault.HOST
     """The cluster's API server answered before and does not now."""
+    DATA_LOST = "DataLost", Fault.HOST
+    """The cluster's API server runs on an etcd that has lost its data, usually with a restart: all objects of the cluster are gone."""
+    ENDPOINT_MOVED = "EndpointMoved", Fault.SPEC
+    """The engine has given the API server another port than the published one; the kubeconfig Secrets have the new one."""
     CONTAINERS_STOPPED = "ContainersStopped", Fault.HOST
     """Node containers exist and do not run."""
     CONTAINERS_MISSING = "ContainersMissing", Fault.HOST

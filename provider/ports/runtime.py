@@ -268,10 +268,11 @@ class Runtime(Protocol):
     async def start(self, identity: Identity, progress: Progress) -> None:
         """Start stopped nodes and resume paused ones, load balancer and control planes first. Raises Transient, NotOurs."""
 
-    async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:
+    async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         """Cluster-admin kubeconfig as the runtime hands it out: *untrusted text* (see adapters.kube.kubeconfig).
 
-        Raises Transient when the control plane is not running yet.
+        `emergency`: with rights that need no RBAC rule, to look at a cluster that has lost its own; never to be published.
+        Raises Transient when the control plane is not running yet, or has no such file.
         """
 
     async def renew_kubeconfig(self, identity: Identity) -> None:

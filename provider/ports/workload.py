@@ -26,10 +26,14 @@ class WorkloadObservation:
     nodes: tuple[WorkloadNode, ...] = ()
     default_service_account: bool = False
     """Pods can be created: the `default` ServiceAccount of namespace `default` exists."""
+    uid: str = ""
+    """Of the namespace kube-system: the cluster's own, for as long as its etcd keeps its data. Empty: it could not be read."""
+    forbidden: bool = False
+    """It answers, knows the kubeconfig's user, and grants nothing: as an API server does whose RBAC rules are gone."""
     credentials_expire_at: datetime | None = None
     """When the kubeconfig's client certificate expires, whatever was answered; None: its certificate could not be read."""
 
 
 class Workload(Protocol):
     async def observe(self, kubeconfig: str) -> WorkloadObservation:
-        """GET /readyz, /version, nodes and the default ServiceAccount, with short deadlines. Never raises for a dead API."""
+        """GET /readyz, /version, nodes, kube-system and the default ServiceAccount, with short deadlines. Never raises for a dead API."""

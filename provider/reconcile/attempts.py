@@ -61,6 +61,11 @@ class Record:
     failure_reason: str = ""
     failure_message: str = ""
 
+    @property
+    def unfinished(self) -> bool:
+        """A create has been begun and is not finished."""
+        return bool(self.last_create.get("startedAt")) and not self.last_create.get("finishedAt")
+
     def is_complete(self, *, provisioned: bool) -> bool:
         """Whether containers, if there are any, are a finished cluster. Without a record (moved, restored) the endpoint tells."""
         if self.last_create.get("startedAt"):

@@ -9,10 +9,11 @@ from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.kind import NodeNames, NodeRole
 from provider.api.meta import Condition, Conditions, ConditionStatus
-from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Step, StepState, Verb
+from provider.ports.runtime import Endpoint, Ownership, Presence, RuntimeObservation, Step, StepState, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
+from provider.reconcile.data_loss import data_loss
 from provider.reconcile.drift import Change, listed
 from provider.reconcile.image_conditions import images_available
 from provider.reconcile.outcome import Outcome
@@ -41,6 +42,7 @@ def _seen(outcome: Outcome) -> Iterator[Condition]:
     yield from _replaced() if _is_being_replaced(outcome) else _workload(outcome)
     yield from _kubeconfig(outcome)
     yield from images_available(outcome)
+    yield from _endpoint(outcome)
     yield from _up_to_date(outcome)
     yield from rollout(outcome)
 
@@ -119,6 +121,10 @@ def _workload(outcome: Outcome) -> Iterator[Condition]:
         return
     if workload.reachable is None:
         return
+    if lost := data_loss(outcome.scope.status, workload):
+        yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.FALSE, Reason.DATA_LOST, lost)
+        yield Condition(ConditionType.NODES_READY, ConditionStatus.UNKNOWN, Reason.DATA_LOST, "Those of the cluster are gone.")
+        return
     if not workload.reachable:
         reason = Reason.API_UNREACHABLE if provisioned else Reason.WAITING_FOR_API
         yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.FALSE, reason, workload.detail)
@@ -166,6 +172,22 @@ def _kubeconfig(outcome: Outcome) -> Iterator[Condition]:
         yield Condition(kind, ConditionStatus.FALSE, blocked.reason, blocked.message)
     elif kind not in outcome.scope.conditions:
         yield Condition(kind, ConditionStatus.FALSE, Reason.KUBECONFIG_PENDING, "Published as soon as the API server answers.")
+
+
+def _endpoint(outcome: Outcome) -> Iterator[Condition]:
+    """None where the cluster has no address at the moment, or none was published."""
+    kind, published, seen = ConditionType.ENDPOINT_CURRENT, outcome.scope.spec.control_plane_endpoint, outcome.observed.cluster
+    if published is None or seen is None or seen.ownership is not Ownership.OURS or seen.endpoint is None:
+        return
+    if (seen.endpoint.host, seen.endpoint.port) == (published.host, published.port):
+        yield Condition(kind, ConditionStatus.TRUE, Reason.ENDPOINT_CURRENT)
+        return
+    message = (
+        f"Published at {Endpoint(published.host, published.port)}, the API server answers at {seen.endpoint}: the kubeconfig Secrets "
+        "and status.endpoints say so, spec.controlPlaneEndpoint and the Cluster's cannot. For an address that stays, make a new "
+        "object without apiServerPort: -1."
+    )
+    yield Condition(kind, ConditionStatus.FALSE, Reason.ENDPOINT_MOVED, message)
 
 
 def _up_to_date(outcome: Outcome) -> Iterator[Condition]:

@@ -24,15 +24,16 @@ from provider.controller.sources import Stream, Watch
 from provider.ports.clock import Clock
 from provider.ports.kube import EventNote, Kube, Recorder
 from provider.ports.runtime import Identity, Runtime, RuntimeEvent, Verb
-from provider.ports.tasks import Target, Tasks
+from provider.ports.tasks import Target, Tasks, TaskStatus
 from provider.ports.workload import Workload
-from provider.reconcile.attempts import progress
+from provider.reconcile.attempts import Progress, progress
 from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
 from provider.reconcile.choose_images import with_images
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
 from provider.reconcile.copies import blocked_as_copy, may_be_copy
 from provider.reconcile.daemon import daemon_of_claim, ensure_daemon
+from provider.reconcile.data_loss import data_loss
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import Desired, desire
 from provider.reconcile.identity import cluster_name_of
@@ -137,14 +138,7 @@ class KINDClusterReconciler:
     async def _maintain(self, scope: Scope, runtime: Runtime, identity: Identity) -> Result:
         """Observe, decide, publish, report, act: in this order, so that a manager killed in between finds what it was about to do."""
         desired, task = desire(scope, self._options), self._tasks.status(scope.key)
-        creation = progress(
-            scope.record,
-            task,
-            generation=scope.generation,
-            config_hash=desired.config_hash,
-            provisioned=scope.provisioned,
-            now=scope.now,
-        )
+        creation = _creation(scope, task, desired)
         scope, drift = await ensure_made_from(scope, self._kube, desired, task, complete=creation.complete)
         # While a task works on the cluster, what would be observed is a cluster in the making; its steps are the news then.
         working = task is not None and task.changes_cluster
@@ -165,6 +159,7 @@ class KINDClusterReconciler:
             now=scope.now,
             retain_on_failure=bool(scope.spec.retain_on_failure),
             update=drift.update,
+            lost=data_loss(scope.status, observed.workload),
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, record = plan(facts), creation.record
@@ -256,6 +251,18 @@ class KINDClusterReconciler:
 
 def _again(blocked: Blocked) -> Result:
     return Result(requeue_after=blocked.after.total_seconds() if blocked.after is not None else None)
+
+
+def _creation(scope: Scope, task: TaskStatus | None, desired: Desired) -> Progress:
+    """How far creating the cluster as it is wanted now has come."""
+    return progress(
+        scope.record,
+        task,
+        generation=scope.generation,
+        config_hash=desired.config_hash,
+        provisioned=scope.provisioned,
+        now=scope.now,
+    )
 
 
 def _undeletable(scope: Scope) -> Blocked:

@@ -17,6 +17,7 @@ from provider.errors import ProviderError, Terminal
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
 from provider.ports.workload import Workload, WorkloadObservation
 from provider.reconcile.daemon import look
+from provider.reconcile.data_loss import known_uid
 from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
 
@@ -76,7 +77,18 @@ class Observer:
             reason = Reason.KUBECONFIG_REFUSED if isinstance(error, Terminal) else Reason.KUBECONFIG_PENDING
             blocked = Blocked(reason, error.message, KUBECONFIG_RETRY)
             return Observed(seen, WorkloadObservation(reachable=None, detail=error.message), blocked=blocked)
-        return Observed(seen, self._judge(key, await self._workload.observe(kubeconfigs.manager)), kubeconfigs)
+        answer = self._judge(key, await self._workload.observe(kubeconfigs.manager))
+        if answer.forbidden and known_uid(scope.status):
+            answer = replace(answer, uid=await self._uid_in_emergency(runtime, identity))
+        return Observed(seen, answer, kubeconfigs)
+
+    async def _uid_in_emergency(self, runtime: Runtime, identity: Identity) -> str:
+        """Where RBAC rules are gone, so are those of the admin kubeconfig: a lost etcd has to be told from a rule that somebody removed."""
+        try:
+            kubeconfig = await runtime.kubeconfig(identity, internal=self._inside_network, emergency=True)
+        except ProviderError:
+            return ""
+        return (await self._workload.observe(kubeconfig)).uid
 
     async def _kubeconfigs(self, key: ObjectKey, runtime: Runtime, identity: Identity, seen: RuntimeObservation) -> Kubeconfigs:
         """Raises ProviderError. Read again only after a node restarted: it costs a process each time."""

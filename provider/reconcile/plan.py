@@ -86,6 +86,8 @@ class Facts:
     rival: str = ""
     """namespace/name of another KINDCluster with an older claim to the cluster name."""
     retain_on_failure: bool = False
+    lost: str = ""
+    """That the content of a complete cluster is gone although it runs; empty: it is not, or nobody can tell."""
     update: str = ""
     """What of a complete cluster is outdated and may be replaced; empty: nothing."""
 
@@ -159,9 +161,9 @@ def _rival_message(facts: Facts) -> str:
 def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
     missing, stopped = seen.missing(facts.expected), seen.stopped
     if missing:
-        return _replace(facts, seen, f"Missing: {', '.join(missing)}.")
+        return _replace(facts, seen, f"Missing: {', '.join(missing)}. kind cannot add nodes to a cluster.")
     if not stopped:
-        return Plan(Action.NOTHING)
+        return _replace(facts, seen, facts.lost) if facts.lost else Plan(Action.NOTHING)
     if facts.heal is Heal.REPORT:
         message = f"Not running: {', '.join(stopped)}. Start them, or set spec.healPolicy: Repair."
         return Blocked(Reason.REPAIR_NEEDED, message)
@@ -189,10 +191,7 @@ def until(then: datetime, now: datetime, longest: timedelta) -> timedelta:
 
 def _replace(facts: Facts, seen: RuntimeObservation, what: str) -> Decision:
     if facts.heal is not Heal.RECREATE:
-        cure = (
-            "kind cannot add nodes to a cluster: set spec.healPolicy: Recreate to replace it (its content is lost), "
-            "or delete the object."
-        )
+        cure = "Set spec.healPolicy: Recreate to replace the cluster (its content is lost), or delete the object."
         return Blocked(Reason.REPAIR_NEEDED, f"{what} {cure}")
     decision = _create(facts, seen)
     if decision.action is Action.CREATE:

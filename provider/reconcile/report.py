@@ -44,9 +44,11 @@ async def report_paused(scope: Scope, message: str, kube: Kube) -> Result:
 
 
 def transitions(before: Conditions, found: Conditions) -> list[EventNote]:
-    """Events worth a person's time: the reason of Ready changed, the engine came or went, the cluster became outdated or up to date."""
+    """Events worth a person's time: the reason of Ready changed, the engine came or went, the cluster became outdated or up to date, or
+    got another address.
+    """
     notes = []
-    for kind in (ConditionType.READY, ConditionType.ENGINE_REACHABLE, ConditionType.UP_TO_DATE):
+    for kind in (ConditionType.READY, ConditionType.ENGINE_REACHABLE, ConditionType.UP_TO_DATE, ConditionType.ENDPOINT_CURRENT):
         old, new = before.get(kind), found.get(kind)
         if new is None or (old is not None and (old.status, old.reason) == (new.status, new.reason)):
             continue

@@ -37,19 +37,13 @@ def _condition(kind: ConditionType, true: Reason, false: Reason, message: str) -
 def _replacing(outcome: Outcome) -> str:
     """What is replaced; empty when nothing is. A replacement that was begun goes on until one is finished, failures included."""
     changed = f"Changed: {outcome.drift.update}. " if outcome.drift is not None and outcome.drift.update else ""
-    if outcome.scope.provisioned and _begun(outcome):
+    if outcome.scope.provisioned and outcome.record.unfinished:
         return f"{changed}The cluster is being replaced."
     task = outcome.task
     preparing = task is not None and task.verb is Verb.PREPARE and task.unfinished
     if preparing or outcome.decision.action is Action.PREPARE:
         return f"{changed}What the replacement needs is being fetched."
     return ""
-
-
-def _begun(outcome: Outcome) -> bool:
-    """A create has been begun and is not finished."""
-    last = outcome.record.last_create
-    return bool(last.get("startedAt")) and not last.get("finishedAt")
 
 
 def _scaling(outcome: Outcome, *, replacing: bool) -> tuple[str, str]:
@@ -61,5 +55,5 @@ def _scaling(outcome: Outcome, *, replacing: bool) -> tuple[str, str]:
     nodes = outcome.desired.nodes if outcome.desired is not None else ()
     wanted = sum(1 for _, role in nodes if role is NodeRole.CONTROL_PLANE)
     change = f"From {there} to {wanted} control-plane nodes."
-    up = _begun(outcome) or (replacing and wanted > there)
+    up = outcome.record.unfinished or (replacing and wanted > there)
     return change if up else "", change if replacing and 0 < wanted < there else ""

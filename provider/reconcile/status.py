@@ -15,6 +15,7 @@ from provider.ports.tasks import TaskState
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
 from provider.reconcile.attempts import Record
+from provider.reconcile.data_loss import known_uid
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action
 from provider.reconcile.replicas import counters, selector, versions
@@ -39,6 +40,8 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
     if _is_initialized(scope, now):
         status["initialization"] = {"provisioned": True, "controlPlaneInitialized": True}
         status["initialized"] = True
+    if outcome.record.unfinished:
+        status.pop("clusterUID", None)  # the next cluster has another one
     if not outcome.record.failure_reason:
         status.pop("failureReason", None)
         status.pop("failureMessage", None)
@@ -111,6 +114,8 @@ def _observed(outcome: Outcome) -> JsonObject:
             seen["endpoints"]["internal"] = observation.internal_endpoint.url
     if workload is not None and workload.credentials_expire_at is not None:
         seen["kubeconfigExpiresAt"] = timestamp(workload.credentials_expire_at)
+    if workload is not None and (uid := known_uid(scope.status) or workload.uid):
+        seen["clusterUID"] = uid
     if workload is not None and workload.version:
         seen["version"] = workload.version
         if found := versions(observation.nodes, workload):

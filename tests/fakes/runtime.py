@@ -41,6 +41,7 @@ CREATE_STEPS = ("Preparing nodes", "Writing configuration", "Starting control-pl
 DELETE_STEP = "Removing containers"
 START_STEP = "Starting containers"
 API_PORT = 6443
+EMERGENCY_USER = "emergency"
 FIRST_PORT = 40001
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -64,6 +65,8 @@ class FakeCluster:
 
     port: int
     nodes: list[FakeNode] = field(default_factory=list)
+    uid: str = ""
+    """Of its namespace kube-system."""
     initialized: bool = False
     """Whether a kubeconfig can be had: the create got past its control plane."""
 
@@ -177,6 +180,15 @@ class FakeRuntime:
                     return
         raise KeyError(node_name)
 
+    def restart(self, cluster_name: str, *, port: int | None = None, empty_etcd: bool = False) -> None:
+        """As docker restart of all its nodes would, after which the engine may have given it another port, and etcd begun anew."""
+        cluster = self.clusters[cluster_name]
+        cluster.port = port or cluster.port
+        cluster.uid = f"uid-{self._next_id()[-6:]}" if empty_etcd else cluster.uid
+        for node in cluster.nodes:
+            node.starts += 1
+        self.emit(cluster_name)
+
     def remove_node(self, node_name: str) -> None:
         """As `docker rm -f` of one container would."""
         for cluster_name, cluster in list(self.clusters.items()):
@@ -264,7 +276,7 @@ class FakeRuntime:
             return
         self._remove_own(identity)
         self.remains.discard(identity.marker)
-        cluster = self.clusters.setdefault(identity.cluster_name, FakeCluster(self._next_port()))
+        cluster = self.clusters.setdefault(identity.cluster_name, FakeCluster(self._port_of(request)))
         planned = self._planned(identity, request)
         keep = len(planned) if fault is None or fault.partial is None or fault.error is None else fault.partial
         for index, node in enumerate(planned[:keep]):
@@ -276,7 +288,7 @@ class FakeRuntime:
         if not cluster.nodes:
             del self.clusters[identity.cluster_name]
         await self._steps(CREATE_STEPS, progress, fault)
-        cluster.initialized = keep == len(planned)
+        cluster.initialized, cluster.uid = keep == len(planned), f"uid-{self._next_id()[-6:]}"
         if fault is not None and fault.error is not None:
             raise fault.error
 
@@ -311,8 +323,8 @@ class FakeRuntime:
                 node.state, node.starts = NodeRunState.RUNNING, node.starts + 1
         self.emit(identity.cluster_name)
 
-    async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:
-        fault = self._begin("kubeconfig", identity)
+    async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
+        fault = self._begin("emergency" if emergency else "kubeconfig", identity)
         if fault is not None:
             await self._hold(fault)
             if fault.error is not None:
@@ -324,7 +336,8 @@ class FakeRuntime:
         endpoint = seen.internal_endpoint if internal else seen.endpoint
         if endpoint is None or not self.clusters[identity.cluster_name].initialized:
             raise Transient(Reason.KUBECONFIG_PENDING, "The control plane is not running yet.")
-        return kubeconfig_text(identity.cluster_name, endpoint.url)
+        uid = self.clusters[identity.cluster_name].uid
+        return kubeconfig_text(identity.cluster_name, endpoint.url, emergency=emergency, authority=f"{uid}\n")
 
     async def renew_kubeconfig(self, identity: Identity) -> None:
         fault = self._begin("renew_kubeconfig", identity)
@@ -454,6 +467,10 @@ class FakeRuntime:
         self._ids += 1
         return f"{self._ids:064x}"
 
+    def _port_of(self, request: ClusterRequest) -> int:
+        wanted = int((request.config.get("networking") or {}).get("apiServerPort") or 0)
+        return wanted if wanted > 0 else self._next_port()
+
     def _next_port(self) -> int:
         self._ports += 1
         return self._ports - 1
@@ -489,17 +506,22 @@ def _certificate() -> tuple[bytes, bytes]:
     return pem, secret
 
 
-def kubeconfig_text(cluster_name: str, server: str) -> str:
-    """A kubeconfig as kind hands it out (JSON is YAML), with a real certificate that no server accepts."""
+def kubeconfig_text(cluster_name: str, server: str, *, emergency: bool = False, authority: str = "") -> str:
+    """A kubeconfig as kind hands it out (JSON is YAML), with a real certificate that no server accepts.
+
+    `authority`: what the authority's certificate begins with, a comment: two clusters have two authorities.
+    """
     pem, key = (base64.b64encode(part).decode() for part in _certificate())
+    trusted = base64.b64encode(authority.encode() + _certificate()[0]).decode()
     context = f"kind-{cluster_name}"
+    user = EMERGENCY_USER if emergency else context
     return json.dumps(
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": context, "cluster": {"server": server, "certificate-authority-data": pem}}],
-            "users": [{"name": context, "user": {"client-certificate-data": pem, "client-key-data": key}}],
-            "contexts": [{"name": context, "context": {"cluster": context, "user": context}}],
+            "clusters": [{"name": context, "cluster": {"server": server, "certificate-authority-data": trusted}}],
+            "users": [{"name": user, "user": {"client-certificate-data": pem, "client-key-data": key}}],
+            "contexts": [{"name": context, "context": {"cluster": context, "user": user}}],
             "current-context": context,
         }
     )

@@ -11,7 +11,7 @@ from provider.api.meta import JsonObject
 from provider.ports.kube import EventNote
 from provider.ports.runtime import NodeRunState
 from provider.ports.workload import WorkloadNode, WorkloadObservation
-from tests.fakes.runtime import FakeRuntime
+from tests.fakes.runtime import EMERGENCY_USER, FakeRuntime
 
 VERSION = "v1.34.4"
 
@@ -24,6 +24,8 @@ class FakeWorkload:
     not_ready: set[str] = field(default_factory=set)
     """Names of nodes that are registered and not Ready."""
     default_service_account: bool = True
+    without_rbac: bool = False
+    """Its RBAC rules are gone, as with an etcd that began anew: only the emergency kubeconfig still has rights."""
     answer: WorkloadObservation | None = None
     """Set: every question gets this answer."""
     asked: int = 0
@@ -35,12 +37,16 @@ class FakeWorkload:
         self.asked += 1
         if self.answer is not None:
             return self.answer
-        name = yaml.safe_load(kubeconfig)["current-context"].removeprefix("kind-")
+        read = yaml.safe_load(kubeconfig)
+        name, emergency = read["current-context"].removeprefix("kind-"), read["users"][0]["name"] == EMERGENCY_USER
         cluster = self.runtime.clusters.get(name)
         nodes = cluster.nodes if cluster else []
         up = [node for node in nodes if node.role is NodeRole.CONTROL_PLANE and node.state is NodeRunState.RUNNING]
         if not up:
             return WorkloadObservation(False, "connection refused")
+        assert cluster is not None
+        if self.without_rbac and not emergency:
+            return WorkloadObservation(False, "refused", forbidden=True)
         registered = tuple(
             WorkloadNode(
                 node.name, node.state is NodeRunState.RUNNING and node.name not in self.not_ready, VERSION, "KubeletNotReady"
@@ -48,7 +54,7 @@ class FakeWorkload:
             for node in nodes
             if node.role is not NodeRole.LOAD_BALANCER
         )
-        return WorkloadObservation(True, "", VERSION, registered, self.default_service_account)
+        return WorkloadObservation(True, "", VERSION, registered, self.default_service_account, cluster.uid)
 
 
 @dataclass

@@ -92,9 +92,10 @@ def test_every_tier_has_its_folders_and_its_line(tier: str) -> None:
 
 def test_every_target_of_a_tier_runs_a_tier_that_exists() -> None:
     """A recipe that names an unknown tier fails only when somebody runs it."""
-    recipes = re.findall(r"hack\.tiers ((?:[a-z0-9-]+ )*)--", (ROOT / "Makefile").read_text())
+    recipes = re.findall(r"hack\.tiers ((?:[a-z0-9-]+ )*)--", (ROOT / "Makefile").read_text().replace("$(ALSO) ", ""))
+    recipes += re.findall(r'ALSO="([a-z0-9 -]+)"', (ROOT / ".ci" / "run").read_text())
 
-    assert recipes
+    assert len(recipes) > len(tiers.TIERS) - len(("coverage", "static", "generated", "conformance-selftest"))
     assert set() == {tier for recipe in recipes for tier in recipe.split()} - set(tiers.TIERS)
 
 

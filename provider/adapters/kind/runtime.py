@@ -53,6 +53,8 @@ NOT_INSTALLED = frozenset({Reason.ENGINE_MISSING, Reason.KIND_MISSING, Reason.KI
 REMOVING, STARTING = "Removing containers", "Starting containers"
 ADMIN_CONF = "/etc/kubernetes/admin.conf"
 """kubeadm's admin kubeconfig in every control-plane node; what `kind get kubeconfig` reads, too."""
+EMERGENCY_CONF = "/etc/kubernetes/super-admin.conf"
+"""The same of group system:masters, in the first control-plane node; before Kubernetes 1.29 ADMIN_CONF is, and this is not there."""
 INTERRUPTED = 20.0
 """Seconds after an engine command that makes something was killed during which "nothing is there" is not believed (docs/adr/0032)."""
 ENDED = 60.0
@@ -169,7 +171,7 @@ class KindRuntime:
         """Fetch the images that the config names. Where it names none, kind pulls its own default: only kind knows which."""
         await fetching.fetch(await self._engines.get(), self._archives, request, request.timeout, progress)
 
-    async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:
+    async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         """Parsed strictly and written anew: safe to load. Raises Terminal(KubeconfigRefused) besides what the port says."""
         engine = await self._engines.get()
         listing = await engine.containers()
@@ -178,12 +180,13 @@ class KindRuntime:
         server = seen.internal_endpoint if internal else seen.endpoint
         if source is None or server is None:
             raise Transient(Reason.KUBECONFIG_PENDING, "No control-plane node is running.")
+        file = EMERGENCY_CONF if emergency else ADMIN_CONF
         try:
-            text = await engine.read_file(source.id, ADMIN_CONF)
+            text = await engine.read_file(source.id, file)
         except Transient as error:
             if error.reason not in (Reason.ENGINE_FAILED, Reason.FILE_UNREADABLE):
                 raise
-            message = f"{source.name} has no readable {ADMIN_CONF} yet."
+            message = f"{source.name} has no readable {file} yet."
             raise Transient(Reason.KUBECONFIG_PENDING, message) from error
         # In a thread: the text is the node's, and reading the longest that is accepted takes a while.
         parsed = await asyncio.to_thread(kubeconfig.parse, text)

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import ssl
 import tempfile
 from collections import OrderedDict
@@ -29,7 +30,7 @@ DEADLINE = 3.0
 """Seconds for all requests of one observation together."""
 SESSIONS = 128
 """Clusters whose connections are kept open."""
-CONNECTIONS = 4
+CONNECTIONS = 5
 MAX_ANSWER = 8 << 20
 """Bytes read of one answer; a Node is about ten thousand."""
 MAX_DETAIL = 300
@@ -39,7 +40,9 @@ PATHS = {
     "version": "/version",
     "nodes": "/api/v1/nodes?limit=500",
     "account": "/api/v1/namespaces/default/serviceaccounts/default",
+    "system": "/api/v1/namespaces/kube-system",
 }
+UID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,8 @@ def judge(answers: Mapping[str, Answer]) -> WorkloadObservation:
     """The observation from the answers, by the names of PATHS. Pure."""
     ready, nodes = answers["readyz"], answers["nodes"]
     if ready.status in (UNAUTHORIZED, FORBIDDEN) or nodes.status in (UNAUTHORIZED, FORBIDDEN):
-        return WorkloadObservation(False, "The API server refuses the kubeconfig's credentials.")
+        forbidden = (ready.status, nodes.status) == (OK, FORBIDDEN)
+        return WorkloadObservation(False, "The API server refuses the kubeconfig's credentials.", forbidden=forbidden)
     if ready.status != OK:
         return WorkloadObservation(False, f"/readyz answers {ready.status}: {_failed_checks(ready)}")
     if nodes.status != OK:
@@ -172,7 +176,14 @@ def judge(answers: Mapping[str, Answer]) -> WorkloadObservation:
         version=_text(answers["version"].json(), "gitVersion"),
         nodes=tuple(sorted(map(_node, _objects(nodes.json().get("items"))), key=lambda node: node.name)),
         default_service_account=answers["account"].status == OK,
+        uid=_uid(answers["system"]),
     )
+
+
+def _uid(namespace: Answer) -> str:
+    """Empty where there is no namespace, or something else than a UID."""
+    uid = _object(namespace.json().get("metadata")).get("uid") if namespace.status == OK else None
+    return uid if isinstance(uid, str) and UID.fullmatch(uid) else ""
 
 
 def _failed_checks(ready: Answer) -> str:

@@ -91,7 +91,7 @@ class LocalRuntime:
             found.append(Problem(Reason.PORT_IN_USE, message, terminal=False))
         return found
 
-    async def kubeconfig(self, identity: Identity, *, internal: bool = False) -> str:  # noqa: ARG002 - one address serves both
+    async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:  # noqa: ARG002 - one serves all
         return await asyncio.to_thread(self._kubeconfig, identity)
 
     async def renew_kubeconfig(self, identity: Identity) -> None:

@@ -125,7 +125,10 @@ class Networking(Model):
     )
     api_server_port: Annotated[HostPort | None, Marker(KEPT, kind=SAME)] = Field(
         None,
-        description="apiServerPort on the host; 0 or absent picks a free one and keeps it, -1 lets the engine pick one at every start.",
+        description=(
+            "apiServerPort on the host; 0 or absent picks a free one and keeps it, -1 lets the engine pick one at every start: then only "
+            "the kubeconfig Secrets and status.endpoints follow, controlPlaneEndpoint does not."
+        ),
     )
     api_server_address: Annotated[str | None, Marker(KEPT, kind=SAME)] = Field(
         None,
@@ -222,7 +225,7 @@ class ClusterSettings(Model):
         None,
         description=(
             "healPolicy: Repair (default) starts stopped nodes; Recreate also replaces a cluster that lost a node (its content is "
-            "lost); Report changes nothing."
+            "lost) or its content; Report changes nothing."
         ),
     )
     retain_on_failure: Annotated[bool | None, Marker(FREE)] = Field(

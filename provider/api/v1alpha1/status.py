@@ -139,6 +139,12 @@ class KINDClusterStatus(Model):
     nodes_ready: str | None = Field(None, max_length=16, description='nodesReady: ready and expected nodes, e.g. "3/3".')
     endpoints: Endpoints | None = Field(None, description="endpoints: URLs of the API server.")
     cluster_name: str | None = Field(None, max_length=63, description="clusterName is the name of the kind cluster.")
+    cluster_uid: str | None = Field(
+        None,
+        max_length=64,
+        alias="clusterUID",
+        description="clusterUID of the cluster: that of its namespace kube-system. Where it changes, etcd has lost its data.",
+    )
     kubeconfig_expires_at: OptionalTime = Field(
         None, description="kubeconfigExpiresAt is when the published client certificate expires; it is renewed long before."
     )

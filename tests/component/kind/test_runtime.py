@@ -611,6 +611,20 @@ async def test_the_kubeconfig_is_rewritten_for_where_it_is_used(
     assert "kind-demo" == yaml.safe_load(text)["current-context"]
 
 
+async def test_the_kubeconfig_for_emergencies_is_the_one_that_needs_no_rule(
+    runtime: KindRuntime, fake: FakeBinaries, identity: Identity
+) -> None:
+    """kubeadm keeps it beside the usual one; where it is not, nothing can be told with it."""
+    node = fake.add("demo", mounts=[f"/kind/owner/{identity.marker}"])
+    with pytest.raises(Transient) as caught:
+        await runtime.kubeconfig(identity, emergency=True)
+    put_admin_conf(fake, kubeconfig_text("whatever", "https://demo-control-plane:6443"))
+    await runtime.kubeconfig(identity, emergency=True)
+
+    assert ["docker", "cp", f"{node['Id']}:/etc/kubernetes/super-admin.conf", "-"] == fake.calls("docker cp")[-1]
+    assert ("KubeconfigPending", True) == (caught.value.reason, "super-admin.conf" in caught.value.message)
+
+
 async def test_the_kubeconfig_is_renewed_in_the_node_that_it_is_read_from(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity
 ) -> None:

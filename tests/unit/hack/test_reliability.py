@@ -18,15 +18,21 @@ REPORT = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
-def test_every_fault_has_a_test_or_a_reason() -> None:
+@pytest.fixture(scope="module")
+def marks() -> list[Mark]:
+    """Of all tests; read once, as that takes most of a second."""
+    return reliability.marks()
+
+
+def test_every_fault_has_a_test_or_a_reason(marks: list[Mark]) -> None:
     """The check that `make verify` runs."""
-    assert [] == reliability.problems(reliability.marks())
+    assert [] == reliability.problems(marks)
 
 
 @pytest.mark.parametrize("number", [number for number, fault in FAULTS.items() if not fault.untested])
-def test_a_fault_that_loses_its_tests_is_found(number: int) -> None:
+def test_a_fault_that_loses_its_tests_is_found(number: int, marks: list[Mark]) -> None:
     """Nobody removes a row by removing its test."""
-    left = [mark for mark in reliability.marks() if mark.number != number]
+    left = [mark for mark in marks if mark.number != number]
 
     assert [f"fault {number} has neither a test nor a reason"] == reliability.problems(left)
 
@@ -34,9 +40,9 @@ def test_a_fault_that_loses_its_tests_is_found(number: int) -> None:
 @pytest.mark.parametrize(
     "mark", [Mark(99, "how", ("I1",), "f", "t"), Mark(1, "how", ("I99",), "f", "t"), Mark(1, "how", (), "f", "t")]
 )
-def test_a_mark_of_nothing_is_found(mark: Mark) -> None:
+def test_a_mark_of_nothing_is_found(mark: Mark, marks: list[Mark]) -> None:
     """A row or an invariant that does not exist, or no invariant at all."""
-    assert len(reliability.problems([*reliability.marks(), mark])) == 1
+    assert len(reliability.problems([*marks, mark])) == 1
 
 
 def test_reports_are_counted_by_row(tmp_path: Path) -> None:

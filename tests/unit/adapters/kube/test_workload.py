@@ -39,6 +39,7 @@ class Api:
             "/version": (200, {"gitVersion": "v1.34.4"}),
             "/api/v1/nodes": (200, {"items": [node("b"), node("a", ready="False", message="no CNI")]}),
             "/api/v1/namespaces/default/serviceaccounts/default": (200, {}),
+            "/api/v1/namespaces/kube-system": (200, {"metadata": {"uid": "6a5c-1"}}),
         }
         self.requests: list[str] = []
         self.port = 0
@@ -95,6 +96,7 @@ async def test_a_healthy_cluster_is_seen_whole(api: Api, probe: WorkloadProbe) -
         version="v1.34.4",
         nodes=(WorkloadNode("a", False, "v1.34.4", "no CNI"), WorkloadNode("b", True, "v1.34.4")),
         default_service_account=True,
+        uid="6a5c-1",
         credentials_expire_at=expires,
     )
 
@@ -167,6 +169,19 @@ async def test_refused_credentials_are_down(api: Api, probe: WorkloadProbe, stat
 
     assert seen.reachable is False
     assert "credentials" in seen.detail
+    assert seen.forbidden is (status == 403), "a known user without rights is another thing than an unknown one"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(404, {}), (200, "no JSON"), (200, {"metadata": {"uid": 1}}), (200, {"metadata": {"uid": "a b"}}), (200, {"metadata": []})],
+)
+async def test_a_uid_that_is_none_is_not_known(api: Api, probe: WorkloadProbe, answer: tuple[int, Any]) -> None:
+    """Just started, or hostile: nothing may be concluded from it."""
+    api.answers["/api/v1/namespaces/kube-system"] = answer
+    seen = await probe.observe(api.kubeconfig())
+
+    assert (seen.reachable, seen.uid) == (True, "")
 
 
 async def test_pods_cannot_be_made_before_the_default_service_account_exists(api: Api, probe: WorkloadProbe) -> None:

@@ -1,0 +1,77 @@
+"""hack.lanes: work side by side, in order, and nothing waits for what it does not need."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+
+import pytest
+
+from hack import lanes
+from hack.lanes import Piece
+
+SECONDS = 10.0
+
+
+def test_results_come_in_the_order_of_the_pieces() -> None:
+    """However many lanes there are, and whichever ends first."""
+    for count in (1, 2, 5):
+        assert [0, 1, 4, 9] == lanes.run([Piece(lambda number=number: number**2) for number in range(4)], count)  # type: ignore[misc]
+
+
+def test_pieces_run_side_by_side() -> None:
+    """Two that wait for each other end."""
+    meeting = threading.Barrier(2)
+
+    def meet() -> bool:
+        meeting.wait(SECONDS)
+        return True
+
+    assert [True, True] == lanes.run([Piece(meet), Piece(meet)], 2)
+
+
+def test_no_more_run_at_once_than_there_are_lanes() -> None:
+    """One lane: one after the other."""
+    running: list[int] = []
+    most: list[int] = []
+
+    def piece() -> None:
+        running.append(1)
+        most.append(len(running))
+        running.pop()
+
+    lanes.run([Piece(piece)] * 5, 1)
+
+    assert [1] * 5 == most
+
+
+def test_a_piece_that_must_wait_holds_up_no_other() -> None:
+    """In one lane, the second piece makes way for the first."""
+    gate: Future[str] = Future()
+
+    def opens() -> str:
+        gate.set_result("open")
+        return "second"
+
+    assert ["open", "second"] == lanes.run([Piece(gate.result, after=gate), Piece(opens)], 1)
+
+
+def test_a_gate_that_failed_lets_its_piece_look_at_it() -> None:
+    """How it ended is for the piece to say."""
+    gate: Future[str] = Future()
+    gate.set_exception(RuntimeError("no tools"))
+
+    assert ["no tools"] == lanes.run([Piece(lambda: str(gate.exception()), after=gate)], 2)
+
+
+def test_what_a_piece_raises_is_raised_when_the_others_are_over() -> None:
+    """Nothing is left running, and nothing is lost in silence."""
+    done: list[str] = []
+
+    def breaks() -> None:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        lanes.run([Piece(breaks), Piece(lambda: done.append("other"))], 2)
+
+    assert ["other"] == done
