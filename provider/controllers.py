@@ -89,8 +89,12 @@ def build(
     def requeue(resource: Resource, key: ObjectKey) -> None:
         controllers[resource].queue.add(key)
 
-    slots = dict.fromkeys(Verb, settings.create_slots)
-    slots |= {Verb.DELETE: settings.delete_slots, Verb.START: settings.start_slots}
+    slots = {
+        Verb.CREATE: settings.create_slots,
+        Verb.PREPARE: settings.pull_slots,
+        Verb.START: settings.start_slots,
+        Verb.DELETE: settings.delete_slots,
+    }
     tasks = TaskManager(
         slots, lambda key: requeue(KINDCLUSTERS, key), parts.clock, finished=metrics.task_ended, kind=KINDCLUSTERS.kind
     )

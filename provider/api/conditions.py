@@ -150,9 +150,9 @@ class Reason(StrEnum):
     NOT_REFERENCED = "NotReferenced"
     """The owner Cluster's infrastructureRef names another object."""
     QUEUED = "Queued"
-    """Waits for a free create slot."""
+    """Waits for a free create slot, or for its turn to fetch images; the message has the position in the queue."""
     CREATING = "Creating"
-    """The cluster is being made."""
+    """The cluster is being made, or its images are being fetched."""
     CREATE_RETRYING = "CreateRetrying", Fault.HOST
     """The last try failed; another follows."""
     CREATE_FAILED = "CreateFailed", Fault.SPEC
@@ -363,9 +363,9 @@ class Phase(StrEnum):
     PENDING = "Pending"
     """Waits for something outside: an owner, a name, the engine."""
     QUEUED = "Queued"
-    """Waits for a free create slot."""
+    """Waits for a free create slot, or for its turn to fetch images."""
     CREATING = "Creating"
-    """kind is at work."""
+    """Images are being fetched, or kind is at work."""
     READY = "Ready"
     """Usable."""
     DEGRADED = "Degraded"

@@ -1,20 +1,20 @@
-"""Long operations: at most one per key, a bounded number at once per verb, first come first served.
+"""Long operations: at most one per key, a bounded number at once per verb, which the namespaces share fairly.
 
 Implements provider.ports.tasks.Tasks. What lives here is bookkeeping: which tasks wait or run, their steps, and requeuing the key when
-something about its task has changed. The work itself is a coroutine that cleans up when it is cancelled (adapters.process kills its
-process group). Nothing here is persisted: after a restart observation decides what became of a task.
+something about its task has changed. Who is next is fair_queue's to say. The work itself is a coroutine that cleans up when it is
+cancelled (adapters.process kills its process group). Nothing here is persisted: after a restart observation decides what became of a task.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
+from provider.controller.fair_queue import FairQueue
 from provider.errors import ProviderError, Transient
 from provider.ports.clock import Clock
 from provider.ports.runtime import Step, Verb
@@ -26,6 +26,8 @@ PROGRESS_INTERVAL = 1.0
 """Seconds between two requeues of one key for progress: each may cost a status write."""
 QUEUE_INTERVAL = 5.0
 """Seconds between two requeues of one waiting key because its position changed."""
+NEAR = 10
+"""Positions up to which changes are told so often; twice as far back, half as often: of n that wait, log n are requeued in that time."""
 CANCEL_INTERVAL = 10.0
 """Seconds after which a task that did not end on cancellation is cancelled again."""
 
@@ -34,12 +36,29 @@ CANCEL_INTERVAL = 10.0
 class _Task:
     key: ObjectKey
     work: Work
+    before: Work | None
     status: TaskStatus
     """Without position and steps, which change often and are filled in for those who ask."""
     steps: dict[str, Step] = field(default_factory=dict)
     run: asyncio.Task[None] | None = None
     requeued_at: float = float("-inf")
     requeue_timer: asyncio.TimerHandle | None = None
+    told: int = 0
+    """The position for which the key was requeued last."""
+
+    @property
+    def pool(self) -> Verb:
+        """Whose slots it needs at the moment."""
+        return Verb.PREPARE if self.status.preparing else self.status.verb
+
+
+@dataclass(slots=True)
+class _Pool:
+    """The slots of one verb."""
+
+    queue: FairQueue[_Task]
+    told_at: float = float("-inf")
+    timer: asyncio.TimerHandle | None = None
 
 
 class TaskManager:
@@ -57,11 +76,10 @@ class TaskManager:
         """`slots` names every verb that may be started; `finished` is called at each task's end (metrics). `kind`: of the keys, for
         the log.
         """
-        self._slots, self._kind = dict(slots), kind
+        self._kind = kind
         self._requeue, self._clock, self._finished = requeue, clock, finished
         self._tasks: dict[ObjectKey, _Task] = {}
-        self._waiting: dict[Verb, deque[_Task]] = {verb: deque() for verb in slots}
-        self._running: dict[Verb, set[asyncio.Task[None]]] = {verb: set() for verb in slots}
+        self._pools = {verb: _Pool(FairQueue(number)) for verb, number in slots.items()}
         self._closed = False
 
     # --- the port --------------------------------------------------------------------------------------------------------------
@@ -70,34 +88,37 @@ class TaskManager:
         task = self._tasks.get(key)
         if task is None:
             return None
-        waiting = self._waiting[task.status.verb]
-        position = waiting.index(task) + 1 if task in waiting else 0
+        waits = task.status.state is TaskState.QUEUED
+        position = self._pools[task.pool].queue.positions()[task] if waits else 0
         return replace(task.status, queue_position=position, steps=tuple(task.steps.values()))
 
-    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "", target: Target | None = None) -> None:
+    def start(
+        self, key: ObjectKey, verb: Verb, work: Work, *, before: Work | None = None, tag: str = "", target: Target | None = None
+    ) -> None:
         current = self._tasks.get(key)
         if self._closed or (current is not None and current.status.unfinished):
             return
         self.forget(key)
-        task = self._tasks[key] = _Task(key, work, TaskStatus(verb, TaskState.QUEUED, tag=tag, target=target))
-        self._waiting[verb].append(task)
-        self._fill(verb)
+        status = TaskStatus(verb, TaskState.QUEUED, preparing=before is not None, tag=tag, target=target)
+        task = self._tasks[key] = _Task(key, work, before, status)
+        self._line_up(task)
         task.requeued_at = asyncio.get_running_loop().time()  # the pass that starts a task reports its position
 
     async def discard(self, key: ObjectKey) -> None:
         task = self._tasks.get(key)
         if task is None:
             return
-        verb = task.status.verb
-        if task.status.state is TaskState.QUEUED:
-            self._waiting[verb].remove(task)
-            self._end(task, Transient(Reason.CANCELLED, f"The {verb} was cancelled before it began."))
-            self._requeue_waiting(verb)
-        while task.run is not None and not task.run.done():
-            task.run.cancel()
-            await asyncio.wait({task.run}, timeout=CANCEL_INTERVAL)
-        # Done callbacks run in the next round of the loop; the slot is free and the state final when we return.
-        await asyncio.sleep(0)
+        while task.status.unfinished:
+            if task.status.state is TaskState.QUEUED:
+                self._pools[task.pool].queue.remove(task, key.namespace)
+                self._end(task, Transient(Reason.CANCELLED, f"The {task.status.verb} was cancelled before it began."))
+                self._tell_waiting(task.pool)
+            elif task.run is not None and not task.run.done():
+                task.run.cancel()
+                await asyncio.wait({task.run}, timeout=CANCEL_INTERVAL)
+            else:
+                # Done callbacks run in the next round of the loop; the slot is free and the state final when we return.
+                await asyncio.sleep(0)
         self.forget(key)
 
     def forget(self, key: ObjectKey) -> None:
@@ -108,14 +129,14 @@ class TaskManager:
     # --- for the manager -------------------------------------------------------------------------------------------------------
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """(verb, "running" or "queued") → how many."""
-        counts: dict[tuple[str, str], int] = {(verb, "running"): len(runs) for verb, runs in self._running.items()}
-        return counts | {(verb, "queued"): len(waiting) for verb, waiting in self._waiting.items()}
+        """(verb, "running" or "queued") → how many. What comes before a verb is counted as Verb.PREPARE."""
+        counts: dict[tuple[str, str], int] = {(verb, "running"): pool.queue.running for verb, pool in self._pools.items()}
+        return counts | {(verb, "queued"): pool.queue.waiting for verb, pool in self._pools.items()}
 
     async def shutdown(self, timeout: float) -> list[ObjectKey]:
         """Accept nothing more, cancel everything, wait at most `timeout` seconds. Returns the keys whose tasks did not end."""
         self._closed = True
-        runs = [run for running in self._running.values() for run in running]
+        runs = [task.run for task in self._tasks.values() if task.run is not None and not task.run.done()]
         for run in runs:
             run.cancel()
         if runs:
@@ -124,31 +145,40 @@ class TaskManager:
 
     # --- running ---------------------------------------------------------------------------------------------------------------
 
+    def _line_up(self, task: _Task) -> None:
+        self._pools[task.pool].queue.add(task, task.key.namespace)
+        self._fill(task.pool)
+
     def _fill(self, verb: Verb) -> None:
-        waiting, running = self._waiting[verb], self._running[verb]
-        while waiting and len(running) < self._slots[verb] and not self._closed:
-            task = waiting.popleft()
-            task.status = replace(task.status, state=TaskState.RUNNING, started_at=self._clock.now())
+        """Begin whatever there is a slot for."""
+        while not self._closed and (task := self._pools[verb].queue.take()) is not None:
+            started_at = None if task.status.preparing else self._clock.now()
+            task.status = replace(task.status, state=TaskState.RUNNING, started_at=started_at)
             task.run = asyncio.create_task(self._run(task), name=f"{verb} {task.key}")
-            running.add(task.run)
             task.run.add_done_callback(lambda run, task=task: self._leave(task, run))  # type: ignore[misc]
             self._requeue_after(task, PROGRESS_INTERVAL)
+        self._tell_waiting(verb)
 
     async def _run(self, task: _Task) -> None:
-        log.info("Starting task", extra={self._kind: task.key, "verb": task.status.verb})
-        await task.work(lambda step: self._advance(task, step))
+        work = task.before if task.status.preparing and task.before is not None else task.work
+        log.info("Starting task", extra={self._kind: task.key, "verb": task.pool})
+        await work(lambda step: self._advance(task, step))
 
     def _leave(self, task: _Task, run: asyncio.Task[None]) -> None:
-        """The run has ended in whatever way: free its slot, record the outcome, start the next task."""
-        verb = task.status.verb
-        self._running[verb].discard(run)
+        """The run has ended in whatever way: free its slot, record the outcome or line up for the verb itself, start the next task."""
+        pool = task.pool
+        self._pools[pool].queue.release(task)
         if run.cancelled():
-            self._end(task, Transient(Reason.CANCELLED, f"The {verb} was stopped before its end."))
+            self._end(task, Transient(Reason.CANCELLED, f"The {task.status.verb} was stopped before its end."))
+        elif (error := run.exception()) is not None:
+            self._end(task, error if isinstance(error, Exception) else Transient(Reason.CANCELLED, repr(error)))
+        elif task.status.preparing:
+            task.status = replace(task.status, state=TaskState.QUEUED, preparing=False)
+            self._line_up(task)
+            self._requeue_after(task, PROGRESS_INTERVAL)
         else:
-            error = run.exception()
-            self._end(task, error if error is None or isinstance(error, Exception) else Transient(Reason.CANCELLED, repr(error)))
-        self._fill(verb)
-        self._requeue_waiting(verb)
+            self._end(task, None)
+        self._fill(pool)
 
     def _end(self, task: _Task, error: Exception | None) -> None:
         state = TaskState.SUCCEEDED if error is None else TaskState.FAILED
@@ -173,10 +203,33 @@ class TaskManager:
             task.steps[step.name] = step
             self._requeue_after(task, PROGRESS_INTERVAL)
 
-    def _requeue_waiting(self, verb: Verb) -> None:
-        """A task has left the queue: those behind it have moved up."""
-        for task in self._waiting[verb]:
-            self._requeue_after(task, QUEUE_INTERVAL)
+    def _tell_waiting(self, verb: Verb) -> None:
+        """Who waits may have another position now: requeue them, now or when QUEUE_INTERVAL has passed since the last time."""
+        pool = self._pools[verb]
+        if self._closed or pool.timer is not None or not pool.queue.waiting:
+            return
+        loop = asyncio.get_running_loop()
+        wait = pool.told_at + QUEUE_INTERVAL - loop.time()
+        if wait > 0:
+            pool.timer = loop.call_later(wait, self._tell_now, verb)
+        else:
+            self._tell_now(verb)
+
+    def _tell_now(self, verb: Verb) -> None:
+        pool, now = self._pools[verb], asyncio.get_running_loop().time()
+        pool.timer, pool.told_at = None, now
+        early = False
+        for task, position in pool.queue.positions().items():
+            if position == task.told:
+                continue
+            if round(now - task.requeued_at, 3) < QUEUE_INTERVAL * max(1.0, position / NEAR):
+                early = True
+            else:
+                task.told = position
+                self._cancel_requeue(task)
+                self._requeue_now(task)
+        if early:
+            self._tell_waiting(verb)
 
     def _requeue_after(self, task: _Task, interval: float) -> None:
         """Requeue the key now, or when so many seconds have passed since the last time."""

@@ -40,7 +40,10 @@ class TaskStatus:
     state: TaskState
     queue_position: int = 0
     """1 = next; 0 when not queued."""
+    preparing: bool = False
+    """Waiting for, or at, what comes before the verb itself (fetching images): the cluster is not touched."""
     started_at: datetime | None = None
+    """When the verb itself began; None: nothing of the cluster has been touched."""
     finished_at: datetime | None = None
     steps: tuple[Step, ...] = ()
     error: Exception | None = None
@@ -67,12 +70,18 @@ class TaskStatus:
 
 
 class Tasks(Protocol):
-    """At most one task per key; a bounded number at once per verb. The end of a task, and every new step, re-queue its key."""
+    """At most one task per key; a bounded number at once per verb, shared fairly by the namespaces. The end of a task, every new step
+    and every new position in the queue re-queue its key (positions far back less often)."""
 
     def status(self, key: ObjectKey) -> TaskStatus | None: ...
 
-    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "", target: Target | None = None) -> None:
-        """Queue it. A finished task of this key is forgotten; an unfinished one makes this a no-op."""
+    def start(
+        self, key: ObjectKey, verb: Verb, work: Work, *, before: Work | None = None, tag: str = "", target: Target | None = None
+    ) -> None:
+        """Queue it. A finished task of this key is forgotten; an unfinished one makes this a no-op.
+
+        `before`: what has to be done first and leaves the cluster alone. It takes a slot of Verb.PREPARE, and none of `verb`.
+        """
 
     async def discard(self, key: ObjectKey) -> None:
         """Stop a queued or running task, return when it is really over, and drop its record. No-op without one."""

@@ -9,15 +9,17 @@ from provider.errors import ProviderError
 from provider.ports.runtime import Runtime
 from provider.reconcile.desired import Desired
 from provider.reconcile.node_images import Choice, choose
-from provider.reconcile.plan import Action, Blocked, Decision, Facts, plan
+from provider.reconcile.plan import Action, Blocked, Decision, Facts, Plan, plan
 
 
 async def with_images(decision: Decision, facts: Facts, runtime: Runtime, desired: Desired) -> tuple[Decision, Choice | None]:
-    """The decision, unless its images cannot be had; None with one that needs no images."""
+    """The decision, unless its images cannot be had; None with one that needs no images. A create fetches first what is missing."""
     if decision.action not in (Action.CREATE, Action.PREPARE):
         return decision, None
     choice = await _choose(runtime, desired)
     if choice is None or choice.blocked is None:
+        if isinstance(decision, Plan) and decision.action is Action.CREATE and choice is not None and choice.to_fetch:
+            return replace(decision, fetch=True), choice
         return decision, choice
     if decision.action is Action.CREATE:
         return choice.blocked, choice

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from provider.api.meta import JsonObject, ObjectKey, part
+from provider.api.conditions import Reason
+from provider.api.meta import JsonObject
 from provider.api.names import DAEMON_ANNOTATION, FINALIZER
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.errors import Conflict
 from provider.ports.kube import Kube
-from provider.ports.runtime import Presence, RuntimeObservation
+from provider.reconcile.capi import is_excluded
+from provider.reconcile.claims import Claim, Claims, claim_of
+from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.patch import patch_guarded
 from provider.reconcile.scope import Scope
 
@@ -34,22 +36,34 @@ async def ensure_finalizer_and_identity(
     return True
 
 
-async def find_rival(obj: JsonObject, kube: Kube, same_name: Iterable[ObjectKey], seen: RuntimeObservation | None) -> str:
-    """namespace/name of a KINDCluster with an older claim to the cluster name, among those known to want the same; empty: none.
-
-    Own containers decide first: only where nothing runs under the name does the older object win. An object that this manager has not
-    seen yet is missed: harmless, as it will find the name taken and wait. One that was made anew under another name is younger.
-    """
-    if seen is None or seen.presence is not Presence.ABSENT:
-        return ""
-    for key in same_name:
-        other = await kube.get(KINDCLUSTERS, key)
-        # Without an identity nothing can have been made for it, and its claim may never become one.
-        if other is not None and part(other, "spec").get("identity") and _claim(other) < _claim(obj):
-            return str(key)
-    return ""
-
-
-def _claim(obj: JsonObject) -> tuple[str, str, str]:
+def is_claimed_here(obj: JsonObject, options: ReconcileOptions) -> bool:
+    """Whether its claim counts: it is this manager's, and it is not on the point of vanishing."""
     metadata = obj["metadata"]
-    return metadata["creationTimestamp"], metadata["namespace"], metadata["name"]
+    vanishing = "deletionTimestamp" in metadata and FINALIZER not in (metadata.get("finalizers") or [])
+    return not vanishing and not is_excluded(obj, options)
+
+
+async def take_name(claim: Claim, claims: Claims, kube: Kube, options: ReconcileOptions) -> str:
+    """Hold the name, so that a cluster may be made under it; empty: it is held. Else namespace/name of the KINDCluster that comes first.
+
+    For objects that have nothing on the runtime, while nothing is there under the name. Who is making a cluster comes first, then who is
+    oldest. An object that this manager has not seen yet is missed: harmless, as it will find the name held or taken, and wait.
+
+    One request at most, whatever the number of claims: nobody waits for an object that has not been asked for now. Raises Conflict when
+    what was known of it is out of date.
+    """
+    holder = claims.holder(claim.place)
+    if holder is not None and holder != claim.key:
+        return str(holder)
+    older = claims.older(claim)
+    if older is None:
+        claims.hold(claim)
+        return ""
+    other = await kube.get(KINDCLUSTERS, older.key)
+    known = claim_of(other) if other is not None and is_claimed_here(other, options) else None
+    if known is not None and known.place == claim.place and known < claim:
+        return str(older.key)
+    claims.forget(older.key)
+    if known is not None:
+        claims.note(known)
+    raise Conflict(Reason.CONFLICT, f"KINDCluster {older.key} does not claim {claim.cluster_name} any more.")

@@ -277,12 +277,15 @@ def _ready(outcome: Outcome, now: Conditions) -> Condition | None:
 
 def _progress(task: TaskStatus, *, recreating: bool) -> tuple[Reason, str]:
     """(reason, message) of a task that is not over yet."""
+    if task.state is TaskState.QUEUED and task.preparing:
+        return Reason.QUEUED, f"Waits for its turn to fetch images: number {task.queue_position} in the queue."
     if task.state is TaskState.QUEUED:
         return Reason.QUEUED, f"Waits for a free slot: number {task.queue_position} in the queue."
     step = running_step(task.steps)
     match task.verb:
         case Verb.CREATE:
-            return (Reason.RECREATING if recreating else Reason.CREATING), step or "Starting kind."
+            begin = "Fetching images." if task.preparing else "Starting kind."
+            return (Reason.RECREATING if recreating else Reason.CREATING), step or begin
         case Verb.START:
             return Reason.STARTING, step or "Starting stopped nodes."
         case _:

@@ -84,7 +84,7 @@ async def _record_end(scope: Scope, kube: Kube, task: TaskStatus | None) -> Scop
     """Write down what only the task knows, before it is dropped: that it has finished, or that a replacement has not touched the old
     cluster yet. Else the next pass would take a cluster for remains. Raises Conflict.
     """
-    if task is None or task.verb is not Verb.CREATE or task.state not in (TaskState.SUCCEEDED, TaskState.QUEUED):
+    if task is None or task.verb is not Verb.CREATE or (task.state is not TaskState.SUCCEEDED and task.started_at is not None):
         return scope
     status = {name: value for name, value in scope.status.items() if name != "lastCreate"}
     if task.state is TaskState.SUCCEEDED:

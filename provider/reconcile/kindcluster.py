@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from provider.api import contract, names
 from provider.api.conditions import Reason
-from provider.api.meta import ObjectKey
+from provider.api.meta import JsonObject, ObjectKey, key_of
 from provider.api.rbac import Permission
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS, KINDClusterSpec
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES
@@ -23,14 +23,15 @@ from provider.controller.result import Result
 from provider.controller.sources import Stream, Watch
 from provider.ports.clock import Clock
 from provider.ports.kube import EventNote, Kube, Recorder
-from provider.ports.runtime import Identity, Runtime, RuntimeEvent, Verb
+from provider.ports.runtime import Identity, Presence, Runtime, RuntimeEvent, Verb
 from provider.ports.tasks import Target, Tasks, TaskStatus
 from provider.ports.workload import Workload
 from provider.reconcile.attempts import Progress, progress
 from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
 from provider.reconcile.choose_images import with_images
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
-from provider.reconcile.claim import ensure_finalizer_and_identity, find_rival
+from provider.reconcile.claim import ensure_finalizer_and_identity, is_claimed_here, take_name
+from provider.reconcile.claims import Claims, claim_of
 from provider.reconcile.copies import blocked_as_copy, may_be_copy
 from provider.reconcile.daemon import daemon_of_claim, ensure_daemon
 from provider.reconcile.data_loss import data_loss
@@ -39,6 +40,7 @@ from provider.reconcile.desired import Desired, desire
 from provider.reconcile.identity import cluster_name_of
 from provider.reconcile.kubeconfig_secrets import owner_of_secret
 from provider.reconcile.made_from import ensure_made_from
+from provider.reconcile.node_images import Choice
 from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
@@ -86,7 +88,9 @@ class KINDClusterReconciler:
         self._renewal = Renewal(recorder)
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
+        self.claims = Claims()
         self.watches: Sequence[Watch] = (
+            Watch(KINDCLUSTERS, self._see),
             Watch(contract.CLUSTERS, referred_by_cluster(KINDCLUSTERS)),
             Watch(names.SECRETS, owner_of_secret, selector=names.KINDCLUSTER_LABEL),
         )
@@ -100,8 +104,10 @@ class KINDClusterReconciler:
         former = await end_stale_task(key, obj, self._tasks, self._runtimes, self._clock.now())
         if obj is None or is_excluded(obj, self._options):
             return await self._let_go(key, former)
-        # Before anything that may fail: the runtime's events must find the object even while its passes do.
+        # Before anything that may fail: the runtime's events, and who claims the same, must find the object even while its passes do.
         self.cluster_names.set(key, cluster_name_of(obj))
+        self.claims.observe(obj)
+        self._free_name(key)
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
         if scope.deleting and scope.unreadable:
             return await report(Outcome(scope, scope.record, _undeletable(scope)), self._kube, self._recorder)
@@ -132,6 +138,8 @@ class KINDClusterReconciler:
             return await report(Outcome(scope, scope.record, chosen), self._kube, self._recorder)
         token = self._new_token()
         daemon = await daemon_of_claim(scope, self._runtimes[chosen], token)
+        if (claim := claim_of(scope.obj, chosen)) is not None:
+            self.claims.note(claim)  # before it is written: from now on no younger claim may take the name
         await ensure_finalizer_and_identity(scope, self._kube, token=token, runtime=chosen, daemon=daemon)
         return Result(requeue_after=0.0)
 
@@ -162,12 +170,8 @@ class KINDClusterReconciler:
             lost=data_loss(scope.status, observed.workload),
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
-        decision, record = plan(facts), creation.record
-        if decision.action is Action.CREATE:
-            decision = await self._confirm_create(scope, identity, desired, facts)
-        if may_be_copy(scope, observed.cluster):
-            decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
-        decision, choice = await with_images(decision, facts, runtime, desired)
+        decision, choice = await self._decide(scope, runtime, desired, facts)
+        record = creation.record
         if decision.action is Action.CANCEL:
             await self._tasks.discard(scope.key)
             return Result(requeue_after=0.0)
@@ -184,18 +188,37 @@ class KINDClusterReconciler:
         if task is not None and not task.unfinished and (task.verb is Verb.CREATE or not drift.update):
             self._tasks.forget(scope.key)
         request = desired.request if choice is None else replace(desired.request, image=choice.image)
-        if (work := task_of(decision.action, runtime, identity, request)) is not None:
-            self._tasks.start(scope.key, *work, tag=desired.config_hash, target=Target(runtime.name, identity))
+        if (long := task_of(decision, runtime, identity, request)) is not None:
+            target = Target(runtime.name, identity)
+            self._tasks.start(scope.key, long.verb, long.work, before=long.before, tag=desired.config_hash, target=target)
         if fault is not None:
             raise fault
         return result
 
-    async def _confirm_create(self, scope: Scope, identity: Identity, desired: Desired, facts: Facts) -> Decision:
-        """What is asked only before something is made, because the answers cost requests."""
-        rival = await find_rival(scope.obj, self._kube, self.cluster_names.keys(identity.cluster_name), facts.observation)
+    async def _decide(self, scope: Scope, runtime: Runtime, desired: Desired, facts: Facts) -> tuple[Decision, Choice | None]:
+        """With the images to make it from, where something is to be made."""
+        decision = plan(facts)
+        if decision.action is Action.CREATE:
+            decision = await self._confirm_create(scope, desired, facts)
+        if may_be_copy(scope, facts.observation):
+            decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
+        decision, choice = await with_images(decision, facts, runtime, desired)
+        if decision.action is not Action.CREATE:
+            self._free_name(scope.key)
+        return decision, choice
+
+    async def _confirm_create(self, scope: Scope, desired: Desired, facts: Facts) -> Decision:
+        """What is asked only before something is made, because the answers cost requests. The name is held when it is to be made."""
         # An endpoint can be preset like an identity: to make anything, the references must hold also where a cluster was made before.
         unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, provisioned=False)
-        return unowned or desired.blocked or plan(replace(facts, rival=rival))
+        if (blocked := unowned or desired.blocked) is not None or (claim := claim_of(scope.obj)) is None:
+            return blocked or plan(facts)
+        # Own containers decide first: only where nothing runs under the name does the age of objects count.
+        if facts.observation is not None and facts.observation.presence is Presence.PRESENT:
+            self.claims.hold(claim)
+        elif rival := await take_name(claim, self.claims, self._kube, self._options):
+            return plan(replace(facts, rival=rival))
+        return plan(facts)
 
     # --- the other branches --------------------------------------------------------------------------------------------------
 
@@ -242,11 +265,29 @@ class KINDClusterReconciler:
         """A runtime that does not know which clusters changed names none: all of them are concerned then."""
         return self.cluster_names.all() if event.cluster_name is None else self.cluster_names.keys(event.cluster_name)
 
+    # --- the cluster name ----------------------------------------------------------------------------------------------------
+
+    def _see(self, obj: JsonObject) -> tuple[ObjectKey, ...]:
+        """An event of the watch: claims are known before their objects have had a pass. Returns who comes first now that one is gone."""
+        if is_claimed_here(obj, self._options):
+            self.claims.observe(obj)
+            return ()
+        first = self.claims.forget(key_of(obj))
+        return () if first is None else (first,)
+
+    def _free_name(self, key: ObjectKey) -> None:
+        """Unless a cluster is being made for the object, who comes first among those that claim the same may make one now."""
+        task = self._tasks.status(key)
+        if task is None or task.verb is not Verb.CREATE or not task.unfinished:
+            self._call(self.claims.free(key))
+
     def _release_name(self, key: ObjectKey) -> None:
-        """Objects that wait for the same cluster name may have it now. Those that do not wait get one superfluous pass."""
-        name = self.cluster_names.remove(key)
-        for other in self.cluster_names.keys(name) if name is not None else ():
-            self._requeue(other)
+        self.cluster_names.remove(key)
+        self._call(self.claims.release(key))
+
+    def _call(self, key: ObjectKey | None) -> None:
+        if key is not None:
+            self._requeue(key)
 
 
 def _again(blocked: Blocked) -> Result:

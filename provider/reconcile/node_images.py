@@ -28,8 +28,15 @@ class Choice:
     """For nodes that name none of their own; None: kind's own, which it knows and we do not."""
     to_pull: tuple[str, ...] = ()
     """Images, of nodes that name one as well, that are neither on the engine nor in an archive."""
+    to_load: tuple[str, ...] = ()
+    """Those that are in an archive and not on the engine."""
     blocked: Blocked | None = None
     """Why it cannot be had, with the cure."""
+
+    @property
+    def to_fetch(self) -> bool:
+        """Whether the engine has to get images before it can make nodes."""
+        return bool(self.to_pull or self.to_load)
 
 
 def choose(request: ClusterRequest, repository: str | None, found: NodeImages) -> Choice:
@@ -40,7 +47,9 @@ def choose(request: ClusterRequest, repository: str | None, found: NodeImages) -
     wanted = {str(node["image"]) for node in request.config["nodes"] if node.get("image")}
     if chosen is not None and any(not node.get("image") for node in request.config["nodes"]):
         wanted.add(chosen)
-    return Choice(chosen, tuple(sorted(name for name in wanted if not _is_here(name, found))))
+    missing = sorted(name for name in wanted if image.parse(name).wanted not in found.present)
+    to_pull = tuple(name for name in missing if not _is_here(name, found))
+    return Choice(chosen, to_pull, tuple(name for name in missing if name not in to_pull))
 
 
 def _named(request: ClusterRequest, repository: str, found: NodeImages) -> str | Blocked | None:

@@ -44,6 +44,8 @@ class Plan:
     message: str = ""
     after: timedelta | None = None
     """Next pass after this long, whatever else happens."""
+    fetch: bool = False
+    """What a create needs is not all on the host: it is fetched first, before the create takes a slot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def start_removal(key: ObjectKey, runtime: Runtime, target: Target, tasks: Tasks
 def _must_remove(task: TaskStatus) -> bool:
     """A create that began leaves remains, also one whose end no pass has seen; a removal that failed has not removed them."""
     if task.verb is Verb.CREATE:
-        return task.state is not TaskState.QUEUED
+        return task.started_at is not None
     return task.verb is Verb.DELETE and task.state is TaskState.FAILED and not isinstance(task.error, NotOurs | Terminal)
 
 

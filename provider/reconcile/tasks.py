@@ -1,17 +1,27 @@
-"""What each action does as a long operation: one call of the runtime, with what must come right before it."""
+"""What each action does as a long operation: one call of the runtime, with what must come before it."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import ClusterRequest, Identity, Progress, Runtime, Verb
 from provider.ports.tasks import Work
-from provider.reconcile.plan import Action
+from provider.reconcile.plan import Action, Decision, Plan
 
 
-def task_of(action: Action, runtime: Runtime, identity: Identity, request: ClusterRequest) -> tuple[Verb, Work] | None:
-    """What an action asks the task manager for; None: nothing that takes long."""
+class LongWork(NamedTuple):
+    """What the task manager is asked for."""
+
+    verb: Verb
+    work: Work
+    before: Work | None = None
+    """What comes first, without a slot of the verb."""
+
+
+def task_of(decision: Decision, runtime: Runtime, identity: Identity, request: ClusterRequest) -> LongWork | None:
+    """None: nothing that takes long."""
 
     async def preflight() -> None:
         """Raises Terminal or Transient for what stands in the way, before minutes are lost."""
@@ -26,14 +36,15 @@ def task_of(action: Action, runtime: Runtime, identity: Identity, request: Clust
         await runtime.create(identity, request, progress)
 
     async def prepare(progress: Progress) -> None:
-        """Everything that can stand in the way of a replacement, while the old cluster still runs."""
+        """Everything that can stand in the way of a create, while nothing is touched."""
         await preflight()
         await runtime.prepare(request, progress)
 
-    tasks: dict[Action, tuple[Verb, Work]] = {
-        Action.CREATE: (Verb.CREATE, create),
-        Action.PREPARE: (Verb.PREPARE, prepare),
-        Action.START: (Verb.START, partial(runtime.start, identity)),
-        Action.CLEAN: (Verb.DELETE, partial(runtime.delete, identity)),
+    fetch = isinstance(decision, Plan) and decision.fetch
+    tasks = {
+        Action.CREATE: LongWork(Verb.CREATE, create, prepare if fetch else None),
+        Action.PREPARE: LongWork(Verb.PREPARE, prepare),
+        Action.START: LongWork(Verb.START, partial(runtime.start, identity)),
+        Action.CLEAN: LongWork(Verb.DELETE, partial(runtime.delete, identity)),
     }
-    return tasks.get(action)
+    return tasks.get(decision.action)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from provider.api.conditions import Reason
+from provider.api.image import parse
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.runtime import (
@@ -267,6 +268,8 @@ class FakeRuntime:
             await self._hold(fault)
             if fault.error is not None:
                 raise fault.error
+        named = {str(node.get("image") or request.image or "") for node in request.config["nodes"]} - {""}
+        self.images = replace(self.images, present=self.images.present | {parse(name).wanted for name in named})
 
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         fault = self._begin("create", identity)

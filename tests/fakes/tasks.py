@@ -27,6 +27,8 @@ class FakeTasks:
     queued: bool = False
     """Whether new tasks stay QUEUED (no free slot) instead of RUNNING."""
     work: dict[ObjectKey, Work] = field(default_factory=dict)
+    before: dict[ObjectKey, Work] = field(default_factory=dict)
+    """What comes first of those in `work` that have it and have not done it."""
     records: dict[ObjectKey, TaskStatus] = field(default_factory=dict)
     started: list[tuple[ObjectKey, Verb]] = field(default_factory=list)
     cancelled: list[ObjectKey] = field(default_factory=list)
@@ -34,14 +36,17 @@ class FakeTasks:
     def status(self, key: ObjectKey) -> TaskStatus | None:
         return self.records.get(key)
 
-    def start(self, key: ObjectKey, verb: Verb, work: Work, *, tag: str = "", target: Target | None = None) -> None:
+    def start(
+        self, key: ObjectKey, verb: Verb, work: Work, *, before: Work | None = None, tag: str = "", target: Target | None = None
+    ) -> None:
         if key in self.work:
             return
-        state = TaskState.QUEUED if self.queued else TaskState.RUNNING
-        started = None if self.queued else self.clock.now()
-        position = int(self.queued)
-        self.records[key] = TaskStatus(verb, state, queue_position=position, started_at=started, tag=tag, target=target)
+        state, preparing = TaskState.QUEUED if self.queued else TaskState.RUNNING, before is not None
+        started = None if self.queued or preparing else self.clock.now()
+        self.records[key] = TaskStatus(verb, state, int(self.queued), preparing, started, tag=tag, target=target)
         self.work[key] = work
+        if before is not None:
+            self.before[key] = before
         self.started.append((key, verb))
 
     async def cancel(self, key: ObjectKey) -> None:
@@ -68,21 +73,34 @@ class FakeTasks:
     def finish(self, key: ObjectKey, error: Exception | None = None) -> None:
         """End the task without running its work."""
         del self.work[key]
+        self.before.pop(key, None)
         state = TaskState.SUCCEEDED if error is None else TaskState.FAILED
         now = self.clock.now()
         record = self.records[key]
-        started = record.started_at or now
+        started = record.started_at if error is not None and record.preparing else record.started_at or now
         self.records[key] = replace(record, state=state, queue_position=0, started_at=started, finished_at=now, error=error)
         self.requeue(key)
 
-    async def run(self, key: ObjectKey) -> TaskStatus:
-        """Await the task's work to its end, as a slot would."""
+    def begin(self, key: ObjectKey) -> None:
+        """The task gets its slot: the verb itself begins."""
         record = self.records[key]
         self.records[key] = replace(
-            record, state=TaskState.RUNNING, queue_position=0, started_at=record.started_at or self.clock.now()
+            record,
+            state=TaskState.RUNNING,
+            queue_position=0,
+            preparing=False,
+            started_at=record.started_at or self.clock.now(),
         )
+
+    async def run(self, key: ObjectKey) -> TaskStatus:
+        """Await the task's work to its end, as a slot would."""
         error: Exception | None = None
         try:
+            if key in self.before:
+                self.records[key] = replace(self.records[key], state=TaskState.RUNNING, queue_position=0)
+                await self.before[key](lambda step: self.step(key, step))
+                del self.before[key]
+            self.begin(key)
             await self.work[key](lambda step: self.step(key, step))
         except Exception as failure:  # noqa: BLE001 - whatever the work raises is the task's outcome
             error = failure

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provider.api import names
-from provider.api.meta import JsonObject, ObjectKey, key_of
+from provider.api.meta import JsonObject, ObjectKey, Resource, key_of
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Conflict, ProviderError
 from provider.ports.runtime import NodeRunState
@@ -49,6 +49,7 @@ class World:
         self.workload = FakeWorkload(self.runtime)
         self.due: dict[ObjectKey, float] = {}
         self.restart()
+        self.kube.watch(lambda _, resource, obj: self._see(resource, obj))
 
     def restart(self) -> None:
         """A new manager: nothing but the outside world is kept."""
@@ -57,6 +58,8 @@ class World:
             self.kube, self.workload, {"kind": self.runtime}, self.tasks, self.clock, self.recorder, self.options, self._add
         )
         self.due = dict.fromkeys(self._keys(), 0.0)
+        for obj in self.kube.find(KINDCLUSTERS):
+            self._see(KINDCLUSTERS, obj)
 
     def apply(self, obj: JsonObject) -> JsonObject:
         key = key_of(obj)
@@ -129,6 +132,13 @@ class World:
             self.clock.advance(max(soonest - self._now(), 0.05))
             await self.settle()
         self.clock.advance(max(end - self._now(), 0.0))
+
+    def _see(self, resource: Resource, obj: JsonObject) -> None:
+        """What the watch tells of KINDClusters. Events of other kinds are the tests' to play."""
+        for watch in self.reconciler.watches:
+            if watch.resource == resource == KINDCLUSTERS:
+                for key in watch.keys(obj):
+                    self._add(key)
 
     def _add(self, key: ObjectKey) -> None:
         self.due[key] = 0.0

@@ -37,6 +37,7 @@ from provider.adapters.process.command import (
 )
 from provider.api import kind
 from provider.api.conditions import Reason
+from provider.api.image import parse
 from provider.backoff import CONTAINER_REMOVAL
 from provider.errors import Transient
 
@@ -85,6 +86,9 @@ class Dialect:
     """`cp CONTAINER:PATH -` writes a tar stream to standard output."""
     named_volumes: bool = False
     """kind makes a node's volume before the node, so it is not anonymous."""
+    short_names: bool = True
+    """An image without a registry is docker.io's, and may have a tag beside a digest. Of podman neither is true, and kind writes the name
+    anew (providers/podman/images.go)."""
     children_exit: bool = True
     """No process started by `run -d` outlives it, so file descriptors may be inherited. podman's conmon lives as long as the container."""
 
@@ -95,7 +99,13 @@ DIALECTS = {
     for dialect in (
         Dialect("docker", "DOCKER_HOST", events=(*_LABEL, *(word for one in EVENTS for word in ("--filter", f"event={one}")))),
         Dialect(
-            "podman", "CONTAINER_HOST", info=("info", "--format", "json"), events=_LABEL, named_volumes=True, children_exit=False
+            "podman",
+            "CONTAINER_HOST",
+            info=("info", "--format", "json"),
+            events=_LABEL,
+            named_volumes=True,
+            short_names=False,
+            children_exit=False,
         ),
         Dialect("nerdctl", "CONTAINERD_ADDRESS", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
     )
@@ -192,7 +202,7 @@ class Engine:
             await self._change("unpause", *ids)
 
     async def has_image(self, image: str) -> bool:
-        done = await self._run("image", "inspect", image, max_output=MAX_INSPECT, check=False)
+        done = await self._run("image", "inspect", self._image(image), max_output=MAX_INSPECT, check=False)
         self._check(done, NO_IMAGE)
         return done.returncode == 0
 
@@ -205,11 +215,15 @@ class Engine:
         """`on_progress`: how far it is, for people. Raises Terminal(ImageNotFound) or Transient(ImagePullFailed)."""
         layers = images.Layers(on_progress)
         try:
-            done = await run_telling(self._command(("pull", image), timeout, MAX_OUTPUT), layers.feed)
+            done = await run_telling(self._command(("pull", self._image(image)), timeout, MAX_OUTPUT), layers.feed)
         except RunError as error:
             raise engine_failure(error, self.name) from error
         if done.returncode != 0:
             raise pull_failure(image, done.stderr)
+
+    def _image(self, name: str) -> str:
+        """By the name that kind will ask for."""
+        return name if self.dialect.short_names else parse(name).wanted
 
     async def load(self, archive: Path, timeout: float) -> None:
         """Put the images of an archive (docker save) on the engine."""

@@ -121,6 +121,30 @@ def test_each_engine_has_its_own_word_for_where_it_is(engine: str, env: dict[str
     assert shared is Engine(DIALECTS[engine], env, 10.0).shares_host
 
 
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("kindest/node:v1.34.4", "docker.io/kindest/node:v1.34.4"),
+        ("node:v1.34.4", "docker.io/library/node:v1.34.4"),
+        ("localhost/node:v1", "localhost/node:v1"),
+        ("registry:5000/node:v1", "registry:5000/node:v1"),
+        ("ghcr.io/some/node:v1", "ghcr.io/some/node:v1"),
+        ("registry:5000/node:v1@sha256:0f", "registry:5000/node@sha256:0f"),
+        ("node:v1@sha256:0f", "docker.io/library/node@sha256:0f"),
+    ],
+)
+async def test_podman_is_asked_for_images_as_kind_asks_for_them(tmp_path: Path, name: str, asked: str) -> None:
+    """Without a registry it would ask those of its own configuration, of which there are none by default; docker knows one alone."""
+    for engine, wanted in (("podman", asked), ("docker", name)):
+        fake = FakeBinaries(tmp_path / engine, engine=engine)
+        one = Engine(DIALECTS[engine], fake.env, 5.0)
+        await one.has_image(name)
+        await one.pull(name, timeout=5.0)
+
+        assert [[engine, "image", "inspect", wanted]] == fake.calls(f"{engine} image")
+        assert [[engine, "pull", wanted]] == fake.calls(f"{engine} pull")
+
+
 def test_only_what_engines_need_is_passed_on() -> None:
     """Tokens, kubeconfigs and kind's own switches stay with the manager."""
     base = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 
 import pytest
 
 from provider.api.conditions import Reason
 from provider.api.meta import ObjectKey
-from provider.controller.tasks import PROGRESS_INTERVAL, QUEUE_INTERVAL, TaskManager
+from provider.controller.tasks import NEAR, PROGRESS_INTERVAL, QUEUE_INTERVAL, TaskManager
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import Identity, Progress, Step, StepState, Verb
 from provider.ports.tasks import Target, TaskState, TaskStatus, Work
@@ -33,7 +34,8 @@ class Watcher:
 
 def make_tasks(told: Watcher | None = None, ended: list[TaskStatus] | None = None) -> TaskManager:
     finished = (ended if ended is not None else []).append
-    return TaskManager({Verb.CREATE: 1, Verb.DELETE: 2}, told or Watcher(), LoopClock(), finished=finished)
+    slots = {Verb.CREATE: 1, Verb.DELETE: 2, Verb.PREPARE: 2}
+    return TaskManager(slots, told or Watcher(), LoopClock(), finished=finished)
 
 
 def takes(seconds: float) -> Work:
@@ -115,7 +117,175 @@ async def test_verbs_have_slots_of_their_own() -> None:
         (Verb.CREATE, "queued"): 1,
         (Verb.DELETE, "running"): 0,
         (Verb.DELETE, "queued"): 0,
+        (Verb.PREPARE, "running"): 0,
+        (Verb.PREPARE, "queued"): 0,
     }
+
+
+@in_virtual_time
+async def test_namespaces_take_turns() -> None:
+    """One that asks for a hundred clusters does not keep the others waiting for all of them."""
+    tasks = make_tasks()
+    many = [ObjectKey("many", f"m{number}") for number in range(100)]
+    for key in many:
+        tasks.start(key, Verb.CREATE, takes(10))
+    tasks.start(A, Verb.CREATE, takes(10))
+    tasks.start(B, Verb.CREATE, takes(10))
+
+    assert [status_of(tasks, key).queue_position for key in (A, many[1], B, many[2])] == [1, 2, 3, 4]
+
+    await asyncio.sleep(35)
+
+    assert status_of(tasks, A).state is TaskState.SUCCEEDED
+    assert status_of(tasks, B).state is TaskState.RUNNING
+
+
+@in_virtual_time
+async def test_who_is_overtaken_is_told() -> None:
+    """A position that has got worse is news as well."""
+    told = Watcher()
+    tasks = make_tasks(told)
+    for key in (A, B, C):
+        tasks.start(key, Verb.CREATE, takes(100))
+    await asyncio.sleep(QUEUE_INTERVAL + 1)
+    told.told.clear()
+    tasks.start(ObjectKey("other", "x"), Verb.CREATE, takes(1))
+    await asyncio.sleep(QUEUE_INTERVAL)
+
+    assert (status_of(tasks, B).queue_position, status_of(tasks, C).queue_position) == (2, 3)
+    assert told.times(B) and told.times(C)
+
+
+@in_virtual_time
+async def test_telling_positions_does_not_cost_a_pass_of_each_that_waits() -> None:
+    """A slot that gets free every few seconds with 500 waiting: passes by the logarithm of what waits, and everybody near is told."""
+    counts: dict[int, float] = {}
+    for number in (50, 500):
+        told = Watcher()
+        tasks = make_tasks(told)
+        keys = [ObjectKey("default", f"k{index}") for index in range(number)]
+        for key in keys:
+            tasks.start(key, Verb.CREATE, takes(QUEUE_INTERVAL))
+        ends = 40
+        await asyncio.sleep(ends * QUEUE_INTERVAL + 1)
+        counts[number] = len(told.told) / ends
+        heard = Counter(key for _, key in told.told)
+        assert all(heard[key] >= NEAR for key in keys[NEAR + 2 : ends])
+        await tasks.shutdown(1)
+
+    assert counts[50] < 35
+    assert counts[500] < 70
+
+
+# --- what comes before the verb ---------------------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_what_comes_before_takes_no_slot_of_the_verb() -> None:
+    """A pull that hangs keeps nobody from being created, who has an image."""
+    tasks = make_tasks()
+    tasks.start(A, Verb.CREATE, takes(10), before=takes(1000))
+    tasks.start(B, Verb.CREATE, takes(10))
+    await asyncio.sleep(5)
+
+    slow = status_of(tasks, A)
+    assert (slow.verb, slow.state, slow.preparing, slow.started_at) == (Verb.CREATE, TaskState.RUNNING, True, None)
+    assert status_of(tasks, B).state is TaskState.RUNNING
+    assert tasks.counts()[Verb.PREPARE, "running"] == 1
+
+
+@in_virtual_time
+async def test_then_it_waits_for_a_slot_of_the_verb() -> None:
+    """Behind those that were there first; its start is the verb's."""
+    tasks = make_tasks()
+    tasks.start(A, Verb.CREATE, takes(10), before=takes(1))
+    tasks.start(B, Verb.CREATE, takes(10))
+    await asyncio.sleep(2)
+    waiting = status_of(tasks, A)
+    assert (waiting.state, waiting.preparing, waiting.queue_position) == (TaskState.QUEUED, False, 1)
+
+    await asyncio.sleep(19)
+    ended = status_of(tasks, A)
+    assert ended.state is TaskState.SUCCEEDED
+    assert ended.started_at is not None
+    assert (ended.started_at - EPOCH).total_seconds() == pytest.approx(10)
+
+
+@in_virtual_time
+async def test_what_comes_before_is_bounded_and_shared_fairly() -> None:
+    """A hundred pulls of one namespace are two at a time, and another namespace's is the third."""
+    tasks = make_tasks()
+    many = [ObjectKey("many", f"m{number}") for number in range(100)]
+    for key in (*many, A):
+        tasks.start(key, Verb.CREATE, takes(1), before=takes(100))
+    await asyncio.sleep(1)
+    assert tasks.counts()[Verb.PREPARE, "running"] == 2
+    assert (status_of(tasks, A).queue_position, status_of(tasks, A).preparing) == (1, True)
+
+    await asyncio.sleep(100)
+    assert status_of(tasks, A).state is TaskState.RUNNING
+
+
+@in_virtual_time
+async def test_when_what_comes_before_fails_the_verb_does_not_begin() -> None:
+    """The failure is the task's, with steps of its own and no start."""
+    error = Terminal(Reason.IMAGE_NOT_FOUND, "no image")
+    begun: list[ObjectKey] = []
+
+    async def work(progress: Progress) -> None:
+        begun.append(A)
+
+    tasks = make_tasks()
+    tasks.start(A, Verb.CREATE, work, before=fails(error))
+    await asyncio.sleep(1)
+
+    ended = status_of(tasks, A)
+    assert (ended.verb, ended.state, ended.error, ended.started_at) == (Verb.CREATE, TaskState.FAILED, error, None)
+    assert begun == []
+    assert tasks.counts()[Verb.PREPARE, "running"] == 0
+
+
+@pytest.mark.parametrize("seconds", [1.0, 3.0, 4.0])
+def test_a_task_is_discarded_wherever_it_is(seconds: float) -> None:
+    """At what comes before, at the very moment of its end, and at the verb itself: nothing of it runs afterwards."""
+
+    @in_virtual_time
+    async def check() -> None:
+        tasks, began = make_tasks(), list[float]()
+
+        async def work(progress: Progress) -> None:
+            began.append(asyncio.get_running_loop().time())
+            await asyncio.sleep(100)
+
+        tasks.start(A, Verb.CREATE, work, before=takes(3.0))
+        await asyncio.sleep(seconds)
+        await tasks.discard(A)
+        assert tasks.status(A) is None
+        assert began == ([3.0] if seconds > 3 else [])
+        tasks.start(B, Verb.CREATE, takes(1), before=takes(1))
+        await asyncio.sleep(3)
+        assert status_of(tasks, B).state is TaskState.SUCCEEDED
+
+    check()
+
+
+@in_virtual_time
+async def test_work_that_swallows_its_cancellation_does_not_go_on_to_the_verb() -> None:
+    """Discarding returns when it is over, not when its first half is."""
+    tasks = make_tasks()
+
+    async def stubborn(progress: Progress) -> None:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            return
+
+    tasks.start(A, Verb.CREATE, takes(1000), before=stubborn)
+    await asyncio.sleep(1)
+    await tasks.discard(A)
+
+    assert tasks.status(A) is None
+    assert tasks.counts()[Verb.CREATE, "running"] == 0
 
 
 @in_virtual_time

@@ -160,7 +160,7 @@ async def test_two_objects_of_one_cluster_name_on_two_runtimes_do_not_overwrite_
     world.runtime.clusters.clear()  # as if it were another runtime: the name is free there
     world.apply(kindcluster(second, standalone=True, clusterName="demo"))
     world.kube.edit(KINDCLUSTERS, KEY, {"metadata": {"annotations": {contract.PAUSED_ANNOTATION: ""}}})
-    world.reconciler.cluster_names.remove(KEY)
+    world.reconciler.claims.forget(KEY)
     world.due.pop(KEY, None)
     await world.settle()
 

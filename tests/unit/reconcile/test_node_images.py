@@ -72,7 +72,8 @@ def test_the_image_follows_from_the_spec_and_from_what_is_there(
     fields: dict[str, Any], found: NodeImages, image: str | None, to_pull: tuple[str, ...]
 ) -> None:
     """Deterministic: the same spec on the same host is made from the same image."""
-    assert Choice(image, to_pull) == choose(*asked(**fields), found)
+    to_load = (str(image),) if found.archived else ()
+    assert Choice(image, to_pull, to_load) == choose(*asked(**fields), found)
 
 
 def test_a_manager_s_default_is_for_specs_that_say_nothing() -> None:
