@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -63,6 +64,7 @@ class ManagementAPI:
         self._controller_manager = controller_manager
         self._detached = detached
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._flags: dict[str, tuple[str, ...]] = {}
         self._connection: http.client.HTTPSConnection | None = None
         if self.kubeconfig.exists():
             self.url = json.loads(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
@@ -100,7 +102,7 @@ class ManagementAPI:
 
     def stop(self) -> None:
         """Kill everything and remove the folder. Safe to call twice, and on a folder that another process started."""
-        self._disconnect()
+        self.disconnect()
         for child in self._children.values():
             child.kill()
             child.wait()
@@ -110,6 +112,37 @@ class ManagementAPI:
     def running(self) -> dict[str, int]:
         """Living components → pid."""
         return {name: pid for name, (pid, _) in processes.records(self.folder).items()}
+
+    def wait_ready(self) -> None:
+        """Return when the API server answers and has its storage. Raises StartFailed."""
+        until = time.monotonic() + READY_SECONDS
+        while not self._answers():
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    raise StartFailed(f"{name} ended with {child.returncode}: {self._log_end(name)}")
+            if time.monotonic() > until:
+                raise StartFailed(f"not ready in {READY_SECONDS:.0f} s: {self._log_end('kube-apiserver')}")
+            time.sleep(0.05)
+
+    # --- break (components that this object started) ------------------------------------------------------------------------
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, as a crash would."""
+        self._children[name].kill()
+        self._children[name].wait()
+
+    def revive(self, name: str) -> None:
+        """Start it again after a `kill`, with its address and its data; `wait_ready` tells when it works."""
+        self._spawn(name, *self._flags[name])
+
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """SIGSTOP: connections stay open, nothing is answered."""
+        self._children[name].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._children[name].send_signal(signal.SIGCONT)
 
     # --- use ----------------------------------------------------------------------------------------------------------------
 
@@ -151,13 +184,19 @@ class ManagementAPI:
             self.folder / f"{user.replace(':', '-')}.kubeconfig", pki.kubeconfig(self.url, ca, pki.client(ca, user, *groups))
         )
 
+    def disconnect(self) -> None:
+        """Close the kept connection; the next request makes another."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
     # --- parts --------------------------------------------------------------------------------------------------------------
 
     def _exchange(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         try:
             return self._send(method, path, data, headers)
         except (http.client.HTTPException, ConnectionError, ssl.SSLError):  # an idle connection the server has closed
-            self._disconnect()
+            self.disconnect()
             return self._send(method, path, data, headers)
 
     def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -166,11 +205,6 @@ class ManagementAPI:
         self._connection.request(method, path, data, headers)
         response = self._connection.getresponse()
         return response.status, response.read()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
 
     def _connect(self) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=str(self.folder / "ca.crt"))
@@ -198,6 +232,7 @@ class ManagementAPI:
         replace_file(self.kubeconfig, pki.kubeconfig(self.url, self._load_ca(), admin))
 
     def _spawn(self, name: str, *flags: str) -> None:
+        self._flags[name] = flags
         self._children[name] = processes.start(name, [find.path(name), *flags], self.folder, detached=self._detached)
 
     def _start_apiserver(self) -> None:
@@ -205,20 +240,13 @@ class ManagementAPI:
         self.url = f"https://127.0.0.1:{port}"
         self._write_admin()
         self._spawn("kube-apiserver", *self._apiserver_flags(port))
-        until = time.monotonic() + READY_SECONDS
-        while not self._answers():
-            for name, child in self._children.items():
-                if child.poll() is not None:
-                    raise StartFailed(f"{name} ended with {child.returncode}: {self._log_end(name)}")
-            if time.monotonic() > until:
-                raise StartFailed(f"not ready in {READY_SECONDS:.0f} s: {self._log_end('kube-apiserver')}")
-            time.sleep(0.05)
+        self.wait_ready()
 
     def _answers(self) -> bool:
         try:
             return self._send("GET", "/readyz", None, {})[0] == http.client.OK
         except (OSError, http.client.HTTPException):
-            self._disconnect()
+            self.disconnect()
             return False
 
     def _log_end(self, name: str) -> str:

@@ -88,14 +88,14 @@ TIERS = {
         }
     ),
     "contract": Tier(folders=("tests/contract",), needs_tools=True),
-    "envtest": Tier(folders=("tests/envtest", "tests/hostile"), needs_tools=True, measured=True),
+    "envtest": Tier(folders=("tests/envtest",), needs_tools=True, measured=True),
     "local": Tier(folders=("tests/local",), needs_tools=True),
     "capi": Tier(folders=("tests/capi",), needs_tools=True, sets=("basic", "capi")),
     "conformance": Tier(folders=("conformance/capi_conformance/checks",), needs_tools=True, sets=("basic", "capi")),
     "conformance-selftest": Tier(folders=("conformance/selftest",), needs_tools=True, sets=("basic", "capi")),
     "e2e": Tier(folders=("tests/e2e",), needs_tools=True),
     "kills": Tier(folders=("tests/kills",), needs_tools=True),
-    "hostile": Tier(folders=("tests/hostile",), needs_tools=True),
+    "hostile": Tier(folders=("tests/envtest/hostile",), needs_tools=True),
     "coverage": Tier(),
 }
 

@@ -48,7 +48,7 @@ class FakeProvider(threading.Thread):
     def stop(self) -> None:
         self._stopping.set()
         self.join(30)
-        self.api._disconnect()
+        self.api.disconnect()
 
     def run(self) -> None:
         while not self._stopping.wait(PASS_SECONDS):

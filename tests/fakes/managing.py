@@ -73,6 +73,7 @@ class Bench:
 
     kube: FakeKube = field(default_factory=FakeKube)
     runtime: FakeRuntime = field(default_factory=FakeRuntime)
+    recorder: FakeRecorder = field(default_factory=FakeRecorder)
     watches: list[FakeWatch] = field(default_factory=list)
     entries: tuple[Entry, ...] = CONTROLLERS
 
@@ -84,7 +85,7 @@ class Bench:
         parts = Parts(
             kube=self.kube,
             workload=FakeWorkload(self.runtime),
-            recorder=FakeRecorder(),
+            recorder=self.recorder,
             runtimes={"kind": self.runtime},
             clock=LoopClock(),
             make_watcher=self._watch,

@@ -1,0 +1,1 @@
+"""Hostile KINDClusters: how they are made, and what they must not achieve."""
