@@ -90,7 +90,7 @@ def build(
         controllers[resource].queue.add(key)
 
     slots = dict.fromkeys(Verb, settings.create_slots)
-    slots |= {Verb.DELETE: settings.delete_slots, Verb.START: settings.start_slots}
+    slots |= {Verb.DELETE: settings.delete_slots, **dict.fromkeys((Verb.START, Verb.STOP, Verb.PAUSE), settings.start_slots)}
     tasks = TaskManager(
         slots, lambda key: requeue(KINDCLUSTERS, key), parts.clock, finished=metrics.task_ended, kind=KINDCLUSTERS.kind
     )

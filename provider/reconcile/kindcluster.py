@@ -42,6 +42,7 @@ from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan
+from provider.reconcile.power import resumes, wanted_power
 from provider.reconcile.publish import publish
 from provider.reconcile.renewal import Renewal
 from provider.reconcile.report import report, report_paused
@@ -165,6 +166,8 @@ class KINDClusterReconciler:
             now=scope.now,
             retain_on_failure=bool(scope.spec.retain_on_failure),
             update=drift.update,
+            power=wanted_power(scope),
+            resumes=resumes(scope),
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, record = plan(facts), creation.record

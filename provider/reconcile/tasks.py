@@ -34,6 +34,8 @@ def task_of(action: Action, runtime: Runtime, identity: Identity, request: Clust
         Action.CREATE: (Verb.CREATE, create),
         Action.PREPARE: (Verb.PREPARE, prepare),
         Action.START: (Verb.START, partial(runtime.start, identity)),
+        Action.STOP: (Verb.STOP, partial(runtime.stop, identity)),
+        Action.PAUSE: (Verb.PAUSE, partial(runtime.pause, identity)),
         Action.CLEAN: (Verb.DELETE, partial(runtime.delete, identity)),
     }
     return tasks.get(action)
