@@ -31,6 +31,8 @@ from provider.ports.runtime import Identity, Progress
 STEP = "Making it survive restarts"
 MAX_MEMBERS = 1 << 16
 """Bytes of etcd's answer; nine members take some 2 KiB."""
+ANSWER = 15.0
+"""Seconds that etcd gets to list its members; without a quorum it does not answer at all."""
 PKI = "/etc/kubernetes/pki"
 # etcdctl is in no node, kubectl is in every one, and can post to any server: etcd answers JSON at /v3 (its gRPC gateway). Without
 # /dev/null, the node's own kubeconfig would add its credentials, which etcd does not know.
@@ -89,7 +91,8 @@ async def _name_members(engine: Engine, own: Sequence[Container]) -> None:
     if node is None:
         return
     names = {one.name for one in own if one.role is NodeRole.CONTROL_PLANE}
-    answer = await engine.output_of(node.id, "sh", "-c", ETCD, "sh", "/v3/cluster/member/list", "{}", limit=MAX_MEMBERS)
+    asked = ("sh", "-c", f"{ETCD} 2>/dev/null", "sh", "/v3/cluster/member/list", "{}")
+    answer = await engine.tail(node.id, asked, limit=MAX_MEMBERS, timeout=ANSWER)
     for member in unnamed(answer, names):
         body = json.dumps({"ID": member.id, "peerURLs": [member.url]})
         await engine.execute(node.id, "sh", "-c", ETCD, "sh", "/v3/cluster/member/update", body)
