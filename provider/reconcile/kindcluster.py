@@ -24,9 +24,9 @@ from provider.controller.sources import Stream, Watch
 from provider.ports.clock import Clock
 from provider.ports.kube import EventNote, Kube, Recorder
 from provider.ports.runtime import Identity, Runtime, RuntimeEvent, Verb
-from provider.ports.tasks import Target, Tasks
+from provider.ports.tasks import Target, Tasks, TaskStatus
 from provider.ports.workload import Workload
-from provider.reconcile.attempts import progress
+from provider.reconcile.attempts import Progress, progress
 from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
 from provider.reconcile.choose_images import with_images
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
@@ -138,14 +138,7 @@ class KINDClusterReconciler:
     async def _maintain(self, scope: Scope, runtime: Runtime, identity: Identity) -> Result:
         """Observe, decide, publish, report, act: in this order, so that a manager killed in between finds what it was about to do."""
         desired, task = desire(scope, self._options), self._tasks.status(scope.key)
-        creation = progress(
-            scope.record,
-            task,
-            generation=scope.generation,
-            config_hash=desired.config_hash,
-            provisioned=scope.provisioned,
-            now=scope.now,
-        )
+        creation = _progress(scope, task, desired)
         scope, drift = await ensure_made_from(scope, self._kube, desired, task, complete=creation.complete)
         # While a task works on the cluster, what would be observed is a cluster in the making; its steps are the news then.
         working = task is not None and task.changes_cluster
@@ -255,6 +248,17 @@ class KINDClusterReconciler:
         name = self.cluster_names.remove(key)
         for other in self.cluster_names.keys(name) if name is not None else ():
             self._requeue(other)
+
+
+def _progress(scope: Scope, task: TaskStatus | None, desired: Desired) -> Progress:
+    return progress(
+        scope.record,
+        task,
+        generation=scope.generation,
+        config_hash=desired.config_hash,
+        provisioned=scope.provisioned,
+        now=scope.now,
+    )
 
 
 def _again(blocked: Blocked) -> Result:

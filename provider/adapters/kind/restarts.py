@@ -18,6 +18,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from provider.adapters.engine.cli import Engine
@@ -43,13 +44,15 @@ ETCD = (
 )
 # The command of kind's Envoy container writes empty cds.yaml and lds.yaml and then starts `envoy` from PATH, again and again (kind
 # pkg/cluster/internal/loadbalancer/config.go). Its image has nothing in /usr/local/sbin, which comes first in PATH.
-KEEP_BALANCER = r"""
-cd /home/envoy 2>/dev/null && [ -s lds.yaml ] || exit 0
+ENVOY = PurePosixPath("/home", "envoy")
+"""Its folder in kind's container, where the command writes."""
+KEEP_BALANCER = rf"""
+cd {ENVOY} 2>/dev/null && [ -s lds.yaml ] || exit 0
 grep -q '^- ' lds.yaml || exit 0
 for file in cds lds; do cp $file.yaml $file.new && mv $file.new $file.kept || exit 1; done
 [ -e /usr/local/sbin/envoy ] && exit 0
 program=$(command -v envoy) || exit 1
-printf '#!/bin/sh\nfor file in cds lds; do cat /home/envoy/$file.kept >/home/envoy/$file.yaml; done\nexec %s "$@"\n' "$program" \
+printf '#!/bin/sh\nfor file in cds lds; do cat {ENVOY}/$file.kept >{ENVOY}/$file.yaml; done\nexec %s "$@"\n' "$program" \
   >/usr/local/sbin/envoy.new && chmod 755 /usr/local/sbin/envoy.new && mv /usr/local/sbin/envoy.new /usr/local/sbin/envoy
 """
 

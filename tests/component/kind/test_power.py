@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from provider.adapters.kind.restarts import KEEP_BALANCER, unnamed
+from provider.adapters.kind.restarts import ENVOY, KEEP_BALANCER, unnamed
 from provider.adapters.kind.runtime import KindRuntime
 from provider.errors import NotOurs, Transient
 from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Step, StepState
@@ -164,7 +164,7 @@ class Balancer:
         """As kind's command does: both files empty, then whatever `envoy` is."""
         for path in self.files.values():
             path.write_text("resources: []")
-        self._run("envoy -c /home/envoy/envoy.yaml")
+        self._run("envoy -c envoy.yaml")
 
     def configure(self, text: str) -> None:
         for name, path in self.files.items():
@@ -174,7 +174,7 @@ class Balancer:
         self._run(KEEP_BALANCER)
 
     def _run(self, script: str) -> None:
-        text = script.replace("/home/envoy", f"{self.root}/home/envoy").replace("/usr/local", f"{self.root}/usr/local")
+        text = script.replace(str(ENVOY), f"{self.root}/home/envoy").replace("/usr/local", f"{self.root}/usr/local")
         path = f"{self.root}/usr/local/sbin:{self.root}/usr/local/bin:{os.environ['PATH']}"
         subprocess.run(["sh", "-c", text], check=True, env={"PATH": path}, timeout=10)
 
