@@ -111,6 +111,9 @@ class ManagerProcess:
     def wait_ready(self, name: str, seconds: float = 180.0, namespace: str = "default") -> float:
         return self.wait(seconds, lambda: self.status(name, namespace).get("ready") is True, f"{name} Ready")
 
+    def wait_phase(self, name: str, phase: str, seconds: float = 60.0, namespace: str = "default") -> float:
+        return self.wait(seconds, lambda: self.status(name, namespace).get("phase") == phase, f"{name} {phase}")
+
     def wait_gone(self, name: str, seconds: float = 60.0, namespace: str = "default") -> float:
         return self.wait(seconds, lambda: not self.get(name, namespace), f"{name} gone")
 

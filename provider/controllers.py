@@ -92,7 +92,7 @@ def build(
     slots = {
         Verb.CREATE: settings.create_slots,
         Verb.PREPARE: settings.pull_slots,
-        Verb.START: settings.start_slots,
+        **dict.fromkeys((Verb.START, Verb.STOP, Verb.PAUSE), settings.start_slots),
         Verb.DELETE: settings.delete_slots,
     }
     tasks = TaskManager(

@@ -125,7 +125,9 @@ class Settings:
         int, Flag(parse_count, "Clusters whose images are fetched at the same time, which takes none of the create slots.")
     ] = 4
     delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at the same time.")] = 4
-    start_slots: Annotated[int, Flag(parse_count, "Clusters started again at the same time.")] = 4
+    start_slots: Annotated[
+        int, Flag(parse_count, "Clusters started again at the same time; as many are stopped, and as many paused.")
+    ] = 4
     create_timeout: Annotated[
         timedelta, Flag(parse_duration, "How long a create may take where spec.createTimeout is not set.")
     ] = timedelta(minutes=10)

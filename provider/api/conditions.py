@@ -96,7 +96,8 @@ class Reason(StrEnum):
     NOT_PAUSED = "NotPaused"
     """The object is reconciled."""
     PAUSED = "Paused"
-    """Cluster.spec.paused is true or the object has the paused annotation."""
+    """Of the condition Paused: Cluster.spec.paused is true or the object has the paused annotation. Elsewhere: the nodes are frozen, as
+    spec.powerState asks."""
     REACHABLE = "Reachable"
     """The runtime answers."""
     VERIFIED = "Verified"
@@ -177,6 +178,12 @@ class Reason(StrEnum):
     """Nothing has been made yet."""
     STARTING = "Starting"
     """Stopped node containers are being started."""
+    STOPPING = "Stopping"
+    """The nodes are being stopped, as spec.powerState asks."""
+    STOPPED = "Stopped"
+    """The nodes are stopped, as spec.powerState asks."""
+    PAUSING = "Pausing"
+    """The nodes are being frozen, as spec.powerState asks."""
     REPAIR_NEEDED = "RepairNeeded", Fault.SPEC
     """Only a new cluster can help, and spec.healPolicy does not allow it."""
     RECREATING = "Recreating"
@@ -320,6 +327,8 @@ class Reason(StrEnum):
     """The cluster was not finished within spec.createTimeout."""
     START_FAILED = "StartFailed", Fault.HOST
     """Node containers were started and do not keep running."""
+    STOP_FAILED = "StopFailed", Fault.HOST
+    """Node containers were told to stop or to pause, and run on; it is tried again."""
     DELETE_FAILED = "DeleteFailed", Fault.HOST
     """Containers could not be removed; it is tried again."""
     FILE_UNREADABLE = "FileUnreadable", Fault.HOST
@@ -372,6 +381,14 @@ class Phase(StrEnum):
     """It was usable and is not now; it is not repaired, or its repair waits."""
     REPAIRING = "Repairing"
     """Stopped nodes are being started, or the cluster is replaced."""
+    STOPPING = "Stopping"
+    """Its nodes are being stopped or paused, as spec.powerState asks."""
+    STOPPED = "Stopped"
+    """Its nodes are stopped, as spec.powerState asks."""
+    PAUSED = "Paused"
+    """Its nodes are frozen, as spec.powerState asks."""
+    STARTING = "Starting"
+    """It was stopped or paused, and comes back."""
     DELETING = "Deleting"
     """Being removed."""
     FAILED = "Failed"

@@ -210,6 +210,8 @@ class Verb(StrEnum):
     PREPARE = "prepare"
     """Fetch what a create needs. The only one that leaves the cluster alone."""
     START = "start"
+    STOP = "stop"
+    PAUSE = "pause"
     DELETE = "delete"
 
 
@@ -225,8 +227,8 @@ class Runtime(Protocol):
 
     Ownership is checked inside each of the changing methods, by marker, immediately before the effect; a cluster of the same
     name without the marker raises NotOurs and is left alone. Where another daemon answers than identity.daemon, observe is UNKNOWN
-    and the changing methods raise Transient(Reason.OTHER_DAEMON). A per-name lock on the host serialises create, delete and start;
-    a lock held by somebody else raises Transient(Reason.NAME_LOCKED).
+    and the changing methods raise Transient(Reason.OTHER_DAEMON). A per-name lock on the host serialises create, delete, start,
+    stop and pause; a lock held by somebody else raises Transient(Reason.NAME_LOCKED).
     """
 
     @property
@@ -267,6 +269,14 @@ class Runtime(Protocol):
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         """Start stopped nodes and resume paused ones, load balancer and control planes first. Raises Transient, NotOurs."""
+
+    async def stop(self, identity: Identity, progress: Progress) -> None:
+        """End all nodes, keeping what is on their disks: workers first, the load balancer last. Those that are paused, too; what does not
+        run is left as it is. Raises Transient (CONTAINERS_MISSING where there are none), NotOurs.
+        """
+
+    async def pause(self, identity: Identity, progress: Progress) -> None:
+        """Freeze all nodes that run; what does not run is left as it is. Raises as `stop`."""
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         """Cluster-admin kubeconfig as the runtime hands it out: *untrusted text* (see adapters.kube.kubeconfig).

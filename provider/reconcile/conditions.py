@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
-from provider.api.kind import NodeNames, NodeRole
+from provider.api.kind import NodeRole
 from provider.api.meta import Condition, Conditions, ConditionStatus
 from provider.ports.runtime import Endpoint, Ownership, Presence, RuntimeObservation, Step, StepState, Verb
 from provider.ports.tasks import TaskState, TaskStatus
@@ -17,7 +17,7 @@ from provider.reconcile.data_loss import data_loss
 from provider.reconcile.drift import Change, listed
 from provider.reconcile.image_conditions import images_available
 from provider.reconcile.outcome import Outcome
-from provider.reconcile.plan import Action, Decision
+from provider.reconcile.plan import AT_REST, Action, Decision
 from provider.reconcile.rollout import rollout
 
 SIMULATED = (
@@ -66,7 +66,7 @@ def _runtime(outcome: Outcome) -> Iterator[Condition]:
     yield Condition(ConditionType.ENGINE_REACHABLE, ConditionStatus.TRUE, Reason.REACHABLE)
     yield _ownership(seen, outcome.decision)
     if seen.ownership is not Ownership.FOREIGN:
-        yield _containers(seen, outcome.nodes, provisioned=outcome.scope.provisioned)
+        yield _containers(outcome, seen)
 
 
 def _ownership(seen: RuntimeObservation, decision: Decision) -> Condition:
@@ -80,13 +80,15 @@ def _ownership(seen: RuntimeObservation, decision: Decision) -> Condition:
     return Condition(kind, ConditionStatus.TRUE, Reason.VERIFIED)
 
 
-def _containers(seen: RuntimeObservation, expected: NodeNames, *, provisioned: bool) -> Condition:
+def _containers(outcome: Outcome, seen: RuntimeObservation) -> Condition:
     kind = ConditionType.CONTAINERS_RUNNING
-    missing = seen.missing(expected)
-    if seen.presence is Presence.ABSENT and not provisioned:
+    missing = seen.missing(outcome.nodes)
+    if seen.presence is Presence.ABSENT and not outcome.scope.provisioned:
         return Condition(kind, ConditionStatus.FALSE, Reason.NOT_CREATED, "Nothing has been made yet.")
     if missing:
         return Condition(kind, ConditionStatus.FALSE, Reason.CONTAINERS_MISSING, f"Missing: {', '.join(missing)}.")
+    if outcome.decision.reason in AT_REST:
+        return Condition(kind, ConditionStatus.FALSE, outcome.decision.reason, outcome.decision.message)
     not_running = [f"{node.name} ({node.state})" for node in seen.nodes if not node.state.running]
     if not_running:
         return Condition(kind, ConditionStatus.FALSE, Reason.CONTAINERS_STOPPED, f"Not running: {', '.join(not_running)}.")
@@ -117,7 +119,7 @@ def _workload(outcome: Outcome) -> Iterator[Condition]:
     if workload is None:
         control_planes = [node for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE]
         if seen.presence is Presence.ABSENT or not any(node.state.running for node in control_planes):
-            yield from _nothing_answers(provisioned=provisioned)
+            yield from _nothing_answers(outcome.decision, provisioned=provisioned)
         return
     if workload.reachable is None:
         return
@@ -134,9 +136,11 @@ def _workload(outcome: Outcome) -> Iterator[Condition]:
     yield _nodes(outcome, workload)
 
 
-def _nothing_answers(*, provisioned: bool) -> Iterator[Condition]:
+def _nothing_answers(decision: Decision, *, provisioned: bool) -> Iterator[Condition]:
     reason = Reason.API_UNREACHABLE if provisioned else Reason.NOT_CREATED
     message = "No control-plane node is running." if provisioned else "Nothing has been made yet."
+    if decision.reason in AT_REST:
+        reason, message = decision.reason, decision.message
     yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.FALSE, reason, message)
     yield Condition(ConditionType.NODES_READY, ConditionStatus.UNKNOWN, reason, "The cluster's API server does not answer.")
 
@@ -288,6 +292,10 @@ def _progress(task: TaskStatus, *, recreating: bool) -> tuple[Reason, str]:
             return (Reason.RECREATING if recreating else Reason.CREATING), step or begin
         case Verb.START:
             return Reason.STARTING, step or "Starting stopped nodes."
+        case Verb.STOP:
+            return Reason.STOPPING, step or "Stopping the nodes."
+        case Verb.PAUSE:
+            return Reason.PAUSING, step or "Pausing the nodes."
         case _:
             return Reason.CLEANING_UP, step or "Removing what was made."
 

@@ -45,6 +45,7 @@ from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan
+from provider.reconcile.power import resumes, wanted_power
 from provider.reconcile.publish import publish
 from provider.reconcile.renewal import Renewal
 from provider.reconcile.report import report, report_paused
@@ -168,6 +169,8 @@ class KINDClusterReconciler:
             retain_on_failure=bool(scope.spec.retain_on_failure),
             update=drift.update,
             lost=data_loss(scope.status, observed.workload),
+            power=wanted_power(scope),
+            resumes=resumes(scope),
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, choice = await self._decide(scope, runtime, desired, facts)

@@ -15,7 +15,7 @@ from provider.api.conditions import Reason
 from provider.api.kind import NodeNames
 from provider.api.meta import timestamp
 from provider.backoff import COOLDOWN, CREATE, FOREIGN_RETRY, PREPARE_COOLDOWN, UNKNOWN_RETRY
-from provider.ports.runtime import Ownership, Presence, RuntimeObservation, Verb
+from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.reconcile.attempts import Attempts
 
@@ -29,6 +29,10 @@ class Action(StrEnum):
     """Make it (own remains are removed first by the runtime)."""
     START = "Start"
     """Start stopped containers."""
+    STOP = "Stop"
+    """Stop the containers, as spec.powerState asks."""
+    PAUSE = "Pause"
+    """Freeze the containers, as spec.powerState asks."""
     CLEAN = "Clean"
     """Remove own remains and make nothing."""
     PREPARE = "Prepare"
@@ -70,6 +74,18 @@ class Heal(StrEnum):
     REPORT = "Report"
 
 
+class Power(StrEnum):
+    """spec.powerState."""
+
+    RUNNING = "Running"
+    STOPPED = "Stopped"
+    PAUSED = "Paused"
+
+
+AT_REST = frozenset({Reason.STOPPED, Reason.PAUSED})
+"""Reasons of a decision that the cluster is as spec.powerState wants it, and does not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """All that a decision may depend on."""
@@ -92,6 +108,10 @@ class Facts:
     """That the content of a complete cluster is gone although it runs; empty: it is not, or nobody can tell."""
     update: str = ""
     """What of a complete cluster is outdated and may be replaced; empty: nothing."""
+    power: Power = Power.RUNNING
+    """What is wanted of a complete cluster now."""
+    resumes: bool = False
+    """It was stopped or paused as spec.powerState asked, and has not been Ready since."""
 
 
 def plan(facts: Facts) -> Decision:
@@ -161,12 +181,15 @@ def _rival_message(facts: Facts) -> str:
 
 
 def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
+    if facts.power is not Power.RUNNING:
+        return _rest(facts, seen, facts.power)
     missing, stopped = seen.missing(facts.expected), seen.stopped
     if missing:
         return _replace(facts, seen, f"Missing: {', '.join(missing)}. kind cannot add nodes to a cluster.")
     if not stopped:
         return _replace(facts, seen, facts.lost) if facts.lost else Plan(Action.NOTHING)
-    if facts.heal is Heal.REPORT:
+    # Whoever asked for the rest asks for its end: that is no repair.
+    if facts.heal is Heal.REPORT and not facts.resumes:
         message = f"Not running: {', '.join(stopped)}. Start them, or set spec.healPolicy: Repair."
         return Blocked(Reason.REPAIR_NEEDED, message)
     left = cooldown_left(facts.task, Verb.START, facts.now)
@@ -174,6 +197,34 @@ def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
         why = str(facts.task.error) if facts.task and facts.task.error else f"Not running: {', '.join(stopped)}."
         return Blocked(Reason.CONTAINERS_STOPPED, f"{why} They are started again shortly.", left)
     return Plan(Action.START, Reason.STARTING, f"Starting {', '.join(stopped)}.")
+
+
+def _rest(facts: Facts, seen: RuntimeObservation, power: Power) -> Decision:
+    """Bring what runs to rest. What is stopped already is not started to be paused: it is at rest."""
+    verb, action, reason = {
+        Power.STOPPED: (Verb.STOP, Action.STOP, Reason.STOPPING),
+        Power.PAUSED: (Verb.PAUSE, Action.PAUSE, Reason.PAUSING),
+    }[power]
+    if awake := [node.name for node in seen.nodes if _awake(node.state, power)]:
+        what = f"{reason} {', '.join(awake)}, as spec.powerState: {power} asks."
+        left = cooldown_left(facts.task, verb, facts.now)
+        if left > timedelta(0):
+            why = f"{facts.task.error} " if facts.task and facts.task.error else ""
+            return Blocked(Reason.STOP_FAILED, f"{why}{what} It is tried again shortly.", left)
+        return Plan(action, reason, what)
+    missing = seen.missing(facts.expected)
+    if missing and facts.heal is not Heal.RECREATE:
+        return _replace(facts, seen, f"Missing: {', '.join(missing)}.")
+    gone = f" Missing: {', '.join(missing)}; the cluster is replaced when it is to run again." if missing else ""
+    paused = any(node.state is NodeRunState.PAUSED for node in seen.nodes)
+    message = (
+        f"The nodes are {'paused' if paused else 'stopped'}, as spec.powerState: {power} asks.{gone} Set it to Running to go on."
+    )
+    return Blocked(Reason.PAUSED if paused else Reason.STOPPED, message)
+
+
+def _awake(state: NodeRunState, power: Power) -> bool:
+    return not state.stopped or (power is Power.STOPPED and state is NodeRunState.PAUSED)
 
 
 def cooldown_left(task: TaskStatus | None, verb: Verb, now: datetime, cooldown: timedelta = COOLDOWN) -> timedelta:

@@ -17,7 +17,8 @@ from provider.reconcile import kstatus
 from provider.reconcile.attempts import Record
 from provider.reconcile.data_loss import known_uid
 from provider.reconcile.outcome import Outcome
-from provider.reconcile.plan import Action
+from provider.reconcile.plan import AT_REST, Action, Decision
+from provider.reconcile.power import RESUMES, last_resume
 from provider.reconcile.replicas import counters, selector, versions
 from provider.reconcile.scope import Scope
 
@@ -37,11 +38,15 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
     status["ready"] = now[ConditionType.READY].true
     status["observedGeneration"] = scope.generation
     status["phase"] = str(_phase(outcome, now))
-    if _is_initialized(scope, now):
+    if _is_initialized(outcome, now):
         status["initialization"] = {"provisioned": True, "controlPlaneInitialized": True}
         status["initialized"] = True
     if outcome.record.unfinished:
         status.pop("clusterUID", None)  # the next cluster has another one
+    if (resume := last_resume(outcome, ready=status["ready"])) is not None:
+        status["lastResume"] = resume
+    else:
+        status.pop("lastResume", None)
     if not outcome.record.failure_reason:
         status.pop("failureReason", None)
         status.pop("failureMessage", None)
@@ -69,26 +74,42 @@ def _phase(outcome: Outcome, now: Conditions) -> Phase:
         return Phase(before or Phase.PENDING)
     if {outcome.decision.reason, ready.reason} & {Reason.CREATE_FAILED, Reason.INVALID_SPEC}:
         return Phase.FAILED
-    if scope.provisioned and before in (Phase.READY, Phase.DEGRADED, Phase.REPAIRING):
+    if outcome.decision.reason in AT_REST:
+        return Phase(outcome.decision.reason)
+    if before in RESUMES and _comes_up(outcome.decision):
+        return Phase.STARTING
+    if scope.provisioned and before in (*RESUMES, Phase.READY, Phase.DEGRADED, Phase.REPAIRING):
         return Phase.DEGRADED  # provisioned once, and Ready since: losing that is not Creating
     waits = outcome.decision.action is Action.WAIT and outcome.decision.reason is not Reason.CREATE_RETRYING
     return Phase.PENDING if waits else Phase.CREATING
 
 
+def _comes_up(decision: Decision) -> bool:
+    """The nodes run, or are to be started once more in a moment."""
+    return decision.action in (Action.NOTHING, Action.PREPARE) or decision.reason is Reason.CONTAINERS_STOPPED
+
+
 def _phase_of_work(outcome: Outcome) -> Phase | None:
     task, provisioned = outcome.working, outcome.scope.provisioned
+    starts = Phase.STARTING if outcome.scope.status.get("phase") in RESUMES else Phase.REPAIRING
     match outcome.decision.action:
         case Action.CLEAN:
             return Phase.FAILED
         case Action.START:
-            return Phase.REPAIRING
+            return starts
+        case Action.STOP | Action.PAUSE:
+            return Phase.STOPPING
         case Action.CREATE:
             return Phase.REPAIRING if provisioned else Phase.CREATING
     if task is None:
         return None
     if task.verb is Verb.DELETE:
         return Phase.FAILED
-    if task.verb is Verb.START or provisioned:
+    if task.verb in (Verb.STOP, Verb.PAUSE):
+        return Phase.STOPPING
+    if task.verb is Verb.START:
+        return starts
+    if provisioned:
         return Phase.REPAIRING
     return Phase.QUEUED if task.state is TaskState.QUEUED else Phase.CREATING
 
@@ -127,7 +148,7 @@ def _observed(outcome: Outcome) -> JsonObject:
 
 
 def _nodes(seen: tuple[NodeObservation, ...], workload: WorkloadObservation | None, old: list[JsonObject]) -> list[JsonObject]:
-    """`ready` is what the cluster's API says now, else what it said last."""
+    """`ready` is what the cluster's API says now, else what it said last; a node that does not run is not ready."""
     answered = workload is not None and workload.reachable is not None
     ready = {node.name: node.ready for node in workload.nodes} if workload is not None else {}
     known = {entry["name"]: entry.get("ready") for entry in old}
@@ -137,7 +158,7 @@ def _nodes(seen: tuple[NodeObservation, ...], workload: WorkloadObservation | No
         if node.image:
             entry["image"] = node.image
         if node.role is not NodeRole.LOAD_BALANCER:
-            entry["ready"] = ready.get(node.name, False) if answered else bool(known.get(node.name, False))
+            entry["ready"] = ready.get(node.name, False) if answered else node.state.running and bool(known.get(node.name, False))
         result.append(entry)
     return result
 
@@ -152,8 +173,12 @@ def _recorded(record: Record) -> JsonObject:
     return entry
 
 
-def _is_initialized(scope: Scope, now: Conditions) -> bool:
-    """Never flips back (Cluster API contract: initialization fields are one-way)."""
+def _is_initialized(outcome: Outcome, now: Conditions) -> bool:
+    """Never flips back (Cluster API contract: initialization fields are one-way). Of a cluster at rest whose status was lost by a move or
+    a backup, the endpoint tells: it is written last, when the cluster has answered and is published."""
+    scope = outcome.scope
+    if scope.provisioned and outcome.decision.reason in AT_REST:
+        return True
     if (scope.status.get("initialization") or {}).get("provisioned") is True:
         return True
     needed = (ConditionType.KUBECONFIG_PUBLISHED, ConditionType.CONTROL_PLANE_READY)

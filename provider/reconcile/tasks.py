@@ -45,6 +45,8 @@ def task_of(decision: Decision, runtime: Runtime, identity: Identity, request: C
         Action.CREATE: LongWork(Verb.CREATE, create, prepare if fetch else None),
         Action.PREPARE: LongWork(Verb.PREPARE, prepare),
         Action.START: LongWork(Verb.START, partial(runtime.start, identity)),
+        Action.STOP: LongWork(Verb.STOP, partial(runtime.stop, identity)),
+        Action.PAUSE: LongWork(Verb.PAUSE, partial(runtime.pause, identity)),
         Action.CLEAN: LongWork(Verb.DELETE, partial(runtime.delete, identity)),
     }
     return tasks.get(decision.action)

@@ -13,7 +13,7 @@ import yaml
 from provider.adapters.kube.kubeconfig import parse
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Terminal, Transient
-from provider.ports.runtime import NodeRunState, Ownership, Presence, Step, StepState
+from provider.ports.runtime import Identity, NodeRunState, Ownership, Presence, Runtime, Step, StepState
 from tests.contract.runtimes import FakeSubject, KindSubject, LocalSubject, Subject, identity
 
 
@@ -50,6 +50,8 @@ async def refusals(subject: Subject, name: str) -> set[type[object]]:
     for verb in (
         lambda: runtime.delete(stranger, silent),
         lambda: runtime.start(stranger, silent),
+        lambda: runtime.stop(stranger, silent),
+        lambda: runtime.pause(stranger, silent),
         lambda: runtime.kubeconfig(stranger),
         lambda: runtime.create(stranger, subject.request(name), silent),
     ):
@@ -84,13 +86,14 @@ async def test_nothing_is_absent_and_deleting_it_succeeds(subject: Subject, name
     await subject.runtime.delete(who, silent)
 
     assert (Presence.ABSENT, Ownership.NONE, (), False) == (seen.presence, seen.ownership, seen.nodes, seen.remains)
-    with pytest.raises(Transient):
-        await subject.runtime.kubeconfig(who)
+    for verb in (subject.runtime.kubeconfig(who), subject.runtime.stop(who, silent), subject.runtime.pause(who, silent)):
+        with pytest.raises(Transient):
+            await verb
 
 
 @pytest.mark.slow
 async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> None:
-    """Create, observe, kubeconfig, somebody else's identity, a stopped node, start, delete: one life."""
+    """Create, observe, kubeconfig, somebody else's identity, a stopped node, start, pause, stop, delete: one life."""
     runtime, who, steps = subject.runtime, identity(name), list[Step]()
     assert not await runtime.preflight(who, subject.request(name))
     await runtime.prepare(subject.request(name, workers=1), silent)
@@ -130,9 +133,26 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
     assert head.started_at != next(node for node in again.nodes if node.name == head.name).started_at
     assert None is not again.endpoint
 
+    await _rests_and_comes_back(runtime, who)
+    assert [node.id for node in seen.nodes] == [node.id for node in (await runtime.observe(who)).nodes]
+
     await runtime.delete(who, silent)
     assert Presence.ABSENT is (await runtime.observe(who)).presence
     assert not subject.fingerprint(name)
+
+
+async def _rests_and_comes_back(runtime: Runtime, who: Identity) -> None:
+    """Paused and stopped, each asked for twice."""
+    for rest, state in ((runtime.pause, NodeRunState.PAUSED), (runtime.stop, NodeRunState.STOPPED)):
+        await rest(who, silent)
+        await rest(who, silent)
+        resting = await runtime.observe(who)
+        assert {state} == {node.state for node in resting.nodes}
+        assert None is resting.endpoint
+        await runtime.start(who, silent)
+        back = await runtime.observe(who)
+        assert {NodeRunState.RUNNING} == {node.state for node in back.nodes}
+        assert None is not back.endpoint
 
 
 @pytest.mark.fault(15, "a cluster of somebody else, each runtime", invariants="I3")

@@ -31,7 +31,7 @@ def kubectl(manager: ManagerProcess, *args: str) -> str:
 
 @pytest.mark.fault(20, "docker kill and stop", invariants="I1 I2")
 def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProcess) -> None:
-    """Apply, Ready, Secret, stop, kill, pause, lost Secret, delete: the whole life of a laptop cluster."""
+    """Apply, Ready, Secret, stop, kill, pause, rest and resume, lost Secret, delete: the whole life of a laptop cluster."""
     volumes, networks = engine.leaked_volumes(), engine.networks() | {"kind"}
     mine = _users_own_kubeconfig(manager.home)
 
@@ -43,6 +43,8 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
     _idle_writes_nothing(manager)
     for breakage in ("stop", "kill", "pause"):
         _noticed_and_repaired(manager, breakage)
+    for state, container in (("Paused", "paused"), ("Stopped", "exited")):
+        _rests_and_resumes(manager, state, container)
     _lost_secret_comes_back(manager)
     assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
     assert mine.read_text() == "sentinel"
@@ -83,6 +85,25 @@ def _noticed_and_repaired(manager: ManagerProcess, breakage: str) -> None:
     manager.wait(NOTICED, lambda: manager.status(NAME)["ready"] is False, f"docker {breakage} noticed")
     manager.wait_ready(NAME, 60)
     assert ids == engine.containers(NAME), "a repair must not replace the cluster"
+
+
+def _rests_and_resumes(manager: ManagerProcess, state: str, container: str) -> None:
+    """The same container, truthful meanwhile, with the seconds that it took to come back."""
+    ids = engine.containers(NAME)
+    _power(manager, state)
+    manager.wait_reason(NAME, "Ready", state, 30)
+    assert [container] == [one["State"]["Status"] for one in engine.inspect(*ids)]
+    status = manager.status(NAME)
+    assert (state, False, True) == (status["phase"], status["ready"], status["initialization"]["provisioned"])
+    _power(manager, "Running")
+    took = manager.wait_ready(NAME, 60)
+    assert ids == engine.containers(NAME)
+    assert abs(manager.status(NAME)["lastResume"]["seconds"] - took) < 3
+    assert "Ready" in kubectl(manager, "get", "nodes", "--no-headers").split()
+
+
+def _power(manager: ManagerProcess, state: str) -> None:
+    manager.api.kubectl("patch", "kindcluster", NAME, "--type=merge", f'-p={{"spec":{{"powerState":"{state}"}}}}')
 
 
 def _lost_secret_comes_back(manager: ManagerProcess) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import socket
 from pathlib import Path
@@ -85,14 +86,42 @@ def test_custom_networks_ports_mounts_and_patches_are_effective(manager: Manager
 
 @pytest.mark.slow
 def test_three_control_planes(manager: ManagerProcess) -> None:
-    """The load balancer is ours too: counted, and removed with the rest."""
+    """The load balancer is ours too: counted, and removed with the rest. Restarts in another order, and rest, are survived."""
     name = "e2e-ha"
-    apply(manager, name, {"controlPlaneReplicas": 3})
+    apply(manager, name, {"controlPlaneReplicas": 3, "healPolicy": "Report"})
     manager.wait_ready(name, 300)
 
     assert manager.status(name)["nodesReady"] == "3/3"
     assert len(engine.containers(name)) == 4
     assert workload(manager, name, "get", "nodes", "--no-headers").count(" Ready ") == 3
+    _restarted_in_another_order(manager, name)
+    _stopped_and_started(manager, name)
 
     manager.api.kubectl("delete", "kindcluster", name, "--timeout=120s")
     assert engine.containers(name) == []
+
+
+def _restarted_in_another_order(manager: ManagerProcess, name: str) -> None:
+    """As a restart of the engine or the host may do it: every node gets another address, and etcd finds its members all the same."""
+    before = _addresses(name)
+    nodes = sorted(before, key=lambda node: ipaddress.ip_address(before[node]))
+    engine.docker("stop", *nodes)
+    manager.wait_reason(name, "Ready", "RepairNeeded", 10)
+    engine.docker("start", *reversed(nodes))
+    assert all(before[node] != address for node, address in _addresses(name).items())
+    manager.wait_ready(name, 120)
+    assert workload(manager, name, "create", "configmap", "written-after-a-restart")
+
+
+def _stopped_and_started(manager: ManagerProcess, name: str) -> None:
+    for state, phase in (("Stopped", "Stopped"), ("Running", "Ready")):
+        manager.api.kubectl("patch", "kindcluster", name, "--type=merge", f'-p={{"spec":{{"powerState":"{state}"}}}}')
+        manager.wait_phase(name, phase, 120)
+    assert manager.status(name)["lastResume"]["seconds"] > 0
+    assert workload(manager, name, "get", "configmap", "written-after-a-restart")
+
+
+def _addresses(name: str) -> dict[str, str]:
+    """Node → address on the engine's network."""
+    found = engine.inspect(*engine.containers(name))
+    return {one["Name"].lstrip("/"): next(iter(one["NetworkSettings"]["Networks"].values()))["IPAddress"] for one in found}

@@ -111,6 +111,14 @@ class MortalRuntime(FakeRuntime):
         with self.effects.effect():
             await super().start(identity, self._mortal(progress))
 
+    async def stop(self, identity: Identity, progress: Progress) -> None:
+        with self.effects.effect():
+            await super().stop(identity, self._mortal(progress))
+
+    async def pause(self, identity: Identity, progress: Progress) -> None:
+        with self.effects.effect():
+            await super().pause(identity, self._mortal(progress))
+
     def _mortal(self, progress: Progress) -> Progress:
         def step(news: Any) -> None:
             self.effects.point()
@@ -192,6 +200,19 @@ class Life:
 
     async def repair(self) -> None:
         self.home.set_node("demo-worker", NodeRunState.STOPPED)
+        await self.time(self.home)
+
+    async def stop(self) -> None:
+        await self._power("Stopped")
+
+    async def pause(self) -> None:
+        await self._power("Paused")
+
+    async def resume(self) -> None:
+        await self._power("Running")
+
+    async def _power(self, state: str) -> None:
+        self.home.edit({"spec": {"powerState": state}})
         await self.time(self.home)
 
     async def update(self) -> None:

@@ -101,7 +101,7 @@ class FakeRuntime:
     Faults, each for the n-th call from now on (`call=1` = the next one, `call=None` = all):
     - fail(verb, error, partial=k): raise; for create, k nodes stay behind (default 0; None = all, "failed but made");
     - hang(verb): stop in the middle (create: after the first node) until released or cancelled;
-    - lie(verb, answer): return `answer` and do nothing (create, delete and start: claim success).
+    - lie(verb, answer): return `answer` and do nothing (what changes something: claims success).
     `engine_up = False` makes the whole engine not answer.
     """
 
@@ -326,6 +326,12 @@ class FakeRuntime:
                 node.state, node.starts = NodeRunState.RUNNING, node.starts + 1
         self.emit(identity.cluster_name)
 
+    async def stop(self, identity: Identity, progress: Progress) -> None:
+        await self._rest("stop", identity, progress, NodeRunState.STOPPED)
+
+    async def pause(self, identity: Identity, progress: Progress) -> None:
+        await self._rest("pause", identity, progress, NodeRunState.PAUSED)
+
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         fault = self._begin("emergency" if emergency else "kubeconfig", identity)
         if fault is not None:
@@ -363,6 +369,25 @@ class FakeRuntime:
         _write_log(identity, directory)
 
     # --- inside --------------------------------------------------------------------------------------------------------------
+
+    async def _rest(self, verb: str, identity: Identity, progress: Progress, state: NodeRunState) -> None:
+        """Node by node, so that one that dies in the middle leaves a mixture."""
+        fault = self._begin(verb, identity)
+        if fault is not None:
+            await self._hold(fault)
+            if fault.error is not None:
+                raise fault.error
+            if fault.hold is None:
+                return
+        self._change(identity)
+        if not self._nodes(identity):
+            raise Transient(Reason.CONTAINERS_MISSING, f"There are no nodes of {identity.cluster_name}.")
+        resting = (NodeRunState.STOPPED, state)
+        for node in reversed(self._nodes(identity)):
+            if node.state not in resting:
+                await self._steps((f"{verb} {node.name}",), progress, None)
+                node.state = state
+        self.emit(identity.cluster_name)
 
     def _begin(self, verb: str, identity: Identity) -> _Fault | None:
         self.log.append((verb, identity.cluster_name))

@@ -197,6 +197,15 @@ class Engine:
         if ids:
             await self._change("start", *ids, timeout=SLOW)
 
+    async def stop(self, ids: Sequence[str]) -> None:
+        """Those that do not end within the engine's own patience (10 s for docker and podman) are killed."""
+        if ids:
+            await self._change("stop", *ids, timeout=SLOW)
+
+    async def pause(self, ids: Sequence[str]) -> None:
+        if ids:
+            await self._change("pause", *ids)
+
     async def unpause(self, ids: Sequence[str]) -> None:
         if ids:
             await self._change("unpause", *ids)

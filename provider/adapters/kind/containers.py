@@ -1,4 +1,7 @@
-"""Removing and starting a cluster's own containers. For the holder of the name's lock; the marker is read anew before every change."""
+"""Removing, starting, stopping and pausing a cluster's own containers.
+
+For the holder of the name's lock; the marker is read anew before every change.
+"""
 
 from __future__ import annotations
 
@@ -54,9 +57,7 @@ async def remove(engine: Engine, identity: Identity, volumes: NodeVolumes, *, mi
 
 async def start(engine: Engine, identity: Identity) -> None:
     """Start what is stopped and resume what is paused: workers last, because they need a control plane. Raises Transient, NotOurs."""
-    own = containers_of(await engine.containers(), identity)
-    if not own:
-        raise Transient(Reason.CONTAINERS_MISSING, f"There are no containers of {identity.cluster_name} to start.")
+    own = await _existing(engine, identity)
     workers = [one for one in own if one.role is NodeRole.WORKER]
     for batch in ([one for one in own if one not in workers], workers):
         paused = [one for one in batch if one.state is NodeRunState.PAUSED]
@@ -66,6 +67,38 @@ async def start(engine: Engine, identity: Identity) -> None:
     if down:
         what = ", ".join(f"{one.name} ({one.state}, exit code {one.exit_code})" for one in down)
         raise Transient(Reason.START_FAILED, f"Started, and not running: {what}. Look at its log (docker logs).")
+
+
+async def stop(engine: Engine, identity: Identity) -> None:
+    """End what runs or is paused: workers first, the load balancer last. Raises Transient, NotOurs."""
+    own = await _existing(engine, identity)
+    for role in (NodeRole.WORKER, NodeRole.CONTROL_PLANE, NodeRole.LOAD_BALANCER):
+        batch = [one for one in own if one.role is role]
+        paused = [one.id for one in batch if one.state is NodeRunState.PAUSED]
+        await engine.unpause(paused)  # a frozen process cannot end by itself, and under cgroup v1 not even be killed
+        await engine.stop([one.id for one in batch if one.id in paused or not one.state.stopped])
+    await _must_rest(engine, identity)
+
+
+async def pause(engine: Engine, identity: Identity) -> None:
+    """Freeze what runs, in one call: the nodes' clocks for one another stay as close as they can. Raises Transient, NotOurs."""
+    own = await _existing(engine, identity)
+    await engine.pause([one.id for one in own if one.state.running])
+    await _must_rest(engine, identity)
+
+
+async def _existing(engine: Engine, identity: Identity) -> list[Container]:
+    own = containers_of(await engine.containers(), identity)
+    if not own:
+        raise Transient(Reason.CONTAINERS_MISSING, f"There are no containers of {identity.cluster_name}.")
+    return own
+
+
+async def _must_rest(engine: Engine, identity: Identity) -> None:
+    up = [one for one in containers_of(await engine.containers(), identity) if not one.state.stopped]
+    if up:
+        what = ", ".join(f"{one.name} ({one.state})" for one in up)
+        raise Transient(Reason.STOP_FAILED, f"Told to rest, and still there: {what}.")
 
 
 async def _remove(engine: Engine, own: Sequence[Container]) -> None:

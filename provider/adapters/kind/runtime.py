@@ -25,6 +25,7 @@ from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed
 from provider.adapters.kind.ownership import complete, containers_of, control_plane, observation, wanted_roles
 from provider.adapters.kind.progress import StepLines
 from provider.adapters.kind.refusals import UNEXPLAINED, component_logs, refusal
+from provider.adapters.kind.restarts import survive_restarts
 from provider.adapters.kind.volumes import NodeVolumes
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
@@ -51,6 +52,7 @@ from provider.ports.runtime import (
 NOT_INSTALLED = frozenset({Reason.ENGINE_MISSING, Reason.KIND_MISSING, Reason.KIND_UNUSABLE})
 """With these it is known that the runtime cannot work; after any other error it is not."""
 REMOVING, STARTING = "Removing containers", "Starting containers"
+STOPPING, PAUSING = "Stopping containers", "Pausing containers"
 ADMIN_CONF = "/etc/kubernetes/admin.conf"
 """kubeadm's admin kubeconfig in every control-plane node; what `kind get kubeconfig` reads, too."""
 EMERGENCY_CONF = "/etc/kubernetes/super-admin.conf"
@@ -225,6 +227,7 @@ class KindRuntime:
             if error is not None:
                 kept = await self._after_failure(engine, identity, request)
                 raise type(error)(error.reason, f"{error.message} Logs: {kept}.") if kept else error
+            await survive_restarts(engine, identity, progress)
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()
@@ -235,6 +238,17 @@ class KindRuntime:
         engine = await self._engines.get()
         async with self._hold(engine, identity):
             await as_step(progress, STARTING, containers.start(engine, identity))
+
+    async def stop(self, identity: Identity, progress: Progress) -> None:
+        engine = await self._engines.get()
+        async with self._hold(engine, identity):
+            await survive_restarts(engine, identity, progress)  # made by an earlier version, or killed at the end of its create
+            await as_step(progress, STOPPING, containers.stop(engine, identity))
+
+    async def pause(self, identity: Identity, progress: Progress) -> None:
+        engine = await self._engines.get()
+        async with self._hold(engine, identity):
+            await as_step(progress, PAUSING, containers.pause(engine, identity))
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 

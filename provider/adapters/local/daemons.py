@@ -26,6 +26,9 @@ MARK = "CAPKIND_OWNER"
 """Environment variable: <marker>/<component>."""
 END_SECONDS = 10.0
 """For a process to end after SIGKILL; only the kernel can take long (etcd in an fsync on a slow disk)."""
+FROZEN = "T"
+"""State of a process that a signal has stopped (proc(5))."""
+POLL = 0.005
 LAUNCH_SECONDS = 30.0
 """For the launcher, which ends at once unless the host is overloaded."""
 LAUNCHER = Path(__file__).with_name("daemonize.py")
@@ -91,6 +94,26 @@ def end(daemon: Daemon) -> None:
             os.close(fd)
 
 
+def frozen(daemon: Daemon) -> bool:
+    """Stopped by a signal, and there."""
+    return alive(daemon) and strays.state(daemon.pid) == FROZEN
+
+
+def freeze(daemon: Daemon) -> None:
+    """SIGSTOP and wait. Raises Transient when it runs on. One that has ended is left alone."""
+    _send(daemon, signal.SIGSTOP)
+    deadline = time.monotonic() + END_SECONDS
+    while alive(daemon) and strays.state(daemon.pid) != FROZEN:
+        if time.monotonic() > deadline:
+            raise Transient(Reason.STOP_FAILED, f"Process {daemon.pid} ({daemon.mark}) does not stop.")
+        time.sleep(POLL)
+
+
+def thaw(daemon: Daemon) -> None:
+    """SIGCONT, which does nothing to one that runs."""
+    _send(daemon, signal.SIGCONT)
+
+
 def end_all(marker: str, recorded: Mapping[str, Daemon]) -> None:
     """Until a search finds nothing: a launcher of a killed manager may still start one. Raises Transient."""
     for daemon in recorded.values():
@@ -102,6 +125,17 @@ def end_all(marker: str, recorded: Mapping[str, Daemon]) -> None:
                 end(daemon)
         if time.monotonic() > deadline:
             raise Transient(Reason.LOCAL_REMOVAL_FAILED, f"Processes of {marker} come back: {', '.join(sorted(found))}.")
+
+
+def _send(daemon: Daemon, what: signal.Signals) -> None:
+    """To this process only: a reused pid is not hit (see `end`)."""
+    with contextlib.suppress(ProcessLookupError):
+        fd = os.pidfd_open(daemon.pid)
+        try:
+            if alive(daemon):
+                signal.pidfd_send_signal(fd, what)
+        finally:
+            os.close(fd)
 
 
 def reap(fd: int) -> None:

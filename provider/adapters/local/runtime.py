@@ -149,10 +149,21 @@ class LocalRuntime:
     async def start(self, identity: Identity, progress: Progress) -> None:
         maker = await self._maker(identity, progress)
         async with self._locked(identity.cluster_name):
-            if (current := await finish(asyncio.to_thread(self._own, identity))) is None:
-                raise Transient(Reason.NOT_CREATED, f"There is no local cluster {identity.cluster_name}.")
+            current = await finish(asyncio.to_thread(self._existing, identity))
+            for daemon in current.daemons.values():
+                await finish(asyncio.to_thread(daemons.thaw, daemon))
             await finish(asyncio.to_thread(logs.bound, maker.folder))
             await maker.start_ended(current)
+        self._wake()
+
+    async def stop(self, identity: Identity, progress: Progress) -> None:
+        async with self._locked(identity.cluster_name):
+            await as_step(progress, "Ending processes", finish(asyncio.to_thread(self._end, identity)))
+        self._wake()
+
+    async def pause(self, identity: Identity, progress: Progress) -> None:
+        async with self._locked(identity.cluster_name):
+            await as_step(progress, "Pausing processes", finish(asyncio.to_thread(self._freeze, identity)))
         self._wake()
 
     # --- inside -------------------------------------------------------------------------------------------------------------
@@ -193,6 +204,21 @@ class LocalRuntime:
             message = f"The local cluster {identity.cluster_name} belongs to KINDCluster {current.holder}."
             raise NotOurs(Reason.NAME_CONFLICT, message)
         return current
+
+    def _existing(self, identity: Identity) -> State:
+        """Raises Transient when there is none."""
+        if (current := self._own(identity)) is None:
+            raise Transient(Reason.NOT_CREATED, f"There is no local cluster {identity.cluster_name}.")
+        return current
+
+    def _end(self, identity: Identity) -> None:
+        """What was started last ends first: etcd outlives all that writes to it."""
+        current = self._existing(identity)
+        daemons.end_all(identity.marker, dict(reversed(current.daemons.items())))
+
+    def _freeze(self, identity: Identity) -> None:
+        for daemon in self._existing(identity).daemons.values():
+            daemons.freeze(daemon)
 
     def _remove_own(self, identity: Identity) -> None:
         """Raises NotOurs, Transient. The name is free only after the last process has ended."""

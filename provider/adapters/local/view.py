@@ -17,7 +17,9 @@ ID_LENGTH = 12
 
 def cluster(identity: Identity, folder: Path, current: State) -> RuntimeObservation:
     """The identity's own cluster. An ended process is drift like a stopped container, and so is a certificate about to expire."""
-    endpoint = Endpoint(HOST, port) if (port := port_in_use(current)) else None
+    server = current.daemons.get(components.API_SERVER)
+    answers = server is not None and not daemons.frozen(server)
+    endpoint = Endpoint(HOST, port) if answers and (port := port_in_use(current)) else None
     overdue = certificates.overdue(folder)
     nodes = tuple(_node(identity, node, current, overdue=overdue) for node in current.nodes)
     return RuntimeObservation(
@@ -66,4 +68,6 @@ def _node(identity: Identity, node: NodeSpec, current: State, *, overdue: bool) 
 def _state(parts: list[daemons.Daemon | None]) -> NodeRunState:
     if None in parts:
         return NodeRunState.CREATED
-    return NodeRunState.RUNNING if all(daemons.alive(part) for part in parts) else NodeRunState.STOPPED
+    if not all(daemons.alive(part) for part in parts):
+        return NodeRunState.STOPPED
+    return NodeRunState.PAUSED if any(part and daemons.frozen(part) for part in parts) else NodeRunState.RUNNING

@@ -44,6 +44,14 @@ def start_time(pid: int) -> int | None:
     return stat[1] if stat else None
 
 
+def state(pid: int) -> str:
+    """The letter of proc(5): "R", "S", "T" (stopped by a signal); empty when there is no process."""
+    try:
+        return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
 def of_job(name: str) -> list[Process]:
     """All processes of this user whose environment says that they work for the job."""
     return [process for pid in pids() if (process := _describe(pid)) is not None and environment(pid, VARIABLE) == name]

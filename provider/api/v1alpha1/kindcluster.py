@@ -54,6 +54,13 @@ class KINDClusterSpec(ClusterSettings):
     standalone: Annotated[bool | None, Marker(FREE)] = Field(
         None, description="standalone provisions without an owner Cluster although Cluster API is installed."
     )
+    power_state: Annotated[Literal["Running", "Stopped", "Paused"] | None, Marker(FREE)] = Field(
+        None,
+        description=(
+            "powerState: Running (default), Stopped (all nodes are stopped, what is on their disks stays) or Paused (all nodes are "
+            "frozen where they are, and go on within seconds). A cluster is made and published first, and stopped or paused then."
+        ),
+    )
     control_plane_endpoint: Annotated[ControlPlaneEndpoint | None, Marker(ONCE)] = Field(
         None, description="controlPlaneEndpoint is written by the provider, once. Leave it out."
     )

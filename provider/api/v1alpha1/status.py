@@ -115,6 +115,13 @@ class LastCreate(Model):
     steps: list[CreateStep] | None = Field(None, max_length=32, description="steps of the newest attempt.")
 
 
+class LastResume(Model):
+    """The newest start of nodes that did not run: stopped or paused as spec.powerState asked, or by somebody else."""
+
+    started_at: OptionalTime = Field(None, description="startedAt is when it began.")
+    seconds: int | None = Field(None, ge=0, description="seconds until the cluster was Ready; absent until it is.")
+
+
 class VersionStatus(Model):
     """A Kubernetes version in use."""
 
@@ -130,9 +137,23 @@ class KINDClusterStatus(Model):
     initialization: Initialization | None = Field(
         None, description="initialization: one-way marks of the Cluster API contract (v1beta2)."
     )
-    phase: Literal["Pending", "Queued", "Creating", "Ready", "Degraded", "Repairing", "Deleting", "Failed"] | None = Field(
-        None, description="phase is one word for people; programs read the conditions."
-    )
+    phase: (
+        Literal[
+            "Pending",
+            "Queued",
+            "Creating",
+            "Ready",
+            "Degraded",
+            "Repairing",
+            "Stopping",
+            "Stopped",
+            "Paused",
+            "Starting",
+            "Deleting",
+            "Failed",
+        ]
+        | None
+    ) = Field(None, description="phase is one word for people; programs read the conditions.")
     conditions: Conditions = Field(None, description="conditions: what is true now, and where it is not, why and what to do.")
     history: list[HistoryEntry] | None = Field(None, max_length=32, description="history: what happened, newest last.")
     nodes: list[NodeStatus] | None = Field(None, max_length=64, description="nodes as the runtime and the cluster see them.")
@@ -170,6 +191,7 @@ class KINDClusterStatus(Model):
     )
     failure_message: Message | None = Field(None, description="failureMessage for people: what failed and what to do.")
     last_create: LastCreate | None = Field(None, description="lastCreate: the newest create and how far it got.")
+    last_resume: LastResume | None = Field(None, description="lastResume: the newest start of its nodes and how long it took.")
     observed_generation: int | None = Field(
         None,
         ge=-1,

@@ -62,6 +62,7 @@ OURS = {
     "createTimeout",
     "updatePolicy",
     "standalone",
+    "powerState",
     "controlPlaneEndpoint",
     "identity",
 }

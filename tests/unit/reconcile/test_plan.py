@@ -14,7 +14,7 @@ from provider.api.kind import NodeRole, node_names
 from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.reconcile.attempts import Attempts
-from provider.reconcile.plan import Action, Facts, Heal, plan
+from provider.reconcile.plan import Action, Facts, Heal, Power, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 EXPECTED = (("demo-control-plane", NodeRole.CONTROL_PLANE), ("demo-worker", NodeRole.WORKER))
@@ -32,6 +32,7 @@ WHOLE = RuntimeObservation(Presence.PRESENT, Ownership.OURS, tuple(node(name) fo
 STOPPED = replace(WHOLE, nodes=(WHOLE.nodes[0], node("demo-worker", NodeRunState.STOPPED)))
 PARTIAL = replace(WHOLE, nodes=WHOLE.nodes[:1])
 REMAINS = replace(ABSENT, remains=True)
+RESTING = replace(WHOLE, nodes=tuple(node(name, NodeRunState.PAUSED) for name, _ in EXPECTED))
 
 
 def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) -> Facts:
@@ -53,6 +54,26 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
         pytest.param(facts(STOPPED, complete=True), Action.START, Reason.STARTING, id="stopped nodes are started"),
         pytest.param(
             facts(STOPPED, complete=True, heal=Heal.REPORT), Action.WAIT, Reason.REPAIR_NEEDED, id="Report starts nothing"
+        ),
+        pytest.param(
+            facts(STOPPED, complete=True, heal=Heal.REPORT, resumes=True),
+            Action.START,
+            Reason.STARTING,
+            id="a resume is no repair",
+        ),
+        pytest.param(facts(WHOLE, complete=True, power=Power.STOPPED), Action.STOP, Reason.STOPPING, id="stopped when asked to"),
+        pytest.param(facts(WHOLE, complete=True, power=Power.PAUSED), Action.PAUSE, Reason.PAUSING, id="paused when asked to"),
+        pytest.param(
+            facts(STOPPED, complete=True, power=Power.PAUSED), Action.PAUSE, Reason.PAUSING, id="only what runs is paused"
+        ),
+        pytest.param(facts(RESTING, complete=True, power=Power.PAUSED), Action.WAIT, Reason.PAUSED, id="paused stays paused"),
+        pytest.param(
+            facts(RESTING, complete=True, power=Power.STOPPED), Action.STOP, Reason.STOPPING, id="paused is not stopped"
+        ),
+        pytest.param(facts(RESTING, complete=True), Action.START, Reason.STARTING, id="paused nodes go on"),
+        pytest.param(facts(ABSENT, power=Power.STOPPED), Action.CREATE, Reason.CREATING, id="made before it rests"),
+        pytest.param(
+            facts(ABSENT, complete=True, power=Power.STOPPED), Action.WAIT, Reason.REPAIR_NEEDED, id="gone is not stopped"
         ),
         pytest.param(facts(PARTIAL, complete=True), Action.WAIT, Reason.REPAIR_NEEDED, id="Repair replaces nothing"),
         pytest.param(facts(PARTIAL, complete=True, heal=Heal.RECREATE), Action.CREATE, Reason.RECREATING, id="Recreate replaces"),
@@ -111,7 +132,7 @@ def test_a_container_that_does_not_stay_up_is_not_started_in_a_tight_loop() -> N
 
 ANY_FACTS = st.builds(
     Facts,
-    observation=st.sampled_from([ABSENT, UNKNOWN, FOREIGN, WHOLE, STOPPED, PARTIAL]),
+    observation=st.sampled_from([ABSENT, UNKNOWN, FOREIGN, WHOLE, STOPPED, PARTIAL, RESTING]),
     expected=st.just(EXPECTED),
     complete=st.booleans(),
     heal=st.sampled_from(Heal),
@@ -134,8 +155,10 @@ ANY_FACTS = st.builds(
     now=st.just(NOW),
     rival=st.sampled_from(["", "other/demo"]),
     retain_on_failure=st.booleans(),
+    power=st.sampled_from(Power),
+    resumes=st.booleans(),
 )
-CHANGES = {Action.CREATE, Action.START, Action.CLEAN}
+CHANGES = {Action.CREATE, Action.START, Action.STOP, Action.PAUSE, Action.CLEAN}
 
 
 @given(ANY_FACTS)
@@ -158,6 +181,13 @@ def test_a_finished_cluster_is_replaced_only_with_consent(any_facts: Facts) -> N
     replaces = plan(any_facts).action in (Action.CREATE, Action.CLEAN)
     if any_facts.complete and replaces:
         assert any_facts.heal is Heal.RECREATE
+
+
+@given(ANY_FACTS)
+def test_a_finished_cluster_that_is_to_rest_is_never_made_or_started(any_facts: Facts) -> None:
+    """However much of it is gone or stopped, and whatever the other policies allow."""
+    if any_facts.complete and any_facts.power is not Power.RUNNING:
+        assert plan(any_facts).action not in (Action.CREATE, Action.START)
 
 
 @given(ANY_FACTS)
