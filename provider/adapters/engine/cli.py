@@ -11,7 +11,7 @@ import asyncio
 import io
 import json
 import tarfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -319,17 +319,17 @@ class Engine:
             raise engine_failure(done.failure(), self.name)
 
     async def _run(self, *args: str, timeout: float = 0.0, max_output: int = MAX_OUTPUT, check: bool = True) -> Completed:
-        try:
-            return await run_command(self._command(args, timeout or self._timeout, max_output), check=check)
-        except RunError as error:
-            raise engine_failure(error, self.name) from error
+        return await self._answer(run_command(self._command(args, timeout or self._timeout, max_output), check=check))
 
     async def _tail(self, *args: str, limit: int, timeout: float) -> str:
+        done = await self._answer(run_for_tail(self._command(args, timeout, limit)))
+        return f"{done.stdout}{done.stderr}"
+
+    async def _answer(self, running: Awaitable[Completed]) -> Completed:
         try:
-            done = await run_for_tail(self._command(args, timeout, limit))
+            return await running
         except RunError as error:
             raise engine_failure(error, self.name) from error
-        return f"{done.stdout}{done.stderr}"
 
     def _command(self, args: Sequence[str], timeout: float, max_output: int) -> Command:
         return Command(argv=[self.name, *args], env=self._env, timeout=timeout, max_output=max_output)
