@@ -55,6 +55,19 @@ def start(
     return process
 
 
+def naming(*words: str) -> list[str]:
+    """Command lines of living processes that contain one of these."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if any(word in line for word in words) and start_time(int(path.parent.name)) is not None:
+            found.append(line)
+    return found
+
+
 def start_time(pid: int) -> str | None:
     """Start time of a living process in clock ticks since boot (/proc/<pid>/stat field 22); None when dead, a zombie or unknown."""
     try:

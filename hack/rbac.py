@@ -14,12 +14,12 @@ from typing import get_args
 
 from provider.adapters.kube import recorder
 from provider.api.meta import Resource
-from provider.api.rbac import Permission, Verb
+from provider.api.rbac import APIVerb, Permission
 from provider.controller import leaderelection, watch
 from provider.controllers import CONTROLLERS
 
 FOLDER = Path(__file__).resolve().parent.parent / "config" / "rbac"
-VERBS = get_args(Verb)
+VERBS = get_args(APIVerb)
 """In the order in which they are written."""
 
 MANAGER_ROLE = """\

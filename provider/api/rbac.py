@@ -7,7 +7,7 @@ from typing import Literal
 
 from provider.api.meta import Resource
 
-Verb = Literal["get", "list", "watch", "create", "patch", "update", "delete"]
+APIVerb = Literal["get", "list", "watch", "create", "patch", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Permission:
     """Verbs on one resource or subresource."""
 
     resource: Resource
-    verbs: tuple[Verb, ...]
+    verbs: tuple[APIVerb, ...]
     why: str
     """What they are needed for; a comment in the role."""
     subresource: str = ""

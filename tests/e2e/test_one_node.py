@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devenv import engine
+from devenv import engine, processes
 from devenv.manager import ManagerProcess
 
 NAME = "e2e-one"
@@ -139,22 +139,9 @@ def test_sigterm_while_creating_leaves_no_orphan_child(manager: ManagerProcess) 
     took = manager.stop()
 
     assert took < 10
-    assert _children_of_kind() == []
+    assert processes.naming(f"--name={NAME}", f"--name {NAME}") == []
     manager.start()
     manager.wait_ready(NAME)
-
-
-def _children_of_kind() -> list[str]:
-    """Command lines of living processes that create our cluster."""
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if f"--name={NAME}" in line or f"--name {NAME}" in line:
-            lines.append(line)
-    return lines
 
 
 @pytest.mark.fault(20, "docker rm", invariants="I1")

@@ -67,11 +67,11 @@ class FakeBinaries:
         with self._locked():
             return sorted(volume["Name"] for volume in self._read("state")["volumes"])
 
-    def add_volume(self, name: str, label: str = "") -> None:
+    def add_volume(self, name: str, label: str = "", *, anonymous: bool = False) -> None:
         """A named volume, as if somebody else had made it."""
         with self._locked():
             state = self._read("state")
-            engine_script.new_volume(state, name, label=label)
+            engine_script.new_volume(state, name, label=label, anonymous=anonymous)
             self._write("state", state)
 
     def names(self) -> list[str]:

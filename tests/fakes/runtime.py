@@ -247,11 +247,7 @@ class FakeRuntime:
         return self._seen(identity)
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
-        fault = self._begin("preflight", identity)
-        if fault is not None:
-            await self._hold(fault)
-            if fault.error is not None:
-                raise fault.error
+        await self._lies(self._begin("preflight", identity))
         return list(self.problems)
 
     async def node_images(self) -> NodeImages | None:
@@ -296,13 +292,8 @@ class FakeRuntime:
             raise fault.error
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
-        fault = self._begin("delete", identity)
-        if fault is not None:
-            await self._hold(fault)
-            if fault.error is not None:
-                raise fault.error
-            if fault.hold is None:
-                return
+        if await self._lies(self._begin("delete", identity)):
+            return
         self._change(identity, mixed=True)
         progress(Step(DELETE_STEP, StepState.STARTED))
         await asyncio.sleep(0)
@@ -312,13 +303,8 @@ class FakeRuntime:
         self.remains.discard(identity.marker)
 
     async def start(self, identity: Identity, progress: Progress) -> None:
-        fault = self._begin("start", identity)
-        if fault is not None:
-            await self._hold(fault)
-            if fault.error is not None:
-                raise fault.error
-            if fault.hold is None:
-                return
+        if await self._lies(self._begin("start", identity)):
+            return
         self._change(identity)
         await self._steps((START_STEP,), progress, None)
         for node in self._nodes(identity):
@@ -405,6 +391,15 @@ class FakeRuntime:
                 if fault.call is not None:
                     self._faults.remove(fault)
         return hit
+
+    async def _lies(self, fault: _Fault | None) -> bool:
+        """Whether the call does nothing and claims success. It hangs, or fails, as the fault says."""
+        if fault is None:
+            return False
+        await self._hold(fault)
+        if fault.error is not None:
+            raise fault.error
+        return fault.hold is None
 
     async def _hold(self, fault: _Fault) -> None:
         if fault.hold is not None:

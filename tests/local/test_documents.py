@@ -99,20 +99,7 @@ def test_the_demo_shows_the_main_job_and_leaves_nothing(environ: dict[str, str],
 
     left = [path for path in (tmp_path / "state").rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert left == []
-    assert not processes_below(tmp_path)
-
-
-def processes_below(folder: Path) -> list[str]:
-    """Command lines of living processes that name a path below the folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in line and processes.start_time(int(path.parent.name)) is not None:
-            found.append(line)
-    return found
+    assert not processes.naming(str(tmp_path))
 
 
 @pytest.fixture

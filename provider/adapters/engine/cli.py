@@ -11,7 +11,7 @@ import asyncio
 import io
 import json
 import tarfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +56,11 @@ VOLUME_USED = "is being used"
 REMOTE = ("tcp:", "ssh:", "http:", "https:")
 """Schemes of engine addresses that lead to another machine (docker/cli opts/hosts.go, podman-system-service); others are sockets here."""
 
+NO_CLUSTER = ""
 EVENTS = ("create", "start", "die", "pause", "unpause", "destroy")
 """docker's container events that change what is observed. Its exec_* events are left out: our own probes would cause them."""
+PODMAN_EVENTS = ("create", "start", "died", "pause", "unpause", "remove")
+"""The same of podman, which calls some by other names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +96,21 @@ class Dialect:
     """No process started by `run -d` outlives it, so file descriptors may be inherited. podman's conmon lives as long as the container."""
 
 
-_LABEL = ("--filter", f"label={kind.KIND_CLUSTER_LABEL}", "--filter", "type=container", "--format", "{{json .}}")
+def _events(names: Sequence[str], *filters: str) -> tuple[str, ...]:
+    wanted = ("type=container", *(f"event={name}" for name in names), *filters)
+    return (*(word for one in wanted for word in ("--filter", one)), "--format", "{{json .}}")
+
+
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
-        Dialect("docker", "DOCKER_HOST", events=(*_LABEL, *(word for one in EVENTS for word in ("--filter", f"event={one}")))),
+        Dialect("docker", "DOCKER_HOST", events=_events(EVENTS, f"label={kind.KIND_CLUSTER_LABEL}")),
         Dialect(
             "podman",
             "CONTAINER_HOST",
             info=("info", "--format", "json"),
-            events=_LABEL,
+            # Not by label: podman (seen with 4.3) takes none without a value, and then shows no event at all.
+            events=_events(PODMAN_EVENTS),
             named_volumes=True,
             short_names=False,
             children_exit=False,
@@ -273,8 +281,10 @@ class Engine:
         try:
             async with aclosing(stream_lines(command)) as lines:
                 async for line in lines:
-                    self.forget_listing()
-                    yield event_cluster(line)
+                    cluster = event_cluster(line)
+                    if cluster != NO_CLUSTER:
+                        self.forget_listing()
+                        yield cluster
         except RunError as error:
             raise engine_failure(error, self.name) from error
 
@@ -309,17 +319,17 @@ class Engine:
             raise engine_failure(done.failure(), self.name)
 
     async def _run(self, *args: str, timeout: float = 0.0, max_output: int = MAX_OUTPUT, check: bool = True) -> Completed:
-        try:
-            return await run_command(self._command(args, timeout or self._timeout, max_output), check=check)
-        except RunError as error:
-            raise engine_failure(error, self.name) from error
+        return await self._answer(run_command(self._command(args, timeout or self._timeout, max_output), check=check))
 
     async def _tail(self, *args: str, limit: int, timeout: float) -> str:
+        done = await self._answer(run_for_tail(self._command(args, timeout, limit)))
+        return f"{done.stdout}{done.stderr}"
+
+    async def _answer(self, running: Awaitable[Completed]) -> Completed:
         try:
-            done = await run_for_tail(self._command(args, timeout, limit))
+            return await running
         except RunError as error:
             raise engine_failure(error, self.name) from error
-        return f"{done.stdout}{done.stderr}"
 
     def _command(self, args: Sequence[str], timeout: float, max_output: int) -> Command:
         return Command(argv=[self.name, *args], env=self._env, timeout=timeout, max_output=max_output)
@@ -336,12 +346,15 @@ def listed_subnets(text: str) -> list[str]:
 
 
 def event_cluster(line: str) -> str | None:
-    """The cluster an event is about: docker has Actor.Attributes, podman Attributes, nerdctl neither."""
+    """The cluster an event is about; NO_CLUSTER: a container that is not kind's; None: not told.
+
+    docker has Actor.Attributes, podman Attributes, nerdctl neither.
+    """
     try:
         event = json.loads(line)
-        attributes = (event.get("Actor") or event).get("Attributes") or {}
-        cluster = attributes.get(kind.KIND_CLUSTER_LABEL)
-    except (ValueError, AttributeError):
+        subject = event.get("Actor") or event
+        cluster = (subject["Attributes"] or {}).get(kind.KIND_CLUSTER_LABEL, NO_CLUSTER)
+    except (ValueError, AttributeError, KeyError, TypeError):
         return None
     return cluster if isinstance(cluster, str) else None
 

@@ -134,7 +134,7 @@ IMAGES = (
 MOUNTS = (
     rule(
         r"error while creating mount source path '(?P<path>[^']+)'|invalid mount config|is not a shared (?:or slave )?mount"
-        r"|trying to mount a directory onto a file|error mounting \"(?P<other>[^\"]+)\"",
+        r"|statfs \S+: no such file or directory|trying to mount a directory onto a file|error mounting \"(?P<other>[^\"]+)\"",
         Reason.MOUNT_FAILED,
         "A path of spec.nodes[].extraMounts cannot be mounted. Create it on the engine's host, or correct the spec.",
     ),

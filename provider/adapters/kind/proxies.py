@@ -6,10 +6,11 @@ that a proxy on this host's loopback is nothing that a node can reach: pulls in 
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from provider.adapters.addresses import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,6 @@ def for_nodes(environment: Mapping[str, str], engine: str) -> dict[str, str]:
 def on_loopback(proxy: str) -> bool:
     """Whether a proxy's address, with or without a scheme, is this host's loopback."""
     try:
-        host = urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return is_loopback(urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname or "")
     except ValueError:
         return False

@@ -164,6 +164,9 @@ def test_only_what_engines_need_is_passed_on() -> None:
     [
         ('{"Type":"container","Action":"die","Actor":{"ID":"1","Attributes":{"io.x-k8s.kind.cluster":"demo"}}}', "demo"),
         ('{"Type":"container","Status":"died","Attributes":{"io.x-k8s.kind.cluster":"demo"}}', "demo"),
+        ('{"Type":"container","Status":"died","Attributes":{}}', ""),
+        ('{"Type":"container","Status":"died","Attributes":null}', ""),
+        ('{"Type":"container","Status":"died","Attributes":7}', None),
         ('{"Topic":"/tasks/exit","Namespace":"default","Event":"{}"}', None),
         ("not json", None),
         ("[]", None),
@@ -172,6 +175,17 @@ def test_only_what_engines_need_is_passed_on() -> None:
 def test_events_are_read_in_every_dialect(line: str, cluster: str | None) -> None:
     """docker, podman, nerdctl; what is not understood means: look at everything."""
     assert cluster == event_cluster(line)
+
+
+async def test_containers_of_others_are_no_events(tmp_path: Path) -> None:
+    """podman tells of all containers; a host with many must not have every object looked at for each of them."""
+    fake = FakeBinaries(tmp_path / "fake", engine="podman")
+    other = json.dumps({"Type": "container", "Status": "died", "Attributes": {}})
+    ours = json.dumps({"Type": "container", "Status": "died", "Attributes": {"io.x-k8s.kind.cluster": "demo"}})
+    (fake.folder / "events.log").write_text(f"{other}\n{ours}\n")
+
+    async with aclosing(Engine(DIALECTS["podman"], fake.env, 10.0).events()) as events:
+        assert "demo" == await anext(events)
 
 
 async def test_an_interrupted_stream_asks_for_a_look_and_comes_back(fake: FakeBinaries) -> None:
