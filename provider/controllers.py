@@ -105,6 +105,7 @@ def build(
         namespace=settings.namespace,
         watch_filter=settings.watch_filter,
         inside_network=settings.inside_network,
+        policy=parts.policy,
     )
     for entry in entries:
         reconciler = entry.make(Environment(parts, tasks, options, requeue))

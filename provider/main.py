@@ -14,14 +14,17 @@ import shutil
 import signal
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from provider import __version__, controllers
 from provider.adapters import oserrors, pruning, state_dir
+from provider.api.conditions import Reason
 from provider.capi_flags import WITHOUT_EFFECT
 from provider.controller.leaderelection import Elector
-from provider.errors import ProviderError
+from provider.errors import ProviderError, Terminal
 from provider.manager import Manager, Parts
 from provider.observability import logformat
+from provider.policy.file import DEFAULT, Policy, PolicyError, parse
 from provider.ports.runtime import Runtime
 from provider.settings import Settings
 
@@ -109,12 +112,25 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
             runtimes=make_runtimes(settings),
             clock=clock,
             make_watcher=functools.partial(KopfWatcher, enter),
+            policy=read_policy(settings),
             elector=Elector(kube, clock, namespace, identity, Watchdog(end_now).move) if settings.leader_elect else None,
         )
     finally:
         await workload.close()
         await kube.close()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_policy(settings: Settings) -> Policy:
+    """Raises Terminal for a file that cannot be read or used: to go on without it would allow what it forbids."""
+    own = (str(settings.state_dir), *filter(None, settings.kubeconfig.split(os.pathsep)))
+    if settings.policy_file is None:
+        return replace(DEFAULT, own=own)
+    try:
+        return replace(parse(settings.policy_file.read_text(encoding="utf-8")), own=own)
+    except (OSError, UnicodeError, PolicyError) as error:
+        message = f"--policy-file {settings.policy_file}: {error}. See docs/howto/policy.md."
+        raise Terminal(Reason.POLICY_UNUSABLE, message) from error
 
 
 def end_now() -> None:

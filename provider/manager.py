@@ -23,6 +23,7 @@ from provider.controller.tasks import TaskManager
 from provider.errors import ProviderError, Transient
 from provider.observability.health import Page, Server, checks
 from provider.observability.metrics import Metrics
+from provider.policy.file import DEFAULT, Policy
 from provider.ports.clock import Clock
 from provider.ports.kube import Kube, Recorder
 from provider.ports.runtime import Endpoint, Runtime
@@ -66,6 +67,8 @@ class Parts:
     """(what to watch, handle, gave_up, restarted) → a watcher that is not started yet."""
     elector: Elector | None = None
     """None: work without a Lease."""
+    policy: Policy = DEFAULT
+    """What objects may ask of the engine's host."""
 
 
 Build = Callable[[Settings, Parts, Metrics], tuple[Sequence[Controller], TaskManager]]

@@ -63,6 +63,10 @@ def parse_optional(text: str) -> str | None:
     return text or None
 
 
+def parse_optional_path(text: str) -> Path | None:
+    return parse_path(text) if text else None
+
+
 @dataclass(frozen=True, slots=True)
 class Flag:
     """A setting besides its type and default."""
@@ -173,6 +177,14 @@ class Settings:
             shown=f"$XDG_STATE_HOME/{FOLDER}/archives",
         ),
     ] = Path("archives")
+    policy_file: Annotated[
+        Path | None,
+        Flag(
+            parse_optional_path,
+            "What objects of which namespaces may mount, use and patch (docs/howto/policy.md). Read when the manager starts.",
+            shown="ordinary folders, every image, port and patch",
+        ),
+    ] = None
     tools_dir: Annotated[
         Path,
         Flag(

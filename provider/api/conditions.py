@@ -29,6 +29,9 @@ class ConditionType(StrEnum):
     """Every expected node is registered and Ready."""
     KUBECONFIG_PUBLISHED = "KubeconfigPublished"
     """The kubeconfig Secret exists with current content."""
+    POLICY_ALLOWED = "PolicyAllowed"
+    """The manager's policy allows this namespace the mounts, images, host ports and patches that the spec asks for. Asked before anything
+    is made; what runs already is left alone."""
     IMAGES_AVAILABLE = "ImagesAvailable"
     """The images that nodes are made from are on the engine, or in the manager's folder of archives; Unknown: they have to be pulled."""
     ENDPOINT_CURRENT = "EndpointCurrent"
@@ -110,6 +113,8 @@ class Reason(StrEnum):
     """All expected nodes are Ready."""
     ENDPOINT_CURRENT = "EndpointCurrent"
     """The API server answers where it was published."""
+    ALLOWED = "Allowed"
+    """The policy allows what the spec asks for."""
     NODES_SIMULATED = "NodesSimulated"
     """Runtime `local` has no kubelets."""
 
@@ -264,6 +269,8 @@ class Reason(StrEnum):
     """Another manager uses the same state folder."""
     STATE_DIR_UNUSABLE = "StateDirUnusable", Fault.HOST
     """The manager's state folder cannot be made or written."""
+    POLICY_UNUSABLE = "PolicyUnusable", Fault.HOST
+    """The file of --policy-file cannot be read, or is no policy: the manager does not start."""
     ADDRESS_UNUSABLE = "AddressUnusable", Fault.HOST
     """The manager cannot listen on the address of a flag."""
     OPEN_FILES_LIMIT = "OpenFilesLimit", Fault.HOST
@@ -362,6 +369,8 @@ class Reason(StrEnum):
     """The engine's host does not have an address of the spec (apiServerAddress or listenAddress)."""
     NOT_SUPPORTED = "NotSupported", Fault.SPEC
     """Runtime `local` cannot do what a field of the spec asks for."""
+    POLICY_REFUSED = "PolicyRefused", Fault.SPEC
+    """The manager's policy (--policy-file) does not allow this namespace a mount, image, port or patch of the spec; nothing is made."""
     VERSION_NOT_AVAILABLE = "VersionNotAvailable", Fault.SPEC
     """Runtime `local` has another Kubernetes version than spec.version."""
 

@@ -43,6 +43,7 @@ def _seen(outcome: Outcome) -> Iterator[Condition]:
     yield from _kubeconfig(outcome)
     yield from images_available(outcome)
     yield from _endpoint(outcome)
+    yield from _policy(outcome)
     yield from _up_to_date(outcome)
     yield from rollout(outcome)
 
@@ -194,6 +195,14 @@ def _endpoint(outcome: Outcome) -> Iterator[Condition]:
     yield Condition(kind, ConditionStatus.FALSE, Reason.ENDPOINT_MOVED, message)
 
 
+def _policy(outcome: Outcome) -> Iterator[Condition]:
+    """None where the pass ended before it knew what is asked for."""
+    if outcome.refused is not None:
+        yield Condition(ConditionType.POLICY_ALLOWED, ConditionStatus.FALSE, outcome.refused.reason, outcome.refused.message)
+    elif outcome.desired is not None:
+        yield Condition(ConditionType.POLICY_ALLOWED, ConditionStatus.TRUE, Reason.ALLOWED)
+
+
 def _up_to_date(outcome: Outcome) -> Iterator[Condition]:
     """None while there is no cluster, or what is wanted is not known."""
     kind = ConditionType.UP_TO_DATE
@@ -203,6 +212,8 @@ def _up_to_date(outcome: Outcome) -> Iterator[Condition]:
     blocked = outcome.desired.blocked if outcome.desired is not None else None
     if outcome.choice is not None:
         blocked = blocked or outcome.choice.blocked
+    if drift.changes:
+        blocked = blocked or outcome.refused
     if blocked is not None:
         yield Condition(kind, ConditionStatus.FALSE, blocked.reason, blocked.message)
     elif not drift.changes:

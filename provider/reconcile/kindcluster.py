@@ -26,9 +26,9 @@ from provider.ports.kube import EventNote, Kube, Recorder
 from provider.ports.runtime import Identity, Presence, Runtime, RuntimeEvent, Verb
 from provider.ports.tasks import Target, Tasks, TaskStatus
 from provider.ports.workload import Workload
+from provider.reconcile.allowed import with_host
 from provider.reconcile.attempts import Progress, progress
 from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
-from provider.reconcile.choose_images import with_images
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, is_claimed_here, take_name
 from provider.reconcile.claims import Claims, claim_of
@@ -173,7 +173,7 @@ class KINDClusterReconciler:
             resumes=resumes(scope),
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
-        decision, choice = await self._decide(scope, runtime, desired, facts)
+        decision, choice, refused = await self._decide(scope, runtime, desired, facts)
         record = creation.record
         if decision.action is Action.CANCEL:
             await self._tasks.discard(scope.key)
@@ -182,7 +182,7 @@ class KINDClusterReconciler:
         if decision.action is Action.CREATE:
             record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
         result = await report(
-            Outcome(scope, record, decision, task, desired, drift, observed, published, choice),
+            Outcome(scope, record, decision, task, desired, drift, observed, published, choice, refused),
             self._kube,
             self._recorder,
             self._unchanged,
@@ -198,17 +198,19 @@ class KINDClusterReconciler:
             raise fault
         return result
 
-    async def _decide(self, scope: Scope, runtime: Runtime, desired: Desired, facts: Facts) -> tuple[Decision, Choice | None]:
-        """With the images to make it from, where something is to be made."""
+    async def _decide(
+        self, scope: Scope, runtime: Runtime, desired: Desired, facts: Facts
+    ) -> tuple[Decision, Choice | None, Blocked | None]:
+        """With the images to make it from, where something is to be made, and what the policy refuses."""
         decision = plan(facts)
         if decision.action is Action.CREATE:
             decision = await self._confirm_create(scope, desired, facts)
         if may_be_copy(scope, facts.observation):
             decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
-        decision, choice = await with_images(decision, facts, runtime, desired)
+        decision, choice, refused = await with_host(decision, facts, scope, desired, runtime, self._options)
         if decision.action is not Action.CREATE:
             self._free_name(scope.key)
-        return decision, choice
+        return decision, choice, refused
 
     async def _confirm_create(self, scope: Scope, desired: Desired, facts: Facts) -> Decision:
         """What is asked only before something is made, because the answers cost requests. The name is held when it is to be made."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from provider.policy.file import DEFAULT, Policy
+
 
 @dataclass(frozen=True, slots=True)
 class ReconcileOptions:
@@ -17,5 +19,7 @@ class ReconcileOptions:
     """Only objects of this namespace; None = all."""
     watch_filter: str = ""
     """Only objects whose cluster.x-k8s.io/watch-filter label has this value; empty = all."""
+    policy: Policy = DEFAULT
+    """What objects may ask of the engine's host."""
     inside_network: bool = False
     """Whether the manager (and Cluster API's) runs on the runtime's own network, where clusters answer by their internal names."""

@@ -12,7 +12,7 @@ from provider.reconcile.drift import Drift
 from provider.reconcile.kubeconfig_secrets import Published
 from provider.reconcile.node_images import Choice
 from provider.reconcile.observe import Observed
-from provider.reconcile.plan import Decision
+from provider.reconcile.plan import Blocked, Decision
 from provider.reconcile.scope import Scope
 
 
@@ -30,6 +30,8 @@ class Outcome:
     published: Published = field(default_factory=Published)
     choice: Choice | None = None
     """Of the images of a cluster that this pass wanted to make, or to prepare."""
+    refused: Blocked | None = None
+    """Why the policy refuses what is asked for."""
 
     @property
     def working(self) -> TaskStatus | None:

@@ -11,7 +11,7 @@ import base64
 import functools
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,6 +115,9 @@ class FakeRuntime:
         self.requests: list[ClusterRequest] = []
         self.images = NodeImages("kind v0.0.0")
         """What nodes can be made from."""
+        self.shares_host = True
+        self.links: dict[str, str] = {}
+        """Symbolic links of the host: where whole paths lead."""
         self.problems: list[Problem] = []
         """What preflight answers."""
         self.credentials_expire_at: datetime | None = None
@@ -249,6 +252,9 @@ class FakeRuntime:
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
         await self._lies(self._begin("preflight", identity))
         return list(self.problems)
+
+    async def real_paths(self, paths: Sequence[str]) -> Mapping[str, str]:
+        return {path: self.links.get(path, path) for path in paths} if self.shares_host else {}
 
     async def node_images(self) -> NodeImages | None:
         fault = self._fault("node_images")

@@ -157,6 +157,12 @@ class KindRuntime:
         )
         return [*found, *await network.problems(engine, self._env, request.config)]
 
+    async def real_paths(self, paths: Sequence[str]) -> Mapping[str, str]:
+        with suppress(ProviderError):
+            if not self._options.in_pod and (await self._engines.get()).shares_host:
+                return await asyncio.to_thread(lambda: {path: os.path.realpath(path) for path in paths})
+        return {}
+
     async def node_images(self) -> NodeImages:
         engine = await self._engines.get()
         release = (await self._kind.version()).text

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from provider.adapters.local import certificates, components, daemons, logs, loopback, nodes, preflight, state, view
@@ -115,6 +115,9 @@ class LocalRuntime:
     async def collect_logs(self, identity: Identity, directory: Path) -> None:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(logs.collect, self._folder(identity), directory)
+
+    async def real_paths(self, paths: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002 - it mounts nothing
+        return {}
 
     async def node_images(self) -> None:
         """Nodes are simulated, components are binaries of this host."""

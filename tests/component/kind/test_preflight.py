@@ -14,6 +14,7 @@ from provider.adapters.engine.listing import Container, Listing, PortBinding
 from provider.adapters.kind import preflight
 from provider.api.kind import NodeRole
 from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Problem
+from tests.component.conftest import MakeRuntime
 
 IDENTITY = Identity("demo", "a" * 32, "default/demo")
 
@@ -198,3 +199,13 @@ def test_exhausted_inotify_instances_are_found(tmp_path: Path, monkeypatch: pyte
     assert ["HostLimits"] == [problem.reason for problem in small]
     assert "sysctl" in small[0].message
     assert [] == problems()
+
+
+async def test_links_are_followed_where_the_manager_is_on_the_engines_host(make_runtime: MakeRuntime, tmp_path: Path) -> None:
+    """Through every folder of the path; in a pod, the paths that can be seen are another machine's."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    asked = [str(tmp_path / "link" / "data"), str(tmp_path / "none")]
+
+    assert {asked[0]: str(tmp_path / "real" / "data"), asked[1]: asked[1]} == await make_runtime().real_paths(asked)
+    assert {} == await make_runtime(in_pod=True).real_paths(asked)

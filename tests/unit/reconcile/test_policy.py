@@ -1,0 +1,121 @@
+"""The policy in a pass: asked before anything is made, told in a condition, and never a reason to touch what runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from provider.policy.file import parse
+from provider.reconcile.options import ReconcileOptions
+from tests.fakes.world import World, kindcluster
+
+CONDITION = "PolicyAllowed"
+
+
+def mounting(path: str, **mount: Any) -> dict[str, Any]:
+    return {"nodes": [{"extraMounts": [{"hostPath": path, "containerPath": "/data", **mount}]}]}
+
+
+def policy(text: str) -> ReconcileOptions:
+    return ReconcileOptions(policy=parse(text))
+
+
+NOTHING_MOUNTED = policy("rules: [{namespaces: ['*'], hostPaths: []}]")
+
+
+@pytest.mark.parametrize("path", ["/", "/etc", "/var/run/docker.sock"])
+async def test_a_mount_of_the_system_is_refused_before_anything_is_made(path: str) -> None:
+    """With the field and the cure, in the condition and in Ready; no verb of the runtime is called."""
+    world = World()
+    world.apply(kindcluster(**mounting(path)))
+    await world.settle()
+
+    said = world.condition(CONDITION)
+    assert ("False", "PolicyRefused") == (said["status"], said["reason"])
+    assert f"spec.nodes[0].extraMounts[0].hostPath: {path} " in said["message"]
+    assert ("False", "PolicyRefused") == (world.condition("Ready")["status"], world.condition("Ready")["reason"])
+    assert [] == [verb for verb, _ in world.runtime.log if verb in ("create", "prepare")]
+    assert "startedAt" not in world.status().get("lastCreate", {})
+    assert "failureReason" not in world.status()
+
+
+async def test_a_corrected_spec_is_made() -> None:
+    """Nothing about a refusal is final."""
+    world = World()
+    world.apply(kindcluster(**mounting("/etc")))
+    await world.settle()
+    world.edit({"spec": mounting("/srv/data")})
+    await world.settle()
+
+    assert "True" == world.condition("Ready")["status"]
+    assert {"status": "True", "reason": "Allowed", "message": ""} == {
+        key: world.condition(CONDITION).get(key, "") for key in ("status", "reason", "message")
+    }
+
+
+async def test_a_link_to_the_system_is_refused_and_told() -> None:
+    """Also in a folder that may be mounted."""
+    world = World()
+    world.runtime.links["/srv/data"] = "/etc"
+    world.apply(kindcluster(**mounting("/srv/data")))
+    await world.settle()
+
+    assert "/srv/data (it leads to /etc)" in world.condition(CONDITION)["message"]
+    assert {} == world.runtime.clusters
+
+
+async def test_where_links_cannot_be_followed_the_path_decides() -> None:
+    """A manager in a pod, or beside a remote engine, could never mount anything otherwise."""
+    world = World()
+    world.runtime.shares_host = False
+    world.apply(kindcluster(**mounting("/srv/data")))
+    await world.settle()
+
+    assert "True" == world.condition("Ready")["status"]
+
+
+async def test_an_image_of_a_version_is_asked_for_too() -> None:
+    """What the manager or kind takes by itself is not."""
+    world = World(options=policy("rules: [{namespaces: ['*'], images: []}]"))
+    world.apply(kindcluster())
+    await world.settle()
+    assert "True" == world.condition("Ready")["status"]
+
+    other = World(options=world.options)
+    other.apply(kindcluster(version="v1.34.4"))
+    await other.settle()
+    assert "may not use image kindest/node:v1.34.4" in other.condition(CONDITION)["message"]
+
+
+async def test_a_stricter_policy_leaves_a_running_cluster_alone() -> None:
+    """It is told, and repaired as before; it neither loses Ready nor counts as outdated."""
+    world = World()
+    world.apply(kindcluster(**mounting("/srv/data")))
+    await world.settle()
+    world.options = NOTHING_MOUNTED
+    world.restart()
+    await world.settle()
+
+    assert "False" == world.condition(CONDITION)["status"]
+    assert ("True", "True") == (world.condition("Ready")["status"], world.condition("UpToDate")["status"])
+    assert ["demo"] == list(world.runtime.clusters)
+
+
+async def test_a_replacement_that_is_refused_is_not_begun() -> None:
+    """The old cluster runs on, and UpToDate says why it stays."""
+    world = World()
+    world.apply(kindcluster(updatePolicy="Recreate", **mounting("/srv/data")))
+    await world.settle()
+    made = len(world.runtime.requests)
+    world.edit({"spec": mounting("/etc")})
+    await world.settle()
+
+    assert ("True", "False") == (world.condition("Ready")["status"], world.condition("UpToDate")["status"])
+    assert "PolicyRefused" == world.condition("UpToDate")["reason"]
+    assert made == len(world.runtime.requests)
+    assert "prepare" not in [verb for verb, _ in world.runtime.log]
+    world.edit({"spec": mounting("/srv/other")})
+    await world.settle()
+    assert "True" == world.condition("UpToDate")["status"]
+    assert made < len(world.runtime.requests)
