@@ -214,7 +214,7 @@ def _rest(facts: Facts, seen: RuntimeObservation, power: Power) -> Decision:
         return Plan(action, reason, what)
     missing = seen.missing(facts.expected)
     if missing and facts.heal is not Heal.RECREATE:
-        return _replace(facts, seen, f"Missing: {', '.join(missing)}.")
+        return _replace(facts, seen, f"Missing: {', '.join(missing)}. kind cannot add nodes to a cluster.")
     gone = f" Missing: {', '.join(missing)}; the cluster is replaced when it is to run again." if missing else ""
     paused = any(node.state is NodeRunState.PAUSED for node in seen.nodes)
     message = (

@@ -56,6 +56,25 @@ async def test_a_program_that_cannot_be_run_says_so_in_its_log(marker: str, tmp_
     assert "No such file" in (tmp_path / "part.log").read_text()
 
 
+async def test_a_frozen_daemon_is_there_and_goes_on_when_it_is_thawed(marker: str, tmp_path: Path) -> None:
+    """Twice is as good as once. Frozen, it can still be ended; ended, it can be neither frozen nor thawed, and that is no error."""
+    daemon = await daemons.start("part", SLEEP, marker=marker, folder=tmp_path)
+    assert not daemons.frozen(daemon)
+    for _ in range(2):
+        daemons.freeze(daemon)
+        assert daemons.frozen(daemon) and daemons.alive(daemon)
+    for _ in range(2):
+        daemons.thaw(daemon)
+        await until(lambda: not daemons.frozen(daemon))
+        assert daemons.alive(daemon)
+
+    daemons.freeze(daemon)
+    daemons.end(daemon)
+    daemons.freeze(daemon)
+    daemons.thaw(daemon)
+    assert not daemons.frozen(daemon) and not daemons.alive(daemon)
+
+
 async def test_ending_ends_the_very_process(marker: str, tmp_path: Path) -> None:
     """Twice is as good as once."""
     daemon = await daemons.start("part", SLEEP, marker=marker, folder=tmp_path)
