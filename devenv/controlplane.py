@@ -74,8 +74,9 @@ class ManagementAPI:
     def temporary(cls, *, controller_manager: bool = False, audited: bool = False) -> Iterator[Self]:
         """Started in a temporary folder, which is removed at the end. Folders of runs that were killed are removed first."""
         sweep()
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        with _held(folder):
+        fresh = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
+        with _held(fresh):  # before it has a name that another run sweeps
+            folder = fresh.rename(fresh.with_name(fresh.name.removeprefix(".")))
             api = cls(folder, controller_manager=controller_manager, audited=audited)
             try:
                 api.start()

@@ -90,7 +90,7 @@ TIERS = {
     "contract": Tier(folders=("tests/contract",), needs_tools=True),
     "envtest": Tier(folders=("tests/envtest",), needs_tools=True, measured=True),
     "local": Tier(folders=("tests/local",), needs_tools=True),
-    "capi": Tier(folders=("tests/capi",), needs_tools=True, sets=("basic", "capi")),
+    "capi": Tier(folders=("tests/capi",), needs_tools=True, sets=("basic", "capi"), workers=2),
     "conformance": Tier(folders=("conformance/capi_conformance/checks",), needs_tools=True, sets=("basic", "capi")),
     "conformance-selftest": Tier(folders=("conformance/selftest",), needs_tools=True, sets=("basic", "capi")),
     "e2e": Tier(folders=("tests/e2e",), needs_tools=True),

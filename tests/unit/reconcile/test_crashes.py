@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import Figure
 from tests.fakes.mortal import Effects, Life
 
+pytestmark = pytest.mark.unmeasured
+
 PARTS = {
     "create": ["create"],
     "repair": ["create", "repair"],

@@ -17,6 +17,8 @@ from tests.fakes.kube import Call
 from tests.fakes.mortal import Effects, Life
 from tests.fakes.world import World, kindcluster
 
+pytestmark = pytest.mark.unmeasured
+
 SEED = 20261126
 LIVES = 60
 STEPS = 12

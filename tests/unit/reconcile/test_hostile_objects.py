@@ -27,6 +27,8 @@ from tests.fakes.arbitrary import TEXTS, json_values, near
 from tests.fakes.crd import SCHEMAS, refused
 from tests.fakes.world import KEY, World
 
+pytestmark = pytest.mark.unmeasured
+
 PLANE, CLUSTER = ObjectKey("default", "plane"), ObjectKey("default", "cluster")
 UID = "00000000-0000-4000-8000-000000000001"
 ANYTHING = json_values()

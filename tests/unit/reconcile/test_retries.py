@@ -18,6 +18,8 @@ from provider.reconcile.plan import cooldown_left
 from tests.fakes.clock import EPOCH
 from tests.fakes.world import KEY, World, kindcluster
 
+pytestmark = pytest.mark.unmeasured
+
 OF_THE_HOST = sorted(reason for reason in Reason if reason.fault is Fault.HOST)
 OF_THE_SPEC = sorted(reason for reason in Reason if reason.fault is Fault.SPEC)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,8 @@ from provider.ports.workload import WorkloadNode, WorkloadObservation
 from tests.fakes.arbitrary import TEXTS
 from tests.fakes.crd import SCHEMAS, refused
 from tests.fakes.world import KEY, World, kindcluster
+
+pytestmark = pytest.mark.unmeasured
 
 
 def faults(world: World) -> list[str]:
