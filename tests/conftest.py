@@ -1,5 +1,5 @@
-"""Of all tiers: the rows of the fault table that a test belongs to go into the tier's report, where hack/reliability.py counts them; and
-which tests the measurement of coverage does not watch.
+"""Of all tiers: the rows of the fault table that a test belongs to go into the tier's report, where hack/reliability.py counts them; which
+tests the measurement of coverage does not watch; and that no example of a property is measured by the clock.
 """
 
 from __future__ import annotations
@@ -8,10 +8,15 @@ import sys
 from collections.abc import Callable, Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hack.reliability import FAULT, FIGURE
 
 Figure = Callable[[str, int], None]
+
+# Tiers run side by side: how long one example takes says nothing of the code. A test as a whole has its timeout.
+settings.register_profile("tiers", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tiers")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
