@@ -19,7 +19,7 @@ Seconds = dict[str, float]
 
 GREEN: Seconds = {"available": 120, "reacted": 30, "healed": 30, "deleted": 60, "quiet": 2, "settled": 15, "stable": 4}
 """Without a fault nothing waits in vain, however busy the machine is."""
-FAULTY: Seconds = {"available": 60, "reacted": 8, "healed": 8, "deleted": 30, "quiet": 15, "settled": 3, "stable": 15}
+FAULTY: Seconds = {"available": 60, "reacted": 15, "healed": 15, "deleted": 30, "quiet": 15, "settled": 8, "stable": 15}
 """A fault shows before nothing has happened for long; what never comes is not waited for for long."""
 RUN_SECONDS = 280.0
 
