@@ -29,6 +29,8 @@ class ConditionType(StrEnum):
     """Every expected node is registered and Ready."""
     KUBECONFIG_PUBLISHED = "KubeconfigPublished"
     """The kubeconfig Secret exists with current content."""
+    CONFIG_RESOLVED = "ConfigResolved"
+    """Only with spec.configFrom: kind's config there can be read, is valid, and goes with the fields of the spec."""
     POLICY_ALLOWED = "PolicyAllowed"
     """The manager's policy allows this namespace the mounts, images, host ports and patches that the spec asks for. Asked before anything
     is made; what runs already is left alone."""
@@ -113,6 +115,8 @@ class Reason(StrEnum):
     """All expected nodes are Ready."""
     ENDPOINT_CURRENT = "EndpointCurrent"
     """The API server answers where it was published."""
+    CONFIG_RESOLVED = "ConfigResolved"
+    """The config of spec.configFrom is part of what the spec asks for."""
     ALLOWED = "Allowed"
     """The policy allows what the spec asks for."""
     NODES_SIMULATED = "NodesSimulated"
@@ -369,6 +373,12 @@ class Reason(StrEnum):
     """The engine's host does not have an address of the spec (apiServerAddress or listenAddress)."""
     NOT_SUPPORTED = "NotSupported", Fault.SPEC
     """Runtime `local` cannot do what a field of the spec asks for."""
+    CONFIG_NOT_FOUND = "ConfigNotFound", Fault.SPEC
+    """The ConfigMap that spec.configFrom names does not exist, or has not the key."""
+    CONFIG_INVALID = "ConfigInvalid", Fault.SPEC
+    """The config of spec.configFrom is none that kind would take, or one that a KINDCluster cannot have."""
+    CONFIG_CONFLICT = "ConfigConflict", Fault.SPEC
+    """A field of the spec and the config of spec.configFrom say different things."""
     POLICY_REFUSED = "PolicyRefused", Fault.SPEC
     """The manager's policy (--policy-file) does not allow this namespace a mount, image, port or patch of the spec; nothing is made."""
     VERSION_NOT_AVAILABLE = "VersionNotAvailable", Fault.SPEC

@@ -26,10 +26,10 @@ MOST_VALUES = 100_000
 """Values of one document, repeated ones counted each time: an alias costs nothing to write, and may stand for any number of values."""
 TRUE = frozenset({"true", "True", "TRUE"})
 FALSE = frozenset({"false", "False", "FALSE"})
-OLD_TRUE = frozenset({"y", "Y", "yes", "on"})
-OLD_FALSE = frozenset({"n", "N", "no", "off"})
+OLD_TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
+OLD_FALSE = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF"})
 """Words of YAML 1.1, which Go's decoder takes where a boolean is wanted, also in quotes."""
-INTEGER = re.compile(r"([-+]?)(?:0b([01]+)|0o?([0-7]+)|0x([0-9a-fA-F]+)|(0|[1-9][0-9]*))(?:\.0+)?", re.ASCII)
+INTEGER = re.compile(r"([-+]?)(?:0b([01]{1,64})|0o?([0-7]{1,22})|0x([0-9a-fA-F]{1,16})|(0|[1-9][0-9]{0,18}))(?:\.0+)?", re.ASCII)
 BASES = (2, 8, 16, 10)
 MERGE = "tag:yaml.org,2002:merge"
 NULL = "tag:yaml.org,2002:null"

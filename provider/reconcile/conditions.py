@@ -43,6 +43,7 @@ def _seen(outcome: Outcome) -> Iterator[Condition]:
     yield from _kubeconfig(outcome)
     yield from images_available(outcome)
     yield from _endpoint(outcome)
+    yield from _config(outcome)
     yield from _policy(outcome)
     yield from _up_to_date(outcome)
     yield from rollout(outcome)
@@ -193,6 +194,15 @@ def _endpoint(outcome: Outcome) -> Iterator[Condition]:
         "object without apiServerPort: -1."
     )
     yield Condition(kind, ConditionStatus.FALSE, Reason.ENDPOINT_MOVED, message)
+
+
+def _config(outcome: Outcome) -> Iterator[Condition]:
+    """None where there is, and was, no spec.configFrom, and where the pass ended before it was read."""
+    kind, unresolved = ConditionType.CONFIG_RESOLVED, outcome.scope.unresolved
+    if unresolved is not None:
+        yield Condition(kind, ConditionStatus.FALSE, unresolved.reason, unresolved.message)
+    elif outcome.desired is not None and (outcome.scope.spec.config_from is not None or kind in outcome.scope.conditions):
+        yield Condition(kind, ConditionStatus.TRUE, Reason.CONFIG_RESOLVED)
 
 
 def _policy(outcome: Outcome) -> Iterator[Condition]:

@@ -44,7 +44,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> Desired:
     """`scope` must have identity and runtime."""
     assert scope.identity is not None and scope.runtime is not None
     owner, name = scope.owner, scope.identity.cluster_name
-    blocked = _control_plane_conflict(scope.spec, owner, name)
+    blocked = scope.unresolved or _control_plane_conflict(scope.spec, owner, name)
     spec = _with_control_plane(scope.spec, owner.control_plane)
     request = cluster_request(spec, cluster_name=name, options=options, cluster=owner.cluster)
     return Desired(

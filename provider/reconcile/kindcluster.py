@@ -32,6 +32,7 @@ from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason,
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, is_claimed_here, take_name
 from provider.reconcile.claims import Claims, claim_of
+from provider.reconcile.config_from import with_config
 from provider.reconcile.copies import blocked_as_copy, may_be_copy
 from provider.reconcile.daemon import daemon_of_claim, ensure_daemon
 from provider.reconcile.data_loss import data_loss
@@ -64,6 +65,7 @@ PERMISSIONS = (
     Permission(KINDCLUSTERS, ("patch",), "The outcome of each pass.", subresource="status"),
     Permission(KINDCONTROLPLANES, ("get",), "Version and replicas of a Cluster with a topology."),
     Permission(contract.CLUSTERS, ("get", "list", "watch"), "Owners: read only."),
+    Permission(names.CONFIG_MAPS, ("get",), "kind configs that spec.configFrom names: one by one, by name."),
     Permission(names.SECRETS, ("get", "list", "watch", "create", "patch", "delete"), "Kubeconfigs."),
 )
 
@@ -128,7 +130,7 @@ class KINDClusterReconciler:
             return Result(requeue_after=0.0)
         if scope.runtime is None:
             return await report(Outcome(scope, scope.record, _runtime_missing(scope.spec)), self._kube, self._recorder)
-        return await self._maintain(scope, scope.runtime, scope.identity)
+        return await self._maintain(await with_config(scope, self._kube), scope.runtime, scope.identity)
 
     # --- a living cluster ----------------------------------------------------------------------------------------------------
 

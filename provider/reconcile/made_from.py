@@ -24,7 +24,7 @@ async def ensure_made_from(
     """
     if not complete:
         return scope, Drift(None, desired.nodes)
-    made, known = drift.recorded(scope.obj), not scope.owner.control_plane_missing
+    made, known = drift.recorded(scope.obj), not scope.owner.control_plane_missing and scope.unresolved is None
     fresh = task is not None and (task.verb, task.state, task.tag) == (Verb.CREATE, TaskState.SUCCEEDED, desired.config_hash)
     outdated = known and (made is None or (fresh and made != desired.made_from))
     found = drift.compare(

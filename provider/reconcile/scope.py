@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,10 @@ class Scope:
     """Why the spec cannot be read; possible only when the stored object was never checked by our CRD."""
     unreadable: tuple[str, ...] = ()
     """Essential fields that cannot be read: whether anything was made for the object, and what is to become of it, is not known."""
+    filled: Mapping[str, Any] = field(default_factory=dict)
+    """What of `spec` comes from the config that spec.configFrom names, whole fields, merged with what the spec has of them."""
+    unresolved: Blocked | None = None
+    """Why that config is not part of `spec`."""
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -74,7 +78,8 @@ class Scope:
 
     def after_patch(self, written: JsonObject) -> Scope:
         """The same with the object as our own patch left it."""
-        spec, status = KINDClusterSpec.model_validate(written.get("spec") or {}), fit(KINDClusterStatus, written.get("status"))
+        spec = KINDClusterSpec.model_validate({**(written.get("spec") or {}), **self.filled})
+        status = fit(KINDClusterStatus, written.get("status"))
         return replace(self, obj=written, spec=spec, status=status)
 
 

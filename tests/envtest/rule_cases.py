@@ -119,6 +119,22 @@ OBJECT = [
     ),
 ]
 
+CONFIG_FROM = [
+    Case(
+        common.ConfigFrom,
+        "configFrom takes one",
+        accept=[
+            kindcluster(configFrom={"inline": "kind: Cluster"}),
+            kindcluster(configFrom={"configMapKeyRef": {"name": "a", "key": "kind.yaml"}}),
+        ],
+        reject=[
+            kindcluster(configFrom={}),
+            kindcluster(configFrom={"inline": "", "configMapKeyRef": {"name": "a", "key": "b"}}),
+        ],
+        says=("spec.configFrom", "give exactly one"),
+    ),
+]
+
 SPEC = [
     Case(
         KINDClusterSpec,
@@ -504,4 +520,11 @@ NETWORKING = [
     ),
 ]
 
-KINDCLUSTER_CASES = [*OBJECT, *SPEC, *(settled(field, *values) for field, values in SETTLED.items()), *NODE, *NETWORKING]
+KINDCLUSTER_CASES = [
+    *CONFIG_FROM,
+    *OBJECT,
+    *SPEC,
+    *(settled(field, *values) for field, values in SETTLED.items()),
+    *NODE,
+    *NETWORKING,
+]

@@ -17,7 +17,7 @@ from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.convert import convert
 from provider.reconcile.kind_config import kind_config
 from tests.envtest.crd import KindClusters, kindcluster
-from tests.envtest.kind_configs import Config, configs
+from tests.envtest.kind_configs import HEAD, Config, configs
 from tests.envtest.spec_strategies import Spec, specs, spoilt
 
 ENGINE = """#!/bin/sh
@@ -36,6 +36,39 @@ def as_config(spec: Spec) -> str:
     """The kind fields of a spec as a config of kind."""
     head = {"kind": kindfile.KIND, "apiVersion": kindfile.API_VERSION, "name": "random"}
     return yaml.safe_dump(head | {key: value for key, value in spec.items() if key in KIND_FIELDS})
+
+
+GATES = ", ".join(
+    f"{quote or 'P'}{word}: {mark}{word}{mark}"
+    for word in ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF")
+    for quote, mark in (("Q", "'"), ("", ""))
+)
+OF_GO = (
+    f"featureGates: {{{GATES}}}",
+    "featureGates: {A: ~, B: TRUE}",
+    "networking: {apiServerPort: 0x50}",
+    "networking: {apiServerPort: 0620}",
+    "networking: {apiServerPort: 1_000.0}",
+    "networking: {apiServerPort: -0x1}",
+    "nodes:\n- &f {role: control-plane}\n- {<<: *f, role: worker}",
+    "nodes: [~]",
+    "runtimeConfig: {a: 1.50, b: ~, c: 0x10, d: 2020-01-01, 1: e}",
+    "nodes: [{role: '', extraMounts: [{hostPath: /a, containerPath: /b, propagation: ''}]}]",
+    "kubeadmConfigPatches: [~]",
+    "name: !!str 1",
+    # refused:
+    "featureGates: {A: 'true'}",
+    "featureGates: {A: tRue}",
+    "featureGates: {A: 1}",
+    "networking: {apiServerPort: '80'}",
+    "networking: ''",
+    "nodes: {}",
+    "runtimeConfig: {a: [x]}",
+    "networking: {dnsSearch: x}",
+    "name: a\nname: b",
+    "Name: x",
+)
+"""Values as Go's YAML decoder reads them, some of them unlike Python's."""
 
 
 class KindParser:
@@ -110,3 +143,11 @@ def test_what_kind_refuses_of_random_configs_is_not_converted(kind: KindParser, 
     document = as_config(spec)
 
     assert convert(document, folder=Path("/srv")).refusals or kind.accepts(document)
+
+
+@pytest.mark.parametrize("text", OF_GO)
+def test_values_are_read_as_kind_reads_them(kind: KindParser, text: str) -> None:
+    """The command that converts a config says of it what kind says."""
+    document = f"{HEAD}{text}\n"
+
+    assert kind.accepts(document) is (not convert(document, folder=Path("/srv")).refusals)

@@ -25,6 +25,7 @@ RIGHTS = {
     "kindcontrolplanes.controlplane.cluster.x-k8s.io": {"get", "list", "watch"},
     "kindcontrolplanes.controlplane.cluster.x-k8s.io/status": {"patch"},
     "clusters.cluster.x-k8s.io": {"get", "list", "watch"},
+    "configmaps": {"get"},
     "secrets": {"get", "list", "watch", "create", "patch", "delete"},
     "events": {"create", "patch"},
     "customresourcedefinitions.apiextensions.k8s.io": {"list", "watch"},

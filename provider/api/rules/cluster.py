@@ -250,6 +250,15 @@ SETTINGS = (
 )
 """Of a KINDCluster and of a template alike."""
 
+CONFIG_FROM = (
+    Rule(
+        rule="has(self.configMapKeyRef) != has(self.inline)",
+        message="configFrom takes one of configMapKeyRef and inline: give exactly one",
+        path=".inline",
+        holds=lambda held: ("configMapKeyRef" in held) != ("inline" in held),
+    ),
+)
+
 TEMPLATE = (
     *SETTINGS,
     Rule(

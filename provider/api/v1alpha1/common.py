@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field
 from provider.api import patterns
 from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, MarkedField, Marker, marked_fields
 from provider.api.model import Model, validated_by
+from provider.api.rules.cluster import CONFIG_FROM
 from provider.api.rules.networking import NETWORKING
 from provider.api.rules.node import MOUNT, NODE, PORT_MAPPING
 
@@ -156,6 +157,21 @@ class Networking(Model):
     )
 
 
+class ConfigMapKey(Model):
+    """A key of a ConfigMap in the object's namespace."""
+
+    name: str = Field(min_length=1, max_length=253, description="name of the ConfigMap.")
+    key: str = Field(min_length=1, max_length=253, description="key in its data.")
+
+
+@validated_by(*CONFIG_FROM)
+class ConfigFrom(Model):
+    """kind's own config, as it is."""
+
+    config_map_key_ref: ConfigMapKey | None = Field(None, description="configMapKeyRef names where the config stands.")
+    inline: Text | None = Field(None, description="inline is the config itself, as text.")
+
+
 class ClusterSettings(Model):
     """What a cluster is made of, whichever object asks for it. Field names of kind's config are kind's own."""
 
@@ -210,6 +226,13 @@ class ClusterSettings(Model):
         max_length=16,
         alias="containerdConfigPatchesJSON6902",
         description="containerdConfigPatchesJSON6902 are RFC 6902 patches of every node's containerd config.",
+    )
+    config_from: Annotated[ConfigFrom | None, Marker(FREE)] = Field(
+        None,
+        description=(
+            "configFrom gives kind's own config (kind.x-k8s.io/v1alpha4) for the fields that are absent here; a field that both give must "
+            "be the same in both. A change of it is treated as an edit of the fields, and accepted."
+        ),
     )
     runtime: Annotated[Literal["auto", "kind", "local"] | None, Marker(KEPT)] = Field(
         None,

@@ -61,6 +61,7 @@ OURS = {
     "retainOnFailure",
     "createTimeout",
     "updatePolicy",
+    "configFrom",
     "standalone",
     "powerState",
     "controlPlaneEndpoint",
