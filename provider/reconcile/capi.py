@@ -9,9 +9,10 @@ from typing import Any
 from provider.api import contract
 from provider.api.conditions import Reason
 from provider.api.fit import fit
-from provider.api.meta import JsonObject, ObjectKey, Resource, part
+from provider.api.meta import JsonObject, ObjectKey, Resource, key_of, part
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.kindcontrolplane import KINDCONTROLPLANES, KINDControlPlaneSpec
+from provider.controller.index import Index
 from provider.ports.kube import Kube
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Blocked
@@ -104,6 +105,14 @@ async def read_owner(kube: Kube, obj: JsonObject) -> Owner:
     return replace(owner, control_plane={**control_plane, "spec": fit(KINDControlPlaneSpec, control_plane.get("spec"))})
 
 
+def index_cluster(clusters: Index[ObjectKey], cluster: JsonObject) -> None:
+    """A Cluster was seen. A deleted one is seen as it was last; who asks for it finds out."""
+    if (named := referred(cluster, "infrastructureRef", KINDCLUSTERS)) is not None:
+        clusters.set(key_of(cluster), named)
+    else:
+        clusters.remove(key_of(cluster))
+
+
 def naming_cluster(owner: Owner, key: ObjectKey) -> str:
     """Name of the owner Cluster if it names the KINDCluster in either reference, else empty.
 
@@ -113,9 +122,13 @@ def naming_cluster(owner: Owner, key: ObjectKey) -> str:
     return cluster["metadata"]["name"] if cluster is not None and key in referred_by_cluster(KINDCLUSTERS)(cluster) else ""
 
 
-async def blocked_by_owner(kube: Kube, key: ObjectKey, owner: Owner, *, provisioned: bool) -> Blocked | None:
+async def blocked_by_owner(
+    kube: Kube, key: ObjectKey, owner: Owner, clusters: Index[ObjectKey], *, provisioned: bool
+) -> Blocked | None:
     """Why a KINDCluster must wait for its owner. Once it is `provisioned`, only a wrong owner blocks: a cluster that exists is reconciled
     even while `clusterctl move` or a restore has stripped its references. An identity is no proof: it can be preset.
+
+    `clusters`: of every Cluster that was seen, the object that it names as its infrastructure.
     """
     if owner.gone:
         message = "metadata.ownerReferences names a Cluster that does not exist (any more): correct or remove the reference."
@@ -123,18 +136,24 @@ async def blocked_by_owner(kube: Kube, key: ObjectKey, owner: Owner, *, provisio
     if provisioned:
         return None
     if owner.cluster is None and not owner.standalone:
-        return Blocked(Reason.WAITING_FOR_OWNER, await _possible_owner(kube, key))
+        return Blocked(Reason.WAITING_FOR_OWNER, await _possible_owner(kube, key, clusters))
     if owner.cluster is not None and not _names_as_infrastructure(owner.cluster, key):
         message = f"Cluster {owner.cluster['metadata']['name']} names another object in spec.infrastructureRef."
         return Blocked(Reason.NOT_REFERENCED, message)
     return None
 
 
-async def _possible_owner(kube: Kube, key: ObjectKey) -> str:
-    """Cluster API sets the owner reference once it reconciles a Cluster that names the object, which it does not while paused."""
-    for cluster in await kube.list(contract.CLUSTERS, namespace=key.namespace):
-        if _names_as_infrastructure(cluster, key):
-            name = cluster["metadata"]["name"]
+async def _possible_owner(kube: Kube, key: ObjectKey, clusters: Index[ObjectKey]) -> str:
+    """Cluster API sets the owner reference once it reconciles a Cluster that names the object, which it does not while paused.
+
+    The Clusters are known from the watch: listing them for every object that waits would read the square of their number.
+    """
+    for known in clusters.keys(key):
+        cluster = await kube.get(contract.CLUSTERS, known)
+        if cluster is None:
+            clusters.remove(known)
+        elif _names_as_infrastructure(cluster, key):
+            name = known.name
             if _is_paused(cluster):
                 return f"Cluster {name} names this object and is paused: set its spec.paused to false."
             return (

@@ -28,12 +28,12 @@ from provider.ports.tasks import Target, Tasks, TaskStatus
 from provider.ports.workload import Workload
 from provider.reconcile.allowed import with_host
 from provider.reconcile.attempts import Progress, progress
-from provider.reconcile.capi import blocked_by_owner, is_excluded, pause_reason, read_owner, referred_by_cluster
+from provider.reconcile.capi import blocked_by_owner, index_cluster, is_excluded, pause_reason, read_owner, referred_by_cluster
 from provider.reconcile.choose_runtime import choose_runtime, unavailable
 from provider.reconcile.claim import ensure_finalizer_and_identity, is_claimed_here, take_name
 from provider.reconcile.claims import Claims, claim_of
 from provider.reconcile.config_from import with_config
-from provider.reconcile.copies import blocked_as_copy, may_be_copy
+from provider.reconcile.copies import Tokens, blocked_as_copy, may_be_copy
 from provider.reconcile.daemon import daemon_of_claim, ensure_daemon
 from provider.reconcile.data_loss import data_loss
 from provider.reconcile.delete import is_moved, reconcile_delete, release
@@ -91,10 +91,12 @@ class KINDClusterReconciler:
         self._renewal = Renewal(recorder)
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
-        self.claims = Claims()
+        self.claims, self._tokens = Claims(), Tokens(options.namespace)
+        self._clusters: Index[ObjectKey] = Index()
+        """Of every Cluster that was seen, the object that it names as its infrastructure."""
         self.watches: Sequence[Watch] = (
             Watch(KINDCLUSTERS, self._see),
-            Watch(contract.CLUSTERS, referred_by_cluster(KINDCLUSTERS)),
+            Watch(contract.CLUSTERS, self._see_cluster),
             Watch(names.SECRETS, owner_of_secret, selector=names.KINDCLUSTER_LABEL),
         )
         self.streams: Sequence[Stream] = [
@@ -104,6 +106,8 @@ class KINDClusterReconciler:
     async def reconcile(self, key: ObjectKey) -> Result:
         """One pass. Raises ProviderError: the caller tries again with backoff (Conflict: at once)."""
         obj = await self._kube.get(KINDCLUSTERS, key)
+        if obj is None:
+            self._tokens.forget(key)
         former = await end_stale_task(key, obj, self._tasks, self._runtimes, self._clock.now())
         if obj is None or is_excluded(obj, self._options):
             return await self._let_go(key, former)
@@ -120,7 +124,9 @@ class KINDClusterReconciler:
         if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, message, former)
         blocked = former or scope.invalid
-        if blocked := blocked or await blocked_by_owner(self._kube, key, scope.owner, provisioned=scope.provisioned):
+        if blocked := blocked or await blocked_by_owner(
+            self._kube, key, scope.owner, self._clusters, provisioned=scope.provisioned
+        ):
             if not scope.provisioned:  # a create that began before the owner or its reference went
                 await stop_making(key, self._tasks)
             return await report(Outcome(scope, scope.record, blocked), self._kube, self._recorder)
@@ -208,7 +214,8 @@ class KINDClusterReconciler:
         if decision.action is Action.CREATE:
             decision = await self._confirm_create(scope, desired, facts)
         if may_be_copy(scope, facts.observation):
-            decision = await blocked_as_copy(scope, self._kube, self._options.namespace) or decision
+            making = decision.action is Action.CREATE
+            decision = await blocked_as_copy(scope, self._kube, self._tokens, making=making) or decision
         decision, choice, refused = await with_host(decision, facts, scope, desired, runtime, self._options)
         if decision.action is not Action.CREATE:
             self._free_name(scope.key)
@@ -217,7 +224,7 @@ class KINDClusterReconciler:
     async def _confirm_create(self, scope: Scope, desired: Desired, facts: Facts) -> Decision:
         """What is asked only before something is made, because the answers cost requests. The name is held when it is to be made."""
         # An endpoint can be preset like an identity: to make anything, the references must hold also where a cluster was made before.
-        unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, provisioned=False)
+        unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, self._clusters, provisioned=False)
         if (blocked := unowned or desired.blocked) is not None or (claim := claim_of(scope.obj)) is None:
             return blocked or plan(facts)
         # Own containers decide first: only where nothing runs under the name does the age of objects count.
@@ -276,11 +283,16 @@ class KINDClusterReconciler:
 
     def _see(self, obj: JsonObject) -> tuple[ObjectKey, ...]:
         """An event of the watch: claims are known before their objects have had a pass. Returns who comes first now that one is gone."""
+        self._tokens.observe(obj)
         if is_claimed_here(obj, self._options):
             self.claims.observe(obj)
             return ()
         first = self.claims.forget(key_of(obj))
         return () if first is None else (first,)
+
+    def _see_cluster(self, cluster: JsonObject) -> set[ObjectKey]:
+        index_cluster(self._clusters, cluster)
+        return referred_by_cluster(KINDCLUSTERS)(cluster)
 
     def _free_name(self, key: ObjectKey) -> None:
         """Unless a cluster is being made for the object, who comes first among those that claim the same may make one now."""

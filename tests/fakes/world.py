@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from provider.api import names
+from provider.api import contract, names
 from provider.api.meta import JsonObject, ObjectKey, Resource, key_of
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Conflict, ProviderError
@@ -23,6 +23,7 @@ from tests.fakes.workload import FakeRecorder, FakeWorkload
 
 KEY = ObjectKey("default", "demo")
 MAX_PASSES = 200
+WATCHED = (KINDCLUSTERS, contract.CLUSTERS)
 
 
 def kindcluster(key: ObjectKey = KEY, **spec: Any) -> JsonObject:
@@ -58,8 +59,9 @@ class World:
             self.kube, self.workload, {"kind": self.runtime}, self.tasks, self.clock, self.recorder, self.options, self._add
         )
         self.due = dict.fromkeys(self._keys(), 0.0)
-        for obj in self.kube.find(KINDCLUSTERS):
-            self._see(KINDCLUSTERS, obj)
+        for resource in WATCHED:
+            for obj in self.kube.find(resource):
+                self._see(resource, obj)
 
     def apply(self, obj: JsonObject) -> JsonObject:
         key = key_of(obj)
@@ -134,9 +136,9 @@ class World:
         self.clock.advance(max(end - self._now(), 0.0))
 
     def _see(self, resource: Resource, obj: JsonObject) -> None:
-        """What the watch tells of KINDClusters. Events of other kinds are the tests' to play."""
+        """What the watch tells. Events of Secrets are the tests' to play."""
         for watch in self.reconciler.watches:
-            if watch.resource == resource == KINDCLUSTERS:
+            if watch.resource == resource and resource in WATCHED:
                 for key in watch.keys(obj):
                     self._add(key)
 
