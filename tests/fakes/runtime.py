@@ -538,10 +538,12 @@ def _certificate() -> tuple[bytes, bytes]:
 def kubeconfig_text(cluster_name: str, server: str, *, emergency: bool = False, authority: str = "") -> str:
     """A kubeconfig as kind hands it out (JSON is YAML), with a real certificate that no server accepts.
 
-    `authority`: what the authority's certificate begins with, a comment: two clusters have two authorities.
+    `authority`: a comment beside the authority's certificate: two clusters have two authorities.
     """
     pem, key = (base64.b64encode(part).decode() for part in _certificate())
-    trusted = base64.b64encode(authority.encode() + _certificate()[0]).decode()
+    certificate = _certificate()[0]
+    # Before and after the comment, as PEM is recognized by its ends.
+    trusted = base64.b64encode(certificate + authority.encode() + certificate if authority else certificate).decode()
     context = f"kind-{cluster_name}"
     user = EMERGENCY_USER if emergency else context
     return json.dumps(
