@@ -125,7 +125,7 @@ def _workload(outcome: Outcome) -> Iterator[Condition]:
         return
     if workload.reachable is None:
         return
-    if lost := data_loss(outcome.scope.status, workload):
+    if lost := data_loss(outcome.scope.status, outcome.nodes, workload):
         yield Condition(ConditionType.CONTROL_PLANE_READY, ConditionStatus.FALSE, Reason.DATA_LOST, lost)
         yield Condition(ConditionType.NODES_READY, ConditionStatus.UNKNOWN, Reason.DATA_LOST, "Those of the cluster are gone.")
         return

@@ -176,7 +176,7 @@ class KINDClusterReconciler:
             now=scope.now,
             retain_on_failure=bool(scope.spec.retain_on_failure),
             update=drift.update,
-            lost=data_loss(scope.status, observed.workload),
+            lost=data_loss(scope.status, drift.nodes, observed.workload),
             power=wanted_power(scope),
             resumes=resumes(scope),
         )

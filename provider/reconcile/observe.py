@@ -17,7 +17,7 @@ from provider.errors import ProviderError, Terminal
 from provider.ports.runtime import Identity, Ownership, Presence, Runtime, RuntimeObservation
 from provider.ports.workload import Workload, WorkloadObservation
 from provider.reconcile.daemon import look
-from provider.reconcile.data_loss import known_uid
+from provider.reconcile.data_loss import is_told_by_uid, known_uid
 from provider.reconcile.plan import Blocked
 from provider.reconcile.scope import Scope
 
@@ -78,7 +78,7 @@ class Observer:
             blocked = Blocked(reason, error.message, KUBECONFIG_RETRY)
             return Observed(seen, WorkloadObservation(reachable=None, detail=error.message), blocked=blocked)
         answer = self._judge(key, await self._workload.observe(kubeconfigs.manager))
-        if answer.forbidden and known_uid(scope.status):
+        if answer.forbidden and known_uid(scope.status) and is_told_by_uid(tuple((node.name, node.role) for node in seen.nodes)):
             answer = replace(answer, uid=await self._uid_in_emergency(runtime, identity))
         return Observed(seen, answer, kubeconfigs)
 

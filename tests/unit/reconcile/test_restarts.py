@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from provider.api.conditions import Reason
+from provider.api.kind import NodeRole
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Transient
 from provider.ports.workload import WorkloadObservation
@@ -168,6 +169,16 @@ async def test_a_status_that_was_lost_begins_anew(world: World) -> None:
     assert world.status()["clusterUID"] not in ("", uid)
 
 
+async def test_of_several_control_planes_nothing_is_replaced(world: World) -> None:
+    """One etcd of three may begin anew: through the load balancer its API server answers in turn with those that kept the data."""
+    await ready(world, controlPlaneReplicas=3, healPolicy="Recreate")
+    restart(world, empty_etcd=True)
+    forbids(world)
+    await world.pass_time(120)
+
+    assert (world.runtime.calls["create"], world.runtime.calls["emergency"]) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("known", "seen", "lost"),
     [
@@ -182,4 +193,6 @@ async def test_a_status_that_was_lost_begins_anew(world: World) -> None:
 )
 def test_only_two_known_and_different_ones_prove_it(known: str, seen: WorkloadObservation | None, lost: bool) -> None:
     """Unknown never flips anything."""
-    assert bool(data_loss({"clusterUID": known} if known else {}, seen)) is lost
+    status, (first, *others) = {"clusterUID": known} if known else {}, [(f"demo-{n}", NodeRole.CONTROL_PLANE) for n in range(3)]
+    assert bool(data_loss(status, (first, ("demo-worker", NodeRole.WORKER)), seen)) is lost
+    assert not data_loss(status, (first, *others), seen), "one of several may begin anew while the others keep the data"

@@ -175,13 +175,19 @@ async def test_refused_credentials_are_down(api: Api, probe: WorkloadProbe, stat
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [(404, {}), (200, "no JSON"), (200, {"metadata": {"uid": 1}}), (200, {"metadata": {"uid": "a b"}}), (200, {"metadata": []})],
+    ("status", "body"),
+    [
+        (404, "{}"),
+        (200, "no JSON"),
+        (200, '{"metadata": {"uid": 1}}'),
+        (200, '{"metadata": {"uid": "a b"}}'),
+        (200, '{"metadata": []}'),
+    ],
 )
-async def test_a_uid_that_is_none_is_not_known(api: Api, probe: WorkloadProbe, answer: tuple[int, Any]) -> None:
+def test_a_uid_that_is_none_is_not_known(status: int, body: str) -> None:
     """Just started, or hostile: nothing may be concluded from it."""
-    api.answers["/api/v1/namespaces/kube-system"] = answer
-    seen = await probe.observe(api.kubeconfig())
+    well = {name: workload.Answer(200, b"{}") for name in workload.PATHS}
+    seen = workload.judge({**well, "system": workload.Answer(status, body.encode())})
 
     assert (seen.reachable, seen.uid) == (True, "")
 
