@@ -137,6 +137,10 @@ class RealSubject:
     def volumes(self) -> set[str]:
         return set(self._run("volume", "ls", "-q").split())
 
+    def labelled(self, label: str) -> set[str]:
+        """Volumes with a label."""
+        return set(self._run("volume", "ls", "-q", "--filter", f"label={label}").split())
+
     def pause(self, node: str) -> None:
         self._run("pause", node)
 
