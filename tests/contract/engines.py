@@ -19,7 +19,8 @@ import tarfile
 from pathlib import Path
 from typing import Protocol
 
-from provider.adapters.engine.cli import DIALECTS, Engine
+from provider.adapters.engine.cli import Engine
+from provider.adapters.engine.dialects import DIALECTS
 from provider.adapters.process.command import MAX_OUTPUT
 from tests.fakes.engine_cli import FakeBinaries
 
@@ -55,8 +56,6 @@ class Subject(Protocol):
 
     def stop(self, node: str) -> None: ...
 
-    def clean(self) -> None: ...
-
 
 class StubSubject:
     """Our own idea of an engine, which the rest of the tests run against."""
@@ -90,8 +89,6 @@ class StubSubject:
     def stop(self, node: str) -> None:
         self._fake.change(node, "exited")
 
-    def clean(self) -> None: ...
-
 
 class RealSubject:
     """An engine of this host."""
@@ -99,11 +96,14 @@ class RealSubject:
     def __init__(self, name: str, folder: Path) -> None:
         self._name, self._mine = name, f"capk-contract-{secrets.token_hex(3)}"
         self.environment = _environment(name, folder)
-        self.engine = Engine(DIALECTS[name], self.environment, 30.0)
+        self.engine = self.new_engine()
         archive = folder / "image.tar"
         self.image = f"localhost/{self._mine}:v1"
         _write_image(archive, self.image)
         self._run("load", "-i", str(archive))
+
+    def new_engine(self) -> Engine:
+        return Engine(DIALECTS[self._name], self.environment, 30.0)
 
     @staticmethod
     def missing(name: str, folder: Path) -> str:
@@ -136,6 +136,10 @@ class RealSubject:
 
     def volumes(self) -> set[str]:
         return set(self._run("volume", "ls", "-q").split())
+
+    def labelled(self, label: str) -> set[str]:
+        """Volumes with a label."""
+        return set(self._run("volume", "ls", "-q", "--filter", f"label={label}").split())
 
     def pause(self, node: str) -> None:
         self._run("pause", node)

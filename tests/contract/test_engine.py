@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from provider.adapters.engine.cli import DIALECTS, Engine
+from provider.adapters.engine.cli import Engine
+from provider.adapters.engine.dialects import DIALECTS
 from provider.adapters.engine.listing import Container
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
@@ -21,26 +22,34 @@ from tests.contract.engines import ENGINES, GREETING, RealSubject, StubSubject, 
 MARK = "a" * 32
 
 
-def real(name: str, folder: Path) -> Iterator[RealSubject]:
-    if reason := RealSubject.missing(name, folder):
-        pytest.skip(reason)
-    subject = RealSubject(name, folder)
-    yield subject
-    subject.clean()
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RealSubject]]:
+    """This host's engine of a name; its image is loaded once."""
+    made: dict[str, RealSubject] = {}
+
+    def get(name: str) -> RealSubject:
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            if reason := RealSubject.missing(name, folder):
+                pytest.skip(reason)
+            made[name] = RealSubject(name, folder)
+        made[name].engine = made[name].new_engine()  # each test has an event loop of its own
+        return made[name]
+
+    yield get
+    for subject in made.values():
+        subject.clean()
 
 
 @pytest.fixture(params=[f"{how} {name}" for how in ("stub", "real") for name in ENGINES])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+def subject(request: pytest.FixtureRequest, tmp_path: Path, real: Callable[[str], RealSubject]) -> Subject:
     how, name = request.param.split()
-    if how == "real":
-        yield from real(name, tmp_path)
-    else:
-        yield StubSubject(name, tmp_path / name)
+    return real(name) if how == "real" else StubSubject(name, tmp_path / name)
 
 
 @pytest.fixture(params=ENGINES)
-def real_subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealSubject]:
-    yield from real(request.param, tmp_path)
+def real_subject(request: pytest.FixtureRequest, real: Callable[[str], RealSubject]) -> RealSubject:
+    return real(request.param)
 
 
 @pytest.fixture

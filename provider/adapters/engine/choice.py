@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from provider.adapters.engine.cli import DIALECTS, Engine
+from provider.adapters.engine.cli import Engine
+from provider.adapters.engine.dialects import DIALECTS
 from provider.api.conditions import Reason
 from provider.errors import Transient
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from provider.adapters.engine import freezer, images
 from provider.adapters.engine.daemon import daemon_name
+from provider.adapters.engine.dialects import Dialect
 from provider.adapters.engine.errors import engine_failure, pull_failure
 from provider.adapters.engine.lister import GONE, MAX_INSPECT, Lister
 from provider.adapters.engine.listing import Listing
@@ -53,14 +54,10 @@ NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
 """What docker, nerdctl and podman say of an image that is not on the engine."""
 VOLUME_USED = "is being used"
 """Said by podman of a volume that some container has, running or not."""
+NO_CLUSTER = ""
+"""In place of a cluster's name, of a container that is not kind's."""
 REMOTE = ("tcp:", "ssh:", "http:", "https:")
 """Schemes of engine addresses that lead to another machine (docker/cli opts/hosts.go, podman-system-service); others are sockets here."""
-
-NO_CLUSTER = ""
-EVENTS = ("create", "start", "die", "pause", "unpause", "destroy")
-"""docker's container events that change what is observed. Its exec_* events are left out: our own probes would cause them."""
-PODMAN_EVENTS = ("create", "start", "died", "pause", "unpause", "remove")
-"""The same of podman, which calls some by other names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,51 +70,6 @@ class EngineInfo:
     """Folder of the engine's data on its host; empty when it does not say."""
     daemon: str
     """Which of all daemons it is (adapters.engine.daemon)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How one engine's command line differs from docker's."""
-
-    name: str
-    host_variable: str
-    """Environment variable that names the engine's address."""
-    info: tuple[str, ...] = ("info", "--format", "{{json .}}")
-    events: tuple[str, ...] = ()
-    """Arguments after `events`."""
-    copies_out: bool = True
-    """`cp CONTAINER:PATH -` writes a tar stream to standard output."""
-    named_volumes: bool = False
-    """kind makes a node's volume before the node, so it is not anonymous."""
-    short_names: bool = True
-    """An image without a registry is docker.io's, and may have a tag beside a digest. Of podman neither is true, and kind writes the name
-    anew (providers/podman/images.go)."""
-    children_exit: bool = True
-    """No process started by `run -d` outlives it, so file descriptors may be inherited. podman's conmon lives as long as the container."""
-
-
-def _events(names: Sequence[str], *filters: str) -> tuple[str, ...]:
-    wanted = ("type=container", *(f"event={name}" for name in names), *filters)
-    return (*(word for one in wanted for word in ("--filter", one)), "--format", "{{json .}}")
-
-
-DIALECTS = {
-    dialect.name: dialect
-    for dialect in (
-        Dialect("docker", "DOCKER_HOST", events=_events(EVENTS, f"label={kind.KIND_CLUSTER_LABEL}")),
-        Dialect(
-            "podman",
-            "CONTAINER_HOST",
-            info=("info", "--format", "json"),
-            # Not by label: podman (seen with 4.3) takes none without a value, and then shows no event at all.
-            events=_events(PODMAN_EVENTS),
-            named_volumes=True,
-            short_names=False,
-            children_exit=False,
-        ),
-        Dialect("nerdctl", "CONTAINERD_ADDRESS", events=("--format", "{{json .}}"), copies_out=False, children_exit=False),
-    )
-}
 
 
 class Engine:

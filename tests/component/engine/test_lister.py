@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from provider.adapters.engine.cli import DIALECTS, Engine
+from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.daemon import daemon_name, same_daemon
+from provider.adapters.engine.dialects import DIALECTS
 from provider.adapters.engine.lister import MOST_SPLITS
 from provider.adapters.engine.listing import Listing
 from tests.fakes.engine_cli import ENGINE_INFO, FakeBinaries

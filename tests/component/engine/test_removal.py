@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provider.adapters.engine.cli import DIALECTS, Engine
+from provider.adapters.engine.cli import Engine
+from provider.adapters.engine.dialects import DIALECTS
 from provider.api.conditions import Reason
 from provider.errors import Transient
 from tests.fakes.engine_cli import FakeBinaries
