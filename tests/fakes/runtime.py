@@ -537,10 +537,10 @@ def _certificate() -> tuple[bytes, bytes]:
 def kubeconfig_text(cluster_name: str, server: str, *, emergency: bool = False, authority: str = "") -> str:
     """A kubeconfig as kind hands it out (JSON is YAML), with a real certificate that no server accepts.
 
-    `authority`: what the authority's certificate begins with, a comment: two clusters have two authorities.
+    `authority`: a comment between the authority's certificates: two clusters have two authorities. The first and the last thing are PEM.
     """
     pem, key = (base64.b64encode(part).decode() for part in _certificate())
-    trusted = base64.b64encode(authority.encode() + _certificate()[0]).decode()
+    trusted = base64.b64encode(authority.encode().join([_certificate()[0]] * 2)).decode()
     context = f"kind-{cluster_name}"
     user = EMERGENCY_USER if emergency else context
     return json.dumps(
