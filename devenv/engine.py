@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ RELEASE = re.compile(rf"{NODE_REPOSITORY}:v\d+\.\d+\.\d+")
 """Tags of releases; an engine may also hold the layers an image was built from."""
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 SOCKET = "/var/run/docker.sock"
+LEAK_SECONDS = 10.0
+"""A volume that has no container for longer is left over."""
 
 
 def docker(*args: str, check: bool = True, timeout: float = 60.0) -> str:
@@ -70,6 +73,14 @@ def volumes(cluster: str) -> set[str]:
 def leaked_volumes() -> set[str]:
     """Volumes that no container uses (any more)."""
     return set(docker("volume", "ls", "-q", "--filter", "dangling=true").split())
+
+
+def leaked_since(before: set[str]) -> set[str]:
+    """Volumes that have lost their container since then and stay so: one is without for a moment while its container comes or goes."""
+    until = time.monotonic() + LEAK_SECONDS
+    while (left := leaked_volumes() - before) and time.monotonic() < until:
+        time.sleep(0.2)
+    return left
 
 
 def networks() -> set[str]:

@@ -29,10 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_leftovers() -> None:
-    """A name that is taken is, rightly, left alone by the manager: what an earlier run left when it was cut off must go first."""
-    engine.remove_leftovers(OURS)
+def pytest_configure(config: pytest.Config) -> None:
+    """A name that is taken is, rightly, left alone by the manager: what an earlier run left when it was cut off must go first.
+
+    Once, before any worker of the run (pytest-xdist) makes a cluster.
+    """
+    if not hasattr(config, "workerinput") and not config.option.collectonly and not engine.missing():
+        engine.remove_leftovers(OURS)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
 
     assert engine.containers(NAME) == []
-    assert engine.leaked_volumes() <= volumes
+    assert set() == engine.leaked_since(volumes)
     assert engine.networks() <= networks
     assert "NotFound" in manager.api.kubectl("get", "secret", f"{NAME}-config", check=False).stderr
     assert [mine] == [path for path in manager.home.rglob("*") if path.is_file()]
@@ -131,28 +131,22 @@ def test_delete_while_creating_leaves_nothing(manager: ManagerProcess) -> None:
 
 
 @pytest.mark.fault(4, "SIGTERM in the middle of a real create", invariants="I1 I14")
-def test_sigterm_while_creating_leaves_no_orphan_child(manager: ManagerProcess) -> None:
-    """The manager ends in time and takes its kind with it; the next one finishes the job."""
+@pytest.mark.fault(20, "docker rm", invariants="I1")
+def test_sigterm_leaves_no_orphan_child_and_a_removed_cluster_is_replaced_with_consent(manager: ManagerProcess) -> None:
+    """The manager ends in time and takes its kind with it; the next one finishes the job. `kind delete cluster` behind our back: said,
+    and made again only where the policy allows.
+    """
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
     manager.wait(30, lambda: engine.containers(NAME), "a container exists")
-
     took = manager.stop()
-
     assert took < 10
     assert processes.naming(f"--name={NAME}", f"--name {NAME}") == []
     manager.start()
     manager.wait_ready(NAME)
 
-
-@pytest.mark.fault(20, "docker rm", invariants="I1")
-def test_a_removed_cluster_is_reported_and_replaced_with_consent(manager: ManagerProcess) -> None:
-    """`kind delete cluster` behind our back: said, and made again only where the policy allows."""
-    manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
-    manager.wait_ready(NAME)
     before = manager.get(NAME)["spec"]["controlPlaneEndpoint"]
     engine.remove_cluster(NAME)
     manager.wait_reason(NAME, "Ready", "RepairNeeded", NOTICED)
-
     manager.api.kubectl("patch", "kindcluster", NAME, "--type=merge", '-p={"spec":{"healPolicy":"Recreate"}}')
     manager.wait_ready(NAME)
 

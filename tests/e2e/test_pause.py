@@ -18,7 +18,7 @@ NODE = f"{NAME}-control-plane"
 QUIET = 4.0
 """Seconds in which an unpaused manager does all that it must not do here several times over (it notices and repairs within one)."""
 CLUSTER, ANNOTATION = "Cluster spec.paused is set to true", f"KINDCluster has the {PAUSED_ANNOTATION} annotation"
-WAYS = {"cluster": (CLUSTER,), "annotation": (ANNOTATION,), "both": (CLUSTER, ANNOTATION)}
+WAYS = {"cluster": (CLUSTER,), "annotation": (ANNOTATION,)}
 
 pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(400)]
 
@@ -63,7 +63,7 @@ class Scenario:
 
 
 @pytest.mark.fault(33, "a real cluster is paused", invariants="I9")
-@pytest.mark.parametrize(("way", "workers"), [("cluster", 0), ("annotation", 0), ("both", 1)])
+@pytest.mark.parametrize(("way", "workers"), [("cluster", 0), ("annotation", 1)])
 def test_a_paused_cluster_is_not_touched(home: Managed, way: str, workers: int) -> None:
     """Paused while creating, while ready (and broken), while deleting; each time it goes on to the good end afterwards."""
     with EngineEvents.of(NAME) as events:

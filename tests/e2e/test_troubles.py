@@ -131,8 +131,14 @@ def test_an_image_that_does_not_exist(manager: ManagerProcess) -> None:
     assert engine.containers(NAME) == []
 
 
-def test_a_port_in_use(manager: ManagerProcess) -> None:
-    """The port is named before anything is made; freeing it is all a user has to do."""
+def test_what_the_host_refuses_is_named_before_anything_is_made(manager: ManagerProcess, tmp_path: Path) -> None:
+    """A missing path, which the engine would create as root, then a port in use; the one is cured by an edit, the other by freeing it."""
+    missing = tmp_path / "missing"
+    apply(manager, nodes=[{"role": "control-plane", "extraMounts": [{"hostPath": str(missing), "containerPath": "/data"}]}])
+    manager.wait(60, lambda: str(missing) in manager.condition(NAME, "Ready").get("message", ""), "the path is named")
+    assert not missing.exists()
+    assert engine.containers(NAME) == []
+
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -140,18 +146,6 @@ def test_a_port_in_use(manager: ManagerProcess) -> None:
         mapping = {"containerPort": 80, "hostPort": port, "listenAddress": "127.0.0.1"}
         apply(manager, nodes=[{"role": "control-plane", "extraPortMappings": [mapping]}])
         manager.wait(60, lambda: str(port) in manager.condition(NAME, "Ready").get("message", ""), "the port is named")
+        assert not missing.exists()
         assert engine.containers(NAME) == []
-    manager.wait_ready(NAME)
-
-
-def test_a_missing_mount_is_reported_not_created(manager: ManagerProcess, tmp_path: Path) -> None:
-    """The engine would create the path as root; we name it instead, and an edit is the cure."""
-    missing = tmp_path / "missing"
-    node = {"role": "control-plane", "extraMounts": [{"hostPath": str(missing), "containerPath": "/data"}]}
-    apply(manager, nodes=[node])
-    manager.wait(60, lambda: str(missing) in manager.condition(NAME, "Ready").get("message", ""), "the path is named")
-
-    assert not missing.exists()
-    assert engine.containers(NAME) == []
-    apply(manager, nodes=[{"role": "control-plane"}])
     manager.wait_ready(NAME)

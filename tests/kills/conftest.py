@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from devenv import engine
-from tests.e2e.conftest import api, manager, no_leftovers
+from tests.e2e.conftest import api, manager, pytest_configure
 
-__all__ = ["api", "manager", "no_leftovers"]
+__all__ = ["api", "manager", "pytest_configure"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -53,7 +53,7 @@ def test_a_cluster_is_made_and_removed_however_often_the_manager_dies(manager: M
     manager.wait_gone(NAME)
 
     assert engine.containers(NAME) == []
-    assert engine.leaked_volumes() <= volumes
+    assert set() == engine.leaked_since(volumes)
     assert "NotFound" in manager.api.kubectl("get", "secret", f"{NAME}-config", check=False).stderr
     figure("kills", KILLS_WHILE_CREATING + 1)
     figure("seed", SEED)
