@@ -93,7 +93,7 @@ TIERS = {
     "capi": Tier(folders=("tests/capi",), needs_tools=True, sets=("basic", "capi"), workers=2),
     "conformance": Tier(folders=("conformance/capi_conformance/checks",), needs_tools=True, sets=("basic", "capi")),
     "conformance-selftest": Tier(folders=("conformance/selftest",), needs_tools=True, sets=("basic", "capi")),
-    "e2e": Tier(folders=("tests/e2e",), needs_tools=True),
+    "e2e": Tier(folders=("tests/e2e",), needs_tools=True, workers=2),
     "kills": Tier(folders=("tests/kills",), needs_tools=True),
     "hostile": Tier(folders=("tests/envtest/hostile",), needs_tools=True),
     "coverage": Tier(),
