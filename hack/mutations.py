@@ -28,6 +28,7 @@ LONGEST_TEST, LONGEST_RUN = 60, 600
 HANGS = ["-o", "timeout_method=signal", f"--timeout={LONGEST_TEST}"]
 """By signal, pytest lives on and reports; the other method ends it."""
 CRASHES = "tests/unit/reconcile/test_crashes.py"
+CLAIMS = "tests/unit/reconcile/test_claims.py"
 LIFE = "tests/unit/reconcile/test_kindcluster.py"
 OWNERSHIP = "tests/unit/reconcile/test_ownership.py"
 KIND = "tests/component/kind/test_runtime.py"
@@ -50,6 +51,13 @@ MUTATIONS = [
         "    if FINALIZER not in finalizers:\n",
         "    if FINALIZER not in finalizers and scope.provisioned:\n",
         (LIFE, f"{CRASHES}::test_a_kill_at_any_effect_of_making_ends_as_the_undisturbed_run"),
+    ),
+    Mutation(
+        "two creates of one name",
+        "provider/reconcile/claim.py",
+        "    if holder is not None and holder != claim.key:\n        return str(holder)\n",
+        "",
+        (CLAIMS, "-k", "holds_the_name"),
     ),
     Mutation(
         "delete by name",

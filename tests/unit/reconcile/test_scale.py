@@ -13,7 +13,7 @@ from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from tests.fakes.world import KEY, World, kindcluster
 
-FEW, MANY = 3, 15
+FEW, MANY = 2, 10
 
 
 def ready(number: int, world: World) -> JsonObject:
