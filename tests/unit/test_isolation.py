@@ -136,4 +136,4 @@ async def test_broken_objects_delay_no_other_and_are_not_looked_at_without_end(
 
     assert together <= BOUND * alone
     assert often <= at_most
-    figure(f"passes a minute, {broken}", round(often))
+    figure(f"passes a minute ({broken})", round(often))

@@ -134,7 +134,7 @@ async def test_an_outage_of_five_minutes_costs_five_minutes(kind: str, figure: F
     assert max(map(len, asked)) <= REQUESTS
     if kind == "429":
         assert all(later - sooner > RETRY_AFTER - 0.01 for times in asked for sooner, later in itertools.pairwise(times))
-    figure(f"requests in 5 minutes, {kind}", len(outage.calls))
+    figure(f"requests in 5 minutes ({kind})", len(outage.calls))
 
 
 @pytest.mark.fault(11, "away for five minutes, a manager with a Lease (fakes)", invariants="I1 I4 I7")
