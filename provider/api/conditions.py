@@ -38,6 +38,8 @@ class ConditionType(StrEnum):
     """The images that nodes are made from are on the engine, or in the manager's folder of archives; Unknown: they have to be pulled."""
     ENDPOINT_CURRENT = "EndpointCurrent"
     """The API server answers at spec.controlPlaneEndpoint, which Cluster API has copied for good."""
+    IMAGES_PRELOADED = "ImagesPreloaded"
+    """Every node has every image of spec.images; only where there are some. Ready does not wait for it."""
     UP_TO_DATE = "UpToDate"
     """The cluster was made from what is wanted now; only where spec.updatePolicy accepts edits can it be False."""
     NODES_SIMULATED = "NodesSimulated"
@@ -124,6 +126,10 @@ class Reason(StrEnum):
 
     IMAGES_PRESENT = "ImagesPresent"
     """Nothing has to be pulled."""
+    IMAGES_PRELOADED = "ImagesPreloaded"
+    """Every node has what spec.images lists."""
+    LOADING_IMAGES = "LoadingImages"
+    """Images of spec.images are being loaded into nodes."""
     IMAGES_TO_PULL = "ImagesToPull"
     """An image is pulled when the nodes are made; whether its registry has it shows then."""
 
@@ -322,6 +328,10 @@ class Reason(StrEnum):
     """The engine cannot mount a path of spec.nodes[].extraMounts."""
     IMAGE_PULL_FAILED = "ImagePullFailed", Fault.HOST
     """An image is not on the engine and could not be pulled: no network, or a registry that does not answer."""
+    IMAGE_MISSING = "ImageMissing", Fault.HOST
+    """An image of spec.images is neither on the engine nor in the manager's folder of archives."""
+    IMAGE_LOAD_FAILED = "ImageLoadFailed", Fault.HOST
+    """An image of spec.images could not be loaded into a node; tried again every minute."""
     NETWORK_FAILED = "NetworkFailed", Fault.HOST
     """The engine could not provide the clusters' network."""
     NODE_BOOT_FAILED = "NodeBootFailed", Fault.HOST

@@ -10,7 +10,7 @@ from typing import Any
 from provider.api.conditions import ConditionType, Phase, Reason
 from provider.api.kind import NodeRole
 from provider.api.meta import Condition, Conditions, ConditionStatus, JsonObject, merge_conditions, shorten, timestamp
-from provider.ports.runtime import NodeObservation, Ownership, Presence, Verb
+from provider.ports.runtime import NodeObservation, Ownership, Preloaded, Presence, Verb
 from provider.ports.tasks import TaskState
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
@@ -47,6 +47,8 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status["lastResume"] = resume
     else:
         status.pop("lastResume", None)
+    if not scope.spec.images:
+        status.pop("images", None)
     if not outcome.record.failure_reason:
         status.pop("failureReason", None)
         status.pop("failureMessage", None)
@@ -124,6 +126,8 @@ def _observed(outcome: Outcome) -> JsonObject:
         seen["runtime"] = scope.runtime.name
     if outcome.choice is not None and outcome.choice.image:
         seen["resolvedImage"] = outcome.choice.image
+    if outcome.preloading is not None and outcome.preloading.seen is not None:
+        seen["images"] = [_image(one, outcome.preloading.nodes) for one in outcome.preloading.seen]
     if observation is None or observation.presence is Presence.UNKNOWN or observation.ownership is Ownership.FOREIGN:
         return seen
     seen["nodes"] = _nodes(observation.nodes, workload, scope.status.get("nodes") or [])
@@ -145,6 +149,11 @@ def _observed(outcome: Outcome) -> JsonObject:
     if images:
         seen["resolvedImage"] = images[0]
     return seen
+
+
+def _image(one: Preloaded, nodes: tuple[str, ...]) -> JsonObject:
+    found = {"name": one.name, "nodes": f"{sum(node in one.nodes for node in nodes)}/{len(nodes)}"}
+    return found | ({"id": one.source} if one.source else {})
 
 
 def _nodes(seen: tuple[NodeObservation, ...], workload: WorkloadObservation | None, old: list[JsonObject]) -> list[JsonObject]:

@@ -32,6 +32,7 @@ from provider.adapters.process.command import (
     Completed,
     RunError,
     run_command,
+    run_fed,
     run_for_tail,
     run_telling,
     stream_lines,
@@ -205,6 +206,21 @@ class Engine:
     async def tail(self, container: str, argv: Sequence[str], *, limit: int, timeout: float) -> str:
         """The last `limit` bytes of what a program in a container prints, whatever its exit code. The program is not ours to trust."""
         return await self._tail("exec", container, *argv, limit=limit, timeout=timeout)
+
+    async def output_of(self, container: str, *command: str, limit: int) -> str:
+        """What a command inside a running container prints, up to `limit` bytes."""
+        return (await self._run("exec", container, *command, max_output=limit)).stdout
+
+    async def image_id(self, image: str) -> str:
+        """The engine's id of an image's content; empty when it has none of that name."""
+        done = await self._run("image", "inspect", "--format", "{{.Id}}", image, check=False)
+        self._check(done, NO_IMAGE)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    async def feed(self, container: str, argv: Sequence[str], source: str | Path, timeout: float) -> None:
+        """Run a command in a container on an image of the engine (as `save` writes it), or on a file. Raises RunError."""
+        sink = self._command(("exec", "-i", container, *argv), timeout, MAX_OUTPUT)
+        await run_fed(sink, source if isinstance(source, Path) else self._command(("save", source), timeout, MAX_OUTPUT))
 
     async def subnets(self, network: str) -> list[str]:
         """CIDRs of a network; empty where it does not exist, or the engine does not say."""

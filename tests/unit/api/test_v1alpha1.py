@@ -52,6 +52,7 @@ OURS = {
     "clusterName",
     "version",
     "image",
+    "images",
     "imageRepository",
     "controlPlaneReplicas",
     "workerReplicas",
