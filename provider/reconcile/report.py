@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from provider.api.conditions import ConditionType, Phase
+from provider.api.conditions import ConditionType
 from provider.api.meta import Conditions, JsonObject, shorten
+from provider.api.phases import Phase
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.backoff import DEGRADED, SETTLING

@@ -8,9 +8,7 @@ sockets). Nothing here knows about ownership; which containers may be removed is
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import tarfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from provider.adapters.engine import freezer, images
+from provider.adapters.engine.copied import MAX_FILE, only_member
 from provider.adapters.engine.daemon import daemon_name
 from provider.adapters.engine.dialects import Dialect
 from provider.adapters.engine.errors import engine_failure, pull_failure
@@ -47,7 +46,6 @@ SLOW = 90.0
 """Seconds for verbs that wait for containers to end or start."""
 FINISH = 6.0
 """Seconds that a change gets to finish when the task that asked for it is cancelled."""
-MAX_FILE = 1 << 20
 MAX_LOG = 1 << 20
 ATTEMPTS = 4
 """Tries of a removal while other programs remove the same containers."""
@@ -237,7 +235,7 @@ class Engine:
         if not self.dialect.copies_out:
             return (await self._run("exec", container, "cat", path)).stdout
         done = await self._run("cp", f"{container}:{path}", "-", max_output=MAX_FILE)
-        return _only_member(done.output)
+        return only_member(done.output)
 
     async def execute(self, container: str, *argv: str) -> None:
         """Run a command that changes something in a container. Raises Transient."""
@@ -348,16 +346,3 @@ def _info(engine: str, answer: Any, namespace: str) -> EngineInfo:
 def _not_removed(engine: str, count: int, *, frozen: bool) -> str:
     cure = " Processes of theirs cannot be killed: thaw them (cgroup v1: freezer.state), or restart the host." if frozen else ""
     return f"{engine} does not finish removing {count} container(s); it is tried again.{cure}"
-
-
-def _only_member(archive: bytes) -> str:
-    """The one regular file in a tar stream; a link or a folder is no answer."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            member = tar.next()
-            content = tar.extractfile(member) if member is not None and member.isreg() else None
-            if content is not None:
-                return content.read(MAX_FILE).decode()
-    except (tarfile.TarError, UnicodeDecodeError) as error:
-        raise Transient(Reason.FILE_UNREADABLE, "The node's file cannot be read.") from error
-    raise Transient(Reason.FILE_UNREADABLE, "The node's file is not a regular file.")
