@@ -11,6 +11,8 @@ import re
 import shutil
 import socket
 import subprocess
+import tarfile
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -89,6 +91,16 @@ def networks() -> set[str]:
 
 def run_in(container: str, *argv: str) -> str:
     return docker("exec", container, *argv)
+
+
+def make_image(name: str, program: Path) -> str:
+    """An image that holds one program, which needs no other file, and runs it; no registry and no base image is asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "root.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(program.resolve(), "program")
+        docker("import", "--change", 'ENTRYPOINT ["/program"]', str(archive), name)
+    return name
 
 
 def remove_cluster(cluster: str) -> None:

@@ -19,7 +19,7 @@ import jinja2
 
 from hack import fieldtables
 from provider import capi_flags, settings
-from provider.api import conditions
+from provider.api import conditions, phases
 
 Member = TypeVar("Member", bound=StrEnum)
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -112,7 +112,7 @@ def pages() -> dict[str, str]:
     render = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False).from_string  # noqa: S701 - Markdown
     return {
         "conditions.md": render(CONDITIONS).render(
-            sections=[("Conditions", members(conditions.ConditionType)), ("Phases", members(conditions.Phase))],
+            sections=[("Conditions", members(conditions.ConditionType)), ("Phases", members(phases.Phase))],
             faults=members(conditions.Fault),
             reasons=members(conditions.Reason),
         ),

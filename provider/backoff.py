@@ -81,6 +81,8 @@ COOLDOWN = timedelta(seconds=10)
 """After a start or a removal that did not help: a container that does not stay up must not be started in a tight loop."""
 PREPARE_COOLDOWN = timedelta(minutes=1)
 """After a failed preparation of a replacement: it asks a registry each time."""
+PRELOAD_RETRY = timedelta(minutes=1)
+"""Before the next look at images that are to be loaded into nodes: what failed, what was not to be had, what may have been built anew."""
 ABANDONED_RETRY = timedelta(minutes=1)
 """Before the next try to remove what a create made for an object that is gone."""
 SECRET_RETRY = timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""Condition types, reasons and phases, as enums: one docstring each, from which docs/reference/conditions.md is made.
+"""Condition types and reasons, as enums: one docstring each, from which docs/reference/conditions.md is made.
 
 Polarity: conditions are positive (True is good, message empty) except Paused, NodesSimulated, RollingOut, ScalingUp, ScalingDown,
 Reconciling and Stalled, which are negative; the last two are there only while they are True.
@@ -38,6 +38,8 @@ class ConditionType(StrEnum):
     """The images that nodes are made from are on the engine, or in the manager's folder of archives; Unknown: they have to be pulled."""
     ENDPOINT_CURRENT = "EndpointCurrent"
     """The API server answers at spec.controlPlaneEndpoint, which Cluster API has copied for good."""
+    IMAGES_PRELOADED = "ImagesPreloaded"
+    """Every node has every image of spec.images; only where there are some. Ready does not wait for it."""
     UP_TO_DATE = "UpToDate"
     """The cluster was made from what is wanted now; only where spec.updatePolicy accepts edits can it be False."""
     NODES_SIMULATED = "NodesSimulated"
@@ -124,6 +126,10 @@ class Reason(StrEnum):
 
     IMAGES_PRESENT = "ImagesPresent"
     """Nothing has to be pulled."""
+    IMAGES_PRELOADED = "ImagesPreloaded"
+    """Every node has what spec.images lists."""
+    LOADING_IMAGES = "LoadingImages"
+    """Images of spec.images are being loaded into nodes."""
     IMAGES_TO_PULL = "ImagesToPull"
     """An image is pulled when the nodes are made; whether its registry has it shows then."""
 
@@ -322,6 +328,10 @@ class Reason(StrEnum):
     """The engine cannot mount a path of spec.nodes[].extraMounts."""
     IMAGE_PULL_FAILED = "ImagePullFailed", Fault.HOST
     """An image is not on the engine and could not be pulled: no network, or a registry that does not answer."""
+    IMAGE_MISSING = "ImageMissing", Fault.HOST
+    """An image of spec.images is neither on the engine nor in the manager's folder of archives."""
+    IMAGE_LOAD_FAILED = "ImageLoadFailed", Fault.HOST
+    """An image of spec.images could not be loaded into a node; tried again every minute."""
     NETWORK_FAILED = "NetworkFailed", Fault.HOST
     """The engine could not provide the clusters' network."""
     NODE_BOOT_FAILED = "NodeBootFailed", Fault.HOST
@@ -383,32 +393,3 @@ class Reason(StrEnum):
     """The manager's policy (--policy-file) does not allow this namespace a mount, image, port or patch of the spec; nothing is made."""
     VERSION_NOT_AVAILABLE = "VersionNotAvailable", Fault.SPEC
     """Runtime `local` has another Kubernetes version than spec.version."""
-
-
-class Phase(StrEnum):
-    """status.phase: one word for `kubectl get`."""
-
-    PENDING = "Pending"
-    """Waits for something outside: an owner, a name, the engine."""
-    QUEUED = "Queued"
-    """Waits for a free create slot, or for its turn to fetch images."""
-    CREATING = "Creating"
-    """Images are being fetched, or kind is at work."""
-    READY = "Ready"
-    """Usable."""
-    DEGRADED = "Degraded"
-    """It was usable and is not now; it is not repaired, or its repair waits."""
-    REPAIRING = "Repairing"
-    """Stopped nodes are being started, or the cluster is replaced."""
-    STOPPING = "Stopping"
-    """Its nodes are being stopped or paused, as spec.powerState asks."""
-    STOPPED = "Stopped"
-    """Its nodes are stopped, as spec.powerState asks."""
-    PAUSED = "Paused"
-    """Its nodes are frozen, as spec.powerState asks."""
-    STARTING = "Starting"
-    """It was stopped or paused, and comes back."""
-    DELETING = "Deleting"
-    """Being removed."""
-    FAILED = "Failed"
-    """Gave up until the spec changes; failureReason says why."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 IMAGE = r"^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$"
+IMAGE_TAGGED = r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*$"
+"""Without a digest."""
 VERSION = r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
 VERSION_OR_MINOR = r"^v?[0-9]+\.[0-9]+(\.[0-9]+([-+][0-9A-Za-z.+-]+)?)?$"
 IMAGE_PREFIX = r"^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"

@@ -172,6 +172,17 @@ class NodeImages:
 
 
 @dataclass(frozen=True, slots=True)
+class Preloaded:
+    """Where one image of spec.images is, as one look has found it."""
+
+    name: str
+    source: str
+    """Id of the content that a load would bring; empty: there is none to be had."""
+    nodes: frozenset[str]
+    """Names of the nodes that have it: that very content or, where none is to be had, any of that name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing a preflight found: field path, value and cure are in `message`."""
 
@@ -208,10 +219,12 @@ class Verb(StrEnum):
 
     CREATE = "create"
     PREPARE = "prepare"
-    """Fetch what a create needs. The only one that leaves the cluster alone."""
+    """Fetch what a create needs, and leave the cluster alone."""
     START = "start"
     STOP = "stop"
     PAUSE = "pause"
+    LOAD = "load"
+    """Bring images into nodes that run. What is observed of the cluster is not touched."""
     DELETE = "delete"
 
 
@@ -280,6 +293,16 @@ class Runtime(Protocol):
 
     async def pause(self, identity: Identity, progress: Progress) -> None:
         """Freeze all nodes that run; what does not run is left as it is. Raises as `stop`."""
+
+    async def preloaded(self, identity: Identity, images: Sequence[str]) -> Sequence[Preloaded]:
+        """Which of the nodes that run have which of these images; one entry for each. Raises Transient, NotOurs."""
+
+    async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:
+        """Bring each image that can be had into each node that runs and has not that very content. What a node has costs nothing.
+
+        Containers are neither made nor removed, so the name's lock is not taken: a deletion never waits for it. Raises Transient, Terminal,
+        NotOurs; what cannot be had is no error here, `preloaded` tells it.
+        """
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         """Cluster-admin kubeconfig as the runtime hands it out: *untrusted text* (see adapters.kube.kubeconfig).

@@ -9,16 +9,17 @@ from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.kind import NodeRole
 from provider.api.meta import Condition, Conditions, ConditionStatus
-from provider.ports.runtime import Endpoint, Ownership, Presence, RuntimeObservation, Step, StepState, Verb
+from provider.ports.runtime import Endpoint, Ownership, Presence, RuntimeObservation, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
 from provider.reconcile.data_loss import data_loss
 from provider.reconcile.drift import Change, listed
-from provider.reconcile.image_conditions import images_available
+from provider.reconcile.image_conditions import images_available, images_preloaded
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Action, Decision
 from provider.reconcile.rollout import rollout
+from provider.reconcile.running_step import running_step
 
 SIMULATED = (
     "Nodes are simulated: pods are scheduled and marked Running, and no container runs; kubectl logs and exec cannot work. "
@@ -42,6 +43,7 @@ def _seen(outcome: Outcome) -> Iterator[Condition]:
     yield from _replaced() if _is_being_replaced(outcome) else _workload(outcome)
     yield from _kubeconfig(outcome)
     yield from images_available(outcome)
+    yield from images_preloaded(outcome)
     yield from _endpoint(outcome)
     yield from _config(outcome)
     yield from _policy(outcome)
@@ -289,7 +291,7 @@ def _ready(outcome: Outcome, now: Conditions) -> Condition | None:
     was_ready = kind in scope.conditions and scope.conditions[kind].true
     if seen is not None and seen.presence is Presence.UNKNOWN and was_ready and not scope.deleting:
         return None
-    if outcome.decision.action not in (Action.NOTHING, Action.PREPARE):
+    if not outcome.decision.action.leaves_alone:
         return Condition(kind, ConditionStatus.FALSE, outcome.decision.reason, outcome.decision.message)
     if outcome.working is not None:
         return Condition(kind, ConditionStatus.FALSE, *_progress(outcome.working, recreating=scope.provisioned))
@@ -319,12 +321,3 @@ def _progress(task: TaskStatus, *, recreating: bool) -> tuple[Reason, str]:
             return Reason.PAUSING, step or "Pausing the nodes."
         case _:
             return Reason.CLEANING_UP, step or "Removing what was made."
-
-
-def running_step(steps: tuple[Step, ...]) -> str:
-    """For people: "Starting control-plane (step 4)", "Pulling IMAGE: 3 of 7 layers (step 1)"; empty when none runs."""
-    running = [(number, step) for number, step in enumerate(steps, 1) if step.state is StepState.STARTED]
-    if not running:
-        return ""
-    number, step = running[-1]
-    return f"{step.name}{f': {step.detail}' if step.detail else ''} (step {number})"

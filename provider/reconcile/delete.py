@@ -19,13 +19,13 @@ from provider.ports.runtime import Identity, Ownership, Presence, Runtime, Runti
 from provider.ports.tasks import Target, Tasks, TaskState, TaskStatus
 from provider.reconcile.attempts import read_record
 from provider.reconcile.capi import is_annotated
-from provider.reconcile.conditions import running_step
 from provider.reconcile.daemon import ensure_daemon, look
 from provider.reconcile.kept_secrets import is_orphaned, keep_secrets
 from provider.reconcile.kubeconfig_secrets import delete_secrets_if_ours
 from provider.reconcile.observe import Observer
 from provider.reconcile.patch import patch_status
 from provider.reconcile.plan import Blocked, cooldown_left
+from provider.reconcile.running_step import running_step
 from provider.reconcile.scope import Scope
 from provider.reconcile.stop_tasks import start_removal, stop_making
 

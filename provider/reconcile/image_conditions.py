@@ -1,4 +1,4 @@
-"""What a pass says about images: whether those of the nodes can be had. Pure."""
+"""What a pass says about images: whether those of the nodes can be had, and where those of spec.images are. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import Condition, ConditionStatus
-from provider.ports.runtime import Ownership, Presence
+from provider.ports.runtime import Ownership, Presence, Verb
 from provider.ports.tasks import TaskState
 from provider.reconcile.outcome import Outcome
+from provider.reconcile.running_step import running_step
 
 NOT_HAD = frozenset({Reason.IMAGE_NOT_FOUND, Reason.IMAGE_PULL_FAILED})
 
@@ -47,3 +48,28 @@ def _is_made(outcome: Outcome) -> bool:
         return False
     ours = seen.presence is Presence.PRESENT and seen.ownership is Ownership.OURS
     return ours and outcome.record.is_complete(provisioned=scope.provisioned)
+
+
+def images_preloaded(outcome: Outcome) -> Iterator[Condition]:
+    """None where there were never any to load."""
+    kind, found, task = ConditionType.IMAGES_PRELOADED, outcome.preloading, outcome.task
+    if not outcome.scope.spec.images:
+        if kind in outcome.scope.conditions:
+            yield Condition(kind, ConditionStatus.TRUE, Reason.IMAGES_PRELOADED)
+    elif task is not None and task.verb is Verb.LOAD and task.unfinished:
+        yield Condition(kind, ConditionStatus.FALSE, Reason.LOADING_IMAGES, running_step(task.steps) or "Waits for a free slot.")
+    elif found is None:
+        return
+    elif found.blocked is not None:
+        yield Condition(kind, ConditionStatus.FALSE, found.blocked.reason, found.blocked.message)
+    elif found.due:
+        yield Condition(kind, ConditionStatus.FALSE, Reason.LOADING_IMAGES, "Images are being loaded into the nodes.")
+    elif lost := found.lost:
+        what = "; ".join(f"{name} (not in {', '.join(nodes)})" for name, nodes in lost.items())
+        message = (
+            f"Neither on the engine nor in the manager's folder of archives: {what}. Build or pull it there, put its archive into the "
+            "folder, or take it off spec.images. Looked at every minute."
+        )
+        yield Condition(kind, ConditionStatus.FALSE, Reason.IMAGE_MISSING, message)
+    elif found.seen is not None:
+        yield Condition(kind, ConditionStatus.TRUE, Reason.IMAGES_PRELOADED)

@@ -47,6 +47,7 @@ from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan
 from provider.reconcile.power import resumes, wanted_power
+from provider.reconcile.preload import Preloader
 from provider.reconcile.publish import publish
 from provider.reconcile.renewal import Renewal
 from provider.reconcile.report import report, report_paused
@@ -88,7 +89,7 @@ class KINDClusterReconciler:
         self._kube, self._tasks, self._clock, self._recorder = kube, tasks, clock, recorder
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
         self._observer, self._unchanged = Observer(workload, inside_network=options.inside_network), Unchanged()
-        self._renewal = Renewal(recorder)
+        self._renewal, self._preloader = Renewal(recorder), Preloader()
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
         self.claims, self._tokens = Claims(), Tokens(options.namespace)
@@ -165,6 +166,8 @@ class KINDClusterReconciler:
         if await self._renewal.renew(scope, runtime, identity, observed.workload):
             self._observer.forget(scope.key)
             return Result(requeue_after=0.0)
+        seen = observed.cluster if creation.complete else None
+        preloading = await self._preloader.look(scope, runtime, identity, seen, task)
         facts = Facts(
             observation=observed.cluster,
             expected=drift.nodes,
@@ -179,6 +182,7 @@ class KINDClusterReconciler:
             lost=data_loss(scope.status, drift.nodes, observed.workload),
             power=wanted_power(scope),
             resumes=resumes(scope),
+            unloaded=preloading is not None and preloading.due,
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, choice, refused = await self._decide(scope, runtime, desired, facts)
@@ -189,17 +193,13 @@ class KINDClusterReconciler:
         scope, published, fault = await publish(scope, self._kube, observed)
         if decision.action is Action.CREATE:
             record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
-        result = await report(
-            Outcome(scope, record, decision, task, desired, drift, observed, published, choice, refused),
-            self._kube,
-            self._recorder,
-            self._unchanged,
-        )
+        outcome = Outcome(scope, record, decision, task, desired, drift, observed, published, choice, refused, preloading)
+        result = await report(outcome, self._kube, self._recorder, self._unchanged)
         # Only now, because the status that announces the work is written.
         if task is not None and not task.unfinished and (task.verb is Verb.CREATE or not drift.update):
             self._tasks.forget(scope.key)
         request = desired.request if choice is None else replace(desired.request, image=choice.image)
-        if (long := task_of(decision, runtime, identity, request)) is not None:
+        if (long := task_of(decision, runtime, identity, request, scope.spec.images or ())) is not None:
             target = Target(runtime.name, identity)
             self._tasks.start(scope.key, long.verb, long.work, before=long.before, tag=desired.config_hash, target=target)
         if fault is not None:
@@ -271,6 +271,7 @@ class KINDClusterReconciler:
         await self._tasks.discard(key)
         self._observer.forget(key)
         self._renewal.forget(key)
+        self._preloader.forget(key)
         self._unchanged.forget(key)
         self._release_name(key)
         return Result()

@@ -13,6 +13,7 @@ from provider.reconcile.kubeconfig_secrets import Published
 from provider.reconcile.node_images import Choice
 from provider.reconcile.observe import Observed
 from provider.reconcile.plan import Blocked, Decision
+from provider.reconcile.preload import Preloading
 from provider.reconcile.scope import Scope
 
 
@@ -32,6 +33,7 @@ class Outcome:
     """Of the images of a cluster that this pass wanted to make, or to prepare."""
     refused: Blocked | None = None
     """Why the policy refuses what is asked for."""
+    preloading: Preloading | None = None
 
     @property
     def working(self) -> TaskStatus | None:

@@ -33,12 +33,19 @@ class Action(StrEnum):
     """Stop the containers, as spec.powerState asks."""
     PAUSE = "Pause"
     """Freeze the containers, as spec.powerState asks."""
+    LOAD = "Load"
+    """Bring images into the nodes of a cluster that runs."""
     CLEAN = "Clean"
     """Remove own remains and make nothing."""
     PREPARE = "Prepare"
     """Fetch what a replacement needs, while the old cluster runs on."""
     CANCEL = "Cancel"
-    """Stop the running create or prepare: the spec it works for has changed."""
+    """Stop the running create or prepare: the spec it works for has changed. Or a load, for what the cluster needs more."""
+
+    @property
+    def leaves_alone(self) -> bool:
+        """The cluster is used as before while this goes on."""
+        return self in (Action.NOTHING, Action.PREPARE, Action.LOAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +119,19 @@ class Facts:
     """What is wanted of a complete cluster now."""
     resumes: bool = False
     """It was stopped or paused as spec.powerState asked, and has not been Ready since."""
+    unloaded: bool = False
+    """Nodes lack images that can be loaded into them."""
 
 
 def plan(facts: Facts) -> Decision:
     """Decide for an object that is neither paused nor being deleted."""
+    decision, task = _decide(facts), facts.task
+    loading = task is not None and task.verb is Verb.LOAD and task.unfinished
+    # One task at a time: what waits for images would not even begin.
+    return Plan(Action.CANCEL) if loading and decision.action not in (Action.NOTHING, Action.WAIT) else decision
+
+
+def _decide(facts: Facts) -> Decision:
     if facts.task is not None and facts.task.changes_cluster:
         return _while_working(facts, facts.task)
     observation = facts.observation
@@ -187,7 +203,7 @@ def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
     if missing:
         return _replace(facts, seen, f"Missing: {', '.join(missing)}. kind cannot add nodes to a cluster.")
     if not stopped:
-        return _replace(facts, seen, facts.lost) if facts.lost else Plan(Action.NOTHING)
+        return _replace(facts, seen, facts.lost) if facts.lost else Plan(Action.LOAD if facts.unloaded else Action.NOTHING)
     # Whoever asked for the rest asks for its end: that is no repair.
     if facts.heal is Heal.REPORT and not facts.resumes:
         message = f"Not running: {', '.join(stopped)}. Start them, or set spec.healPolicy: Repair."

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from provider.api.conditions import Phase
 from provider.api.meta import JsonObject, timestamp
+from provider.api.phases import Phase
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Action, Power
 from provider.reconcile.scope import Scope

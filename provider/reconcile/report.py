@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from provider.api.conditions import ConditionType, Phase
+from provider.api.conditions import ConditionType
 from provider.api.meta import Conditions, JsonObject, shorten
+from provider.api.phases import Phase
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.api.v1alpha1.status import KINDClusterStatus
 from provider.backoff import DEGRADED, SETTLING
@@ -15,9 +16,17 @@ from provider.reconcile import status
 from provider.reconcile.conditions import conditions
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.patch import patch_status
-from provider.reconcile.plan import Action
 from provider.reconcile.scope import Scope
 from provider.reconcile.unchanged import Unchanged
+
+TOLD = (
+    ConditionType.READY,
+    ConditionType.ENGINE_REACHABLE,
+    ConditionType.IMAGES_PRELOADED,
+    ConditionType.UP_TO_DATE,
+    ConditionType.ENDPOINT_CURRENT,
+)
+"""Conditions whose changes are Events."""
 
 
 async def report(outcome: Outcome, kube: Kube, recorder: Recorder, unchanged: Unchanged | None = None) -> Result:
@@ -44,11 +53,9 @@ async def report_paused(scope: Scope, message: str, kube: Kube) -> Result:
 
 
 def transitions(before: Conditions, found: Conditions) -> list[EventNote]:
-    """Events worth a person's time: the reason of Ready changed, the engine came or went, the cluster became outdated or up to date, or
-    got another address.
-    """
+    """Events worth a person's time: the reason of one of these conditions changed."""
     notes = []
-    for kind in (ConditionType.READY, ConditionType.ENGINE_REACHABLE, ConditionType.UP_TO_DATE, ConditionType.ENDPOINT_CURRENT):
+    for kind in TOLD:
         old, new = before.get(kind), found.get(kind)
         if new is None or (old is not None and (old.status, old.reason) == (new.status, new.reason)):
             continue
@@ -72,13 +79,14 @@ def _requeue_after(outcome: Outcome, new: JsonObject, elapsed: timedelta) -> flo
     looks = [part.after for part in blocked if part is not None and part.after is not None]
     if outcome.decision.after is None and (look := _next_look(outcome, new, elapsed)) is not None:
         looks.append(look)
-    waits = [wait for wait in (outcome.decision.after, max(looks, default=None)) if wait is not None]
+    preloading = outcome.preloading.after if outcome.preloading is not None else None
+    waits = [wait for wait in (outcome.decision.after, max(looks, default=None), preloading) if wait is not None]
     return min((max(0.0, wait.total_seconds()) for wait in waits), default=None)
 
 
 def _next_look(outcome: Outcome, new: JsonObject, elapsed: timedelta) -> timedelta | None:
     """Nothing tells when a cluster's nodes become Ready, or when its API answers again."""
     seen, workload = outcome.observed.cluster, outcome.observed.workload
-    if seen is not None and outcome.decision.action in (Action.NOTHING, Action.PREPARE) and not new["ready"]:
+    if seen is not None and outcome.decision.action.leaves_alone and not new["ready"]:
         return (DEGRADED if new["phase"] == Phase.DEGRADED else SETTLING).delay(elapsed)
     return SETTLING.delay(elapsed) if workload is not None and workload.reachable is None else None

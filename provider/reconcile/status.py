@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider.api.conditions import ConditionType, Phase, Reason
+from provider.api.conditions import ConditionType, Reason
 from provider.api.kind import NodeRole
 from provider.api.meta import Condition, Conditions, ConditionStatus, JsonObject, merge_conditions, shorten, timestamp
-from provider.ports.runtime import NodeObservation, Ownership, Presence, Verb
+from provider.api.phases import Phase
+from provider.ports.runtime import NodeObservation, Ownership, Preloaded, Presence, Verb
 from provider.ports.tasks import TaskState
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
@@ -19,6 +20,7 @@ from provider.reconcile.data_loss import known_uid
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Action, Decision
 from provider.reconcile.power import RESUMES, last_resume
+from provider.reconcile.preload import Preloading
 from provider.reconcile.replicas import counters, selector, versions
 from provider.reconcile.scope import Scope
 
@@ -31,7 +33,7 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
     """The whole desired status. `found`: the conditions of this pass. Keys that should go are absent."""
     scope = outcome.scope
     now = {**scope.conditions, **found}
-    status = {**scope.status, **_observed(outcome), **_recorded(outcome.record)}
+    status = {**scope.status, **_observed(outcome), **_images(outcome.preloading), **_recorded(outcome.record)}
     if "nodes" in status:
         status |= counters(status["nodes"], now)
         status["selector"] = selector(scope.metadata)
@@ -47,6 +49,8 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status["lastResume"] = resume
     else:
         status.pop("lastResume", None)
+    if not scope.spec.images:
+        status.pop("images", None)
     if not outcome.record.failure_reason:
         status.pop("failureReason", None)
         status.pop("failureMessage", None)
@@ -145,6 +149,15 @@ def _observed(outcome: Outcome) -> JsonObject:
     if images:
         seen["resolvedImage"] = images[0]
     return seen
+
+
+def _images(found: Preloading | None) -> JsonObject:
+    return {} if found is None or found.seen is None else {"images": [_image(one, found.nodes) for one in found.seen]}
+
+
+def _image(one: Preloaded, nodes: tuple[str, ...]) -> JsonObject:
+    found = {"name": one.name, "nodes": f"{sum(node in one.nodes for node in nodes)}/{len(nodes)}"}
+    return found | ({"id": one.source} if one.source else {})
 
 
 def _nodes(seen: tuple[NodeObservation, ...], workload: WorkloadObservation | None, old: list[JsonObject]) -> list[JsonObject]:

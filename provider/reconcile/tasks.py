@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -20,8 +21,10 @@ class LongWork(NamedTuple):
     """What comes first, without a slot of the verb."""
 
 
-def task_of(decision: Decision, runtime: Runtime, identity: Identity, request: ClusterRequest) -> LongWork | None:
-    """None: nothing that takes long."""
+def task_of(
+    decision: Decision, runtime: Runtime, identity: Identity, request: ClusterRequest, images: Sequence[str] = ()
+) -> LongWork | None:
+    """None: nothing that takes long. `images`: what nodes are to have."""
 
     async def preflight() -> None:
         """Raises Terminal or Transient for what stands in the way, before minutes are lost."""
@@ -47,6 +50,7 @@ def task_of(decision: Decision, runtime: Runtime, identity: Identity, request: C
         Action.START: LongWork(Verb.START, partial(runtime.start, identity)),
         Action.STOP: LongWork(Verb.STOP, partial(runtime.stop, identity)),
         Action.PAUSE: LongWork(Verb.PAUSE, partial(runtime.pause, identity)),
+        Action.LOAD: LongWork(Verb.LOAD, partial(runtime.load, identity, images)),
         Action.CLEAN: LongWork(Verb.DELETE, partial(runtime.delete, identity)),
     }
     return tasks.get(decision.action)

@@ -50,6 +50,10 @@ class Subject(Protocol):
 
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest: ...
 
+    def loadable(self) -> str:
+        """Name of an image that can be loaded into nodes; empty where nodes have no images."""
+        ...
+
     def knows(self, image: str) -> bool:
         """Whether what makes the nodes bears the name of this image in itself."""
         ...
@@ -99,6 +103,10 @@ class FakeSubject:
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
         return ClusterRequest(config(name, workers), None, None, 60.0)
 
+    def loadable(self) -> str:
+        self.runtime.loadable["localhost/c-contract:1"] = "content"
+        return "localhost/c-contract:1"
+
     def knows(self, image: str) -> bool:
         return image in self.runtime.images.known
 
@@ -143,6 +151,9 @@ class KindSubject:
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
         self._names.add(name)
         return ClusterRequest(config(name, workers), engine.node_image(), None, 300.0)
+
+    def loadable(self) -> str:
+        return engine.make_image("localhost/c-contract:1", Path(__file__))
 
     def knows(self, image: str) -> bool:
         return image.encode() in Path(shutil.which("kind") or "").read_bytes()
@@ -196,6 +207,9 @@ class LocalSubject:
 
     def request(self, name: str, *, workers: int = 0) -> ClusterRequest:
         return ClusterRequest(config(name, workers), None, None, 120.0)
+
+    def loadable(self) -> str:
+        return ""
 
     def knows(self, image: str) -> bool:
         raise AssertionError(f"no node is made from {image}")

@@ -117,6 +117,7 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
     await runtime.renew_kubeconfig(who)
     assert old <= parse(await runtime.kubeconfig(who)).expires_at
 
+    await _loads_once(subject, who)
     before = subject.fingerprint(name)
     assert {NotOurs} == await refusals(subject, name)
     assert Ownership.FOREIGN is (await runtime.observe(identity(name))).ownership
@@ -153,6 +154,25 @@ async def _rests_and_comes_back(runtime: Runtime, who: Identity) -> None:
         back = await runtime.observe(who)
         assert {NodeRunState.RUNNING} == {node.state for node in back.nodes}
         assert None is not back.endpoint
+
+
+async def _loads_once(subject: Subject, who: Identity) -> None:
+    """Every node gets the image in one step of its own; a second load has no step. A runtime without containers says so."""
+    runtime, name, steps = subject.runtime, subject.loadable(), list[Step]()
+    if not name:
+        with pytest.raises(Terminal):
+            await runtime.load(who, ["localhost/x:1"], silent)
+        return
+    (before,) = await runtime.preloaded(who, [name])
+    await runtime.load(who, [name], steps.append)
+    (after,) = await runtime.preloaded(who, [name])
+    first = [step.name for step in steps if step.state is StepState.SUCCEEDED]
+    await runtime.load(who, [name], steps.append)
+
+    nodes = {node.name for node in (await runtime.observe(who)).nodes}
+    assert (True, frozenset(), before.source) == (bool(before.source), before.nodes, after.source)
+    assert (nodes, len(nodes)) == (set(after.nodes), len(first))
+    assert first == [step.name for step in steps if step.state is StepState.SUCCEEDED]
 
 
 @pytest.mark.fault(15, "a cluster of somebody else, each runtime", invariants="I3")

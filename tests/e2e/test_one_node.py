@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from devenv import engine, processes
 from devenv.manager import ManagerProcess
+from hack.tools import find
 
 NAME = "e2e-one"
 MANIFEST = f"""
@@ -17,6 +19,7 @@ apiVersion: infrastructure.cluster.x-k8s.io/v1alpha1
 kind: KINDCluster
 metadata: {{name: {NAME}}}
 """
+IMAGE = "localhost/e2e-shop:dev"
 NOTICED = 5.0
 """Seconds within which the status must tell the truth about a broken node."""
 
@@ -41,12 +44,14 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
     _columns_answer_the_first_question(manager)
     assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
     _idle_writes_nothing(manager)
+    _an_image_is_preloaded_and_runs(manager)
     for breakage in ("stop", "kill", "pause"):
         _noticed_and_repaired(manager, breakage)
     for state, container in (("Paused", "paused"), ("Stopped", "exited")):
         _rests_and_resumes(manager, state, container)
     _lost_secret_comes_back(manager)
     assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
+    _nothing_is_loaded_again(manager)
     assert mine.read_text() == "sentinel"
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
@@ -77,6 +82,32 @@ def _idle_writes_nothing(manager: ManagerProcess) -> None:
     end = time.monotonic() + 3
     manager.wait(5, lambda: time.monotonic() > end, "three quiet seconds")
     assert before == manager.get(NAME)["metadata"]["resourceVersion"]
+
+
+def _an_image_is_preloaded_and_runs(manager: ManagerProcess) -> None:
+    """From this engine, which no registry is behind, into the node; the kubelet may not pull."""
+    engine.make_image(IMAGE, Path(find.path("kind")))
+    patch = json.dumps({"spec": {"images": [IMAGE]}})
+    manager.api.kubectl("patch", "kindcluster", NAME, "--type=merge", f"-p={patch}")
+    manager.wait_reason(NAME, "ImagesPreloaded", "ImagesPreloaded", 30)
+    assert [(IMAGE, "1/1")] == [(one["name"], one["nodes"]) for one in manager.status(NAME)["images"]]
+
+    kubectl(manager, "run", "shop", f"--image={IMAGE}", "--image-pull-policy=Never", "--restart=Never", "--", "version")
+    kubectl(manager, "wait", "pod/shop", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
+    assert "kind v" in kubectl(manager, "logs", "shop")
+
+
+def _nothing_is_loaded_again(manager: ManagerProcess) -> None:
+    """Neither after the node has been stopped and killed, nor by another manager, which has to look for itself."""
+    assert 1 == manager.log.count("verb=load outcome="), manager.log[-6000:]
+    manager.stop()
+    patch = json.dumps({"status": {"images": None}})
+    manager.api.kubectl("patch", "kindcluster", NAME, "--subresource=status", "--type=merge", f"-p={patch}")
+    manager.start()
+    manager.wait(30, lambda: manager.status(NAME).get("images"), "another manager has looked")
+
+    assert "1/1" == manager.status(NAME)["images"][0]["nodes"]
+    assert 1 == manager.log.count("verb=load outcome=")
 
 
 def _noticed_and_repaired(manager: ManagerProcess, breakage: str) -> None:

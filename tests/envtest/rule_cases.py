@@ -311,6 +311,7 @@ SETTLED: dict[str, tuple[Any, Any]] = {
     "networking": ({"apiServerPort": 0}, {"apiServerPort": 6443}),
     "featureGates": ({"A": True}, {"A": False}),
     "runtimeConfig": ({"api/all": "true"}, {"api/all": "false"}),
+    "imageRepository": ("a.example", "b.example"),
     "kubeadmConfigPatches": (["a"], ["b"]),
     "kubeadmConfigPatchesJSON6902": (
         [{"group": "a", "version": "b", "kind": "c", "patch": "d"}],

@@ -219,11 +219,22 @@ class Script:
                 repository, _, tag = named.partition(":")
                 self.say(f"{repository}\t{tag or '<none>'}\t{digest or '<none>'}")
             return 0
-        if args[1] in self.state().get("images", []):
-            self.say("[{}]")
+        if args[-1] in self.state().get("images", []):
+            self.say(self._id(args[-1]) if "{{.Id}}" in args else "[{}]")
             return 0
-        sys.stderr.write(f"Error: No such image: {args[1]}\n")
+        sys.stderr.write(f"Error: No such image: {args[-1]}\n")
         return 1
+
+    def do_save(self, args: list[str]) -> None:
+        """`save IMAGE`: not an archive, but what `ctr images import` of this script takes."""
+        self.say(f"{args[0]} {self._id(args[0])}")
+
+    def _id(self, image: str) -> str:
+        """Of an image's content: another one after the test has set another build."""
+        import hashlib
+
+        build = self.state().get("builds", {}).get(image, "first")
+        return "sha256:" + hashlib.sha256(f"{image} {build}".encode()).hexdigest()
 
     def do_load(self, args: list[str]) -> None:
         """`load --input FILE`: the names that its manifest.json gives."""
@@ -272,11 +283,51 @@ class Script:
             return self.say(file.read())
 
     def do_exec(self, args: list[str]) -> int:
-        """`exec ID PROGRAM…`: what the test put into the file exec.out, whatever the program."""
+        """`exec ID PROGRAM…`: what the test put into the file exec.out, whatever the program. `ctr` works on the node's image store."""
+        if "ctr" in args:
+            place = args.index("ctr")
+            return self._ctr(args[place - 1], args[place + 4 :])
         if os.path.exists(self.path("exec.out")):  # noqa: PTH110
             with open(self.path("exec.out")) as file:  # noqa: PTH123
                 self.say(file.read())
         return 0 if "kubeadm" in args or "sh" in args else 1
+
+    def _ctr(self, container: str, args: list[str]) -> int:
+        """`ctr -n k8s.io images …` in a node: ls, import, label."""
+        fault = self._fault(f"ctr {args[0]}")
+        given = self._saved(sys.stdin.buffer.read()) if args[0] == "import" else []
+        if "code" in fault:
+            sys.stderr.write(fault.get("stderr", ""))
+            return int(fault["code"])
+        with Locked(self.folder):
+            state = self.state()
+            store = next(one for one in state["containers"] if one["Id"] == container).setdefault("store", {})
+            if args[0] == "import":
+                name, _, tag = given[0].rpartition(":")
+                store[f"{name if '/' in name else 'docker.io/library/' + name}:{tag}"] = [given[1], ""]
+            elif args[0] == "label":
+                store[args[1]][1] = args[2]
+            self.save(state)
+        if args[0] == "ls":
+            self.say("REF TYPE DIGEST SIZE PLATFORMS LABELS")
+            for ref, (digest, label) in store.items():
+                labels = ",".join(filter(None, [label, "io.cri-containerd.image=managed"]))
+                self.say(f"{ref} application/vnd.oci.image.manifest.v1+json {digest} 2.1 MiB linux/amd64 {labels}")
+        return 0
+
+    def _saved(self, content: bytes) -> list[str]:
+        """(name, digest) of what `save` of this script printed, or of an archive."""
+        if not content.startswith(b"manifest.json"):
+            return content.decode().split()
+        import hashlib
+        import io
+        import json
+        import tarfile
+
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            manifest = tar.extractfile("manifest.json")
+            assert manifest is not None
+            return [json.load(manifest)[0]["RepoTags"][0], "sha256:" + hashlib.sha256(content).hexdigest()]
 
     def do_cp(self, args: list[str]) -> int:
         """`cp ID:PATH -`: the tar stream that the test put into admin.tar."""

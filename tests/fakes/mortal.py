@@ -7,7 +7,7 @@ call of the runtime, each of its steps. A learning run counts the points of a pa
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -118,6 +118,10 @@ class MortalRuntime(FakeRuntime):
     async def pause(self, identity: Identity, progress: Progress) -> None:
         with self.effects.effect():
             await super().pause(identity, self._mortal(progress))
+
+    async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:
+        with self.effects.effect():
+            await super().load(identity, images, self._mortal(progress))
 
     def _mortal(self, progress: Progress) -> Progress:
         def step(news: Any) -> None:

@@ -28,6 +28,7 @@ from provider.ports.runtime import (
     NodeObservation,
     NodeRunState,
     Ownership,
+    Preloaded,
     Presence,
     Problem,
     Progress,
@@ -58,6 +59,8 @@ class FakeNode:
     state: NodeRunState = NodeRunState.RUNNING
     image: str = ""
     starts: int = 1
+    images: dict[str, str] = field(default_factory=dict)
+    """Name to content, of what was loaded into it."""
 
 
 @dataclass(slots=True)
@@ -118,6 +121,10 @@ class FakeRuntime:
         self.shares_host = True
         self.links: dict[str, str] = {}
         """Symbolic links of the host: where whole paths lead."""
+        self.loadable: dict[str, str] = {}
+        """Name to content of what can be loaded into nodes."""
+        self.loaded: list[tuple[str, str]] = []
+        """(node, image) of each load, in their order."""
         self.problems: list[Problem] = []
         """What preflight answers."""
         self.credentials_expire_at: datetime | None = None
@@ -324,6 +331,28 @@ class FakeRuntime:
     async def pause(self, identity: Identity, progress: Progress) -> None:
         await self._rest("pause", identity, progress, NodeRunState.PAUSED)
 
+    async def preloaded(self, identity: Identity, images: Sequence[str]) -> Sequence[Preloaded]:
+        fault = self._begin("preloaded", identity)
+        if fault is not None and fault.error is not None:
+            raise fault.error
+        self._change(identity, locks=False)
+        return [self._where(identity, name) for name in images]
+
+    async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:
+        fault = self._begin("load", identity)
+        self._change(identity, locks=False)
+        for name in images:
+            one = self._where(identity, name)
+            for node in self._kubernetes(identity):
+                if one.source and node.name not in one.nodes:
+                    await self._steps((f"Loading {name} into {node.name}",), progress, fault)
+                    if fault is not None:
+                        await self._hold(fault)
+                        if fault.error is not None:
+                            raise fault.error
+                    node.images[name] = one.source
+                    self.loaded.append((node.name, name))
+
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         fault = self._begin("emergency" if emergency else "kubeconfig", identity)
         if fault is not None:
@@ -434,6 +463,16 @@ class FakeRuntime:
     def _nodes(self, identity: Identity) -> list[FakeNode]:
         cluster = self.clusters.get(identity.cluster_name)
         return cluster.nodes if cluster is not None else []
+
+    def _kubernetes(self, identity: Identity) -> list[FakeNode]:
+        """Nodes that run, and are no load balancer."""
+        return [node for node in self._nodes(identity) if node.state.running and node.role is not NodeRole.LOAD_BALANCER]
+
+    def _where(self, identity: Identity, name: str) -> Preloaded:
+        source = self.loadable.get(name, "")
+        nodes = self._kubernetes(identity)
+        has = [node.name for node in nodes if name in node.images and source in ("", node.images[name])]
+        return Preloaded(name, source, frozenset(has))
 
     def _remove_own(self, identity: Identity) -> None:
         cluster = self.clusters.get(identity.cluster_name)

@@ -8,9 +8,7 @@ sockets). Nothing here knows about ownership; which containers may be removed is
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import tarfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from provider.adapters.engine import freezer, images
+from provider.adapters.engine.copied import MAX_FILE, only_member
 from provider.adapters.engine.daemon import daemon_name
 from provider.adapters.engine.dialects import Dialect
 from provider.adapters.engine.errors import engine_failure, pull_failure
@@ -32,6 +31,7 @@ from provider.adapters.process.command import (
     Completed,
     RunError,
     run_command,
+    run_fed,
     run_for_tail,
     run_telling,
     stream_lines,
@@ -46,7 +46,6 @@ SLOW = 90.0
 """Seconds for verbs that wait for containers to end or start."""
 FINISH = 6.0
 """Seconds that a change gets to finish when the task that asked for it is cancelled."""
-MAX_FILE = 1 << 20
 MAX_LOG = 1 << 20
 ATTEMPTS = 4
 """Tries of a removal while other programs remove the same containers."""
@@ -206,6 +205,21 @@ class Engine:
         """The last `limit` bytes of what a program in a container prints, whatever its exit code. The program is not ours to trust."""
         return await self._tail("exec", container, *argv, limit=limit, timeout=timeout)
 
+    async def output_of(self, container: str, *command: str, limit: int) -> str:
+        """What a command inside a running container prints, up to `limit` bytes."""
+        return (await self._run("exec", container, *command, max_output=limit)).stdout
+
+    async def image_id(self, image: str) -> str:
+        """The engine's id of an image's content; empty when it has none of that name."""
+        done = await self._run("image", "inspect", "--format", "{{.Id}}", image, check=False)
+        self._check(done, NO_IMAGE)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    async def feed(self, container: str, argv: Sequence[str], source: str | Path, timeout: float) -> None:
+        """Run a command in a container on an image of the engine (as `save` writes it), or on a file. Raises RunError."""
+        sink = self._command(("exec", "-i", container, *argv), timeout, MAX_OUTPUT)
+        await run_fed(sink, source if isinstance(source, Path) else self._command(("save", source), timeout, MAX_OUTPUT))
+
     async def subnets(self, network: str) -> list[str]:
         """CIDRs of a network; empty where it does not exist, or the engine does not say."""
         done = await self._run("network", "inspect", network, check=False)
@@ -221,7 +235,7 @@ class Engine:
         if not self.dialect.copies_out:
             return (await self._run("exec", container, "cat", path)).stdout
         done = await self._run("cp", f"{container}:{path}", "-", max_output=MAX_FILE)
-        return _only_member(done.output)
+        return only_member(done.output)
 
     async def execute(self, container: str, *argv: str) -> None:
         """Run a command that changes something in a container. Raises Transient."""
@@ -332,16 +346,3 @@ def _info(engine: str, answer: Any, namespace: str) -> EngineInfo:
 def _not_removed(engine: str, count: int, *, frozen: bool) -> str:
     cure = " Processes of theirs cannot be killed: thaw them (cgroup v1: freezer.state), or restart the host." if frozen else ""
     return f"{engine} does not finish removing {count} container(s); it is tried again.{cure}"
-
-
-def _only_member(archive: bytes) -> str:
-    """The one regular file in a tar stream; a link or a folder is no answer."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            member = tar.next()
-            content = tar.extractfile(member) if member is not None and member.isreg() else None
-            if content is not None:
-                return content.read(MAX_FILE).decode()
-    except (tarfile.TarError, UnicodeDecodeError) as error:
-        raise Transient(Reason.FILE_UNREADABLE, "The node's file cannot be read.") from error
-    raise Transient(Reason.FILE_UNREADABLE, "The node's file is not a regular file.")

@@ -6,6 +6,7 @@ choice of whoever runs the manager.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tarfile
 from collections.abc import Mapping
@@ -22,11 +23,20 @@ MAX_MANIFEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """An image in an archive."""
+
+    path: Path
+    id: str
+    """Of its content: another one after the file was written anew with another image of that name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Archived:
     """What one look has found."""
 
-    files: Mapping[str, Path] = field(default_factory=dict)
-    """Name, as image.Name.wanted, to the file it is in; of two files the one with the last name."""
+    files: Mapping[str, Entry] = field(default_factory=dict)
+    """Name, as image.Name.wanted, to the archive it is in; of two files the one with the last name."""
     unreadable: tuple[str, ...] = ()
     """File names with the reason, for people."""
 
@@ -36,40 +46,45 @@ class Archives:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._known: dict[Path, tuple[tuple[int, int], tuple[str, ...] | str]] = {}
+        self._known: dict[Path, tuple[tuple[int, int], Mapping[str, Entry] | str]] = {}
 
     def look(self) -> Archived:
         """Raises Transient where the host refuses to open anything. A folder that is not there is empty."""
-        files, unreadable, seen = dict[str, Path](), list[str](), set[Path]()
+        files, unreadable, seen = dict[str, Entry](), list[str](), set[Path]()
         for path in sorted(self._folder.glob(f"*{SUFFIX}")) if self._folder is not None else ():
             seen.add(path)
-            names = self._names(path)
-            if isinstance(names, str):
-                unreadable.append(f"{path.name} ({names})")
+            held = self._held(path)
+            if isinstance(held, str):
+                unreadable.append(f"{path.name} ({held})")
             else:
-                files |= dict.fromkeys(names, path)
+                files |= held
         self._known = {path: known for path, known in self._known.items() if path in seen}
         return Archived(files, tuple(unreadable))
 
-    def _names(self, path: Path) -> tuple[str, ...] | str:
-        """Names in a file; a text says why they cannot be read."""
+    def _held(self, path: Path) -> Mapping[str, Entry] | str:
+        """What a file holds, by name; a text says why it cannot be read."""
         try:
             found = path.stat()
             mark = (found.st_size, found.st_mtime_ns)
             if path not in self._known or self._known[path][0] != mark:
-                self._known[path] = (mark, read_names(path))
+                self._known[path] = (mark, read(path))
         except OSError as error:
             raise_lack(error)
             return error.strerror or type(error).__name__
         return self._known[path][1]
 
 
-def read_names(path: Path) -> tuple[str, ...] | str:
+def read(path: Path) -> Mapping[str, Entry] | str:
     """Raises OSError."""
     try:
         with tarfile.open(path, "r:") as tar:
             content = tar.extractfile(MANIFEST)
             entries = json.loads(content.read(MAX_MANIFEST)) if content is not None else []
-        return tuple(image.parse(name).wanted for entry in entries for name in entry.get("RepoTags") or [])
+        return {image.parse(name).wanted: Entry(path, _id(entry)) for entry in entries for name in entry.get("RepoTags") or []}
     except (tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return "not an uncompressed archive of docker save"
+
+
+def _id(entry: Mapping[str, object]) -> str:
+    """The entry names its config and its layers by their digests, so it stands for the content."""
+    return "sha256:" + hashlib.sha256(json.dumps([entry.get("Config"), entry.get("Layers")]).encode()).hexdigest()

@@ -22,9 +22,9 @@ async def fetch(engine: Engine, archives: Archives, request: ClusterRequest, tim
         if await engine.has_image(name):
             continue
         left = max(1.0, end - asyncio.get_running_loop().time())
-        archive = (await asyncio.to_thread(archives.look)).files.get(image.parse(name).wanted)
-        if archive is not None:
-            await as_step(progress, f"Loading {name} from {archive.name}", _load(engine, name, archive, left))
+        archived = (await asyncio.to_thread(archives.look)).files.get(image.parse(name).wanted)
+        if archived is not None:
+            await as_step(progress, f"Loading {name} from {archived.path.name}", _load(engine, name, archived.path, left))
         else:
             await as_step(progress, f"Pulling {name}", _pull(engine, name, left, progress))
 

@@ -18,7 +18,7 @@ from provider.adapters import state_dir
 from provider.adapters.engine.choice import EngineChoice, child_environment
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
-from provider.adapters.kind import containers, events, fetching, logs, network, preflight, releases
+from provider.adapters.kind import containers, events, fetching, logs, network, preflight, preload, releases
 from provider.adapters.kind.archives import Archives
 from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, must_finish
 from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed
@@ -41,6 +41,7 @@ from provider.ports.runtime import (
     Identity,
     NodeImages,
     Ownership,
+    Preloaded,
     Presence,
     Problem,
     Progress,
@@ -178,6 +179,14 @@ class KindRuntime:
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
         """Fetch the images that the config names. Where it names none, kind pulls its own default: only kind knows which."""
         await fetching.fetch(await self._engines.get(), self._archives, request, request.timeout, progress)
+
+    async def preloaded(self, identity: Identity, images: Sequence[str]) -> Sequence[Preloaded]:
+        engine = await self._engines.get()
+        return await preload.look(engine, self._archives, containers_of(await engine.containers(), identity), images)
+
+    async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:
+        engine = await self._engines.get()
+        await preload.load(engine, self._archives, containers_of(await engine.containers(), identity), images, progress)
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         """Parsed strictly and written anew: safe to load. Raises Terminal(KubeconfigRefused) besides what the port says."""

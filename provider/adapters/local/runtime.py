@@ -25,6 +25,7 @@ from provider.ports.runtime import (
     ClusterRequest,
     Identity,
     Ownership,
+    Preloaded,
     Presence,
     Problem,
     Progress,
@@ -33,6 +34,9 @@ from provider.ports.runtime import (
     RuntimeObservation,
 )
 
+NO_IMAGES = (
+    "spec.images: runtime local runs no containers, so that nothing could use an image. Remove it, or use spec.runtime: kind."
+)
 RESCAN_SECONDS = 5.0
 """How often the events stream looks for clusters that another process created, started or removed, and bounds the logs."""
 VERSION_SECONDS = 10.0
@@ -126,6 +130,12 @@ class LocalRuntime:
 
     async def prepare(self, request: ClusterRequest, progress: Progress) -> None:
         """Nothing to fetch: the components are binaries of this host, and preflight has checked them."""
+
+    async def preloaded(self, identity: Identity, images: Sequence[str]) -> Sequence[Preloaded]:  # noqa: ARG002 - there are none
+        raise Terminal(Reason.NOT_SUPPORTED, NO_IMAGES)
+
+    async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:  # noqa: ARG002 - there are none
+        raise Terminal(Reason.NOT_SUPPORTED, NO_IMAGES)
 
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         maker = await self._maker(identity, progress)

@@ -20,6 +20,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from provider.adapters import oserrors
 from provider.adapters.process import output, strays
@@ -127,6 +128,35 @@ async def run_for_tail(command: Command) -> Completed:
     return await _execute(command, _locate(command), Tail(command.max_output), Tail(), None)
 
 
+async def run_fed(command: Command, source: Command | Path) -> Completed:
+    """Run a command on what another one prints, or on a file. The bytes go from one to the other and touch neither memory nor disk.
+
+    Raises OSError for a file that cannot be opened, CommandFailed for an exit code other than 0 of either: the source's, unless it
+    only says that nobody read on.
+    """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            done = await _end_of_pipe(command, stdin=file)
+    else:
+        with output.pipe() as (read, write):
+            pair = [
+                asyncio.create_task(_end_of_pipe(source, stdout=write)),
+                asyncio.create_task(_end_of_pipe(command, stdin=read)),
+            ]
+            try:
+                await asyncio.wait(pair)
+            finally:
+                for end in pair:
+                    end.cancel()
+                await asyncio.gather(*pair, return_exceptions=True)
+        fed, done = (end.result() for end in pair)
+        if fed.returncode not in (0, -signal.SIGPIPE) and "broken pipe" not in fed.stderr:
+            raise fed.failure()
+    if done.returncode != 0:
+        raise done.failure()
+    return done
+
+
 async def run_telling(command: Command, on_line: OnLine) -> Completed:
     """Run a command that tells how far it is: each line of both outputs as it comes. Only their ends are kept; no exit code is judged."""
     return await _execute(command, _locate(command), Lines(on_line), Lines(on_line), None)
@@ -163,8 +193,20 @@ def redact(text: str) -> str:
 # --- running -------------------------------------------------------------------------------------------------------------------
 
 
-async def _execute(command: Command, argv: Sequence[str], out: Tail | Head, err: Tail, job: Job | None) -> Completed:
-    async with _started(argv, command, job) as running:
+async def _end_of_pipe(command: Command, *, stdin: BinaryIO | None = None, stdout: BinaryIO | None = None) -> Completed:
+    """One of two programs. Our own ends are closed in any case: the other program must see that this one is gone."""
+    try:
+        return await _execute(command, _locate(command), Tail(), Tail(), None, Ends(stdin, stdout))
+    finally:
+        for end in (stdin, stdout):
+            if end is not None:
+                end.close()
+
+
+async def _execute(
+    command: Command, argv: Sequence[str], out: Tail | Head, err: Tail, job: Job | None, ends: Ends | None = None
+) -> Completed:
+    async with _started(argv, command, job, ends) as running:
         readers = [asyncio.create_task(output.drain(running.stdout, out)), asyncio.create_task(output.drain(running.stderr, err))]
         try:
             async with asyncio.timeout(command.timeout):
@@ -200,16 +242,29 @@ class _Running:
     stderr: asyncio.StreamReader
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Files that a program gets instead of pipes to this process. Closed here as soon as it has them."""
+
+    stdin: BinaryIO | None = None
+    stdout: BinaryIO | None = None
+
+    def close(self) -> None:
+        for end in (self.stdin, self.stdout):
+            if end is not None:
+                end.close()
+
+
 @contextlib.asynccontextmanager
-async def _started(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
+async def _started(argv: Sequence[str], command: Command, job: Job | None, ends: Ends | None = None) -> AsyncIterator[_Running]:
     """`_start`; a host that has no file descriptor, memory or disk left for it is told as such (Transient)."""
     with oserrors.translated():
-        async with _start(argv, command, job) as running:
+        async with _start(argv, command, job, ends or Ends()) as running:
             yield running
 
 
 @contextlib.asynccontextmanager
-async def _start(argv: Sequence[str], command: Command, job: Job | None) -> AsyncIterator[_Running]:
+async def _start(argv: Sequence[str], command: Command, job: Job | None, ends: Ends) -> AsyncIterator[_Running]:
     """A started program and its output. Leaving the `async with` kills whatever is left of its session."""
     # Pipes of our own instead of asyncio's, whose Process.wait() also waits for the end of the pipes: a grandchild that
     # inherited them would keep us waiting after the program has ended.
@@ -219,8 +274,8 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
             process = await _born(
                 asyncio.create_subprocess_exec(
                     *argv,
-                    stdin=source,
-                    stdout=out_end,
+                    stdin=ends.stdin or source,
+                    stdout=ends.stdout or out_end,
                     stderr=err_end,
                     env=environment,
                     start_new_session=True,
@@ -236,6 +291,7 @@ async def _start(argv: Sequence[str], command: Command, job: Job | None) -> Asyn
         try:
             out_end.close()
             err_end.close()
+            ends.close()
             async with output.reader(out) as stdout, output.reader(err) as stderr:
                 yield _Running(process, stdout, stderr)
         finally:

@@ -24,6 +24,7 @@ Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=patterns.DU
 HostPort = Annotated[int, Field(ge=-1, le=65535)]
 KubernetesVersion = Annotated[str, Field(max_length=64, pattern=patterns.VERSION)]
 VersionOrMinor = Annotated[str, Field(max_length=64, pattern=patterns.VERSION_OR_MINOR)]
+ImageTag = Annotated[str, Field(max_length=255, pattern=patterns.IMAGE_TAGGED)]
 Path = Annotated[str, Field(pattern=patterns.PATH)]
 Text = Annotated[str, Field(max_length=65536)]
 LabelKey = Annotated[str, Field(max_length=317, pattern=patterns.LABEL_KEY)]
@@ -190,6 +191,14 @@ class ClusterSettings(Model):
         description=(
             'imageRepository is a registry that mirrors Docker Hub, e.g. "registry.example.org:5000/mirror": node images that spec.image '
             "and nodes do not name are taken from kindest/node below it. kind's load balancer is not."
+        ),
+    )
+    images: Annotated[list[ImageTag] | None, Marker(FREE, REFUSED)] = Field(
+        None,
+        max_length=32,
+        description=(
+            'images are loaded into every node, e.g. "localhost/shop:dev": from the engine, else from the manager\'s folder of archives; '
+            "again when they are built anew, and into nodes that are. Taking one off the list unloads nothing."
         ),
     )
     worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(

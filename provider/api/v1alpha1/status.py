@@ -122,6 +122,16 @@ class LastResume(Model):
     seconds: int | None = Field(None, ge=0, description="seconds until the cluster was Ready; absent until it is.")
 
 
+class PreloadedImage(Model):
+    """An image of spec.images."""
+
+    name: str = Field(max_length=255, description="name as the spec has it.")
+    id: str | None = Field(
+        None, max_length=128, description="id of what was loaded; absent: it is neither on the engine nor archived."
+    )
+    nodes: str = Field(max_length=16, description='nodes that have it, and nodes there are, e.g. "2/3".')
+
+
 class VersionStatus(Model):
     """A Kubernetes version in use."""
 
@@ -175,6 +185,7 @@ class KINDClusterStatus(Model):
         max_length=512,
         description="resolvedImage is the image that nodes are, or will be, made from where they name none of their own.",
     )
+    images: list[PreloadedImage] | None = Field(None, max_length=32, description="images: where those of spec.images are.")
     version: str | None = Field(None, max_length=64, description="version the API server reports.")
     versions: list[VersionStatus] | None = Field(
         None, max_length=16, description="versions of Kubernetes in use, oldest first (Cluster API control-plane contract)."

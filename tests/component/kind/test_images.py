@@ -196,7 +196,7 @@ def test_an_archive_that_was_written_anew_is_read_again(tmp_path: Path) -> None:
     archives = Archives(tmp_path / "archives")
     assert {} == archives.look().files
     path = save(tmp_path / "archives" / "a.tar", "a:1")
-    assert {"docker.io/library/a:1": path} == archives.look().files
+    assert {"docker.io/library/a:1": path} == {name: entry.path for name, entry in archives.look().files.items()}
 
     save(path, "a:1", "b:22")
     assert {"docker.io/library/a:1", "docker.io/library/b:22"} == set(archives.look().files)

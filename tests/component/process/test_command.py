@@ -20,6 +20,7 @@ from provider.adapters.process.command import (
     Job,
     redact,
     run_command,
+    run_fed,
     run_long_command,
     stream_lines,
 )
@@ -230,6 +231,59 @@ async def test_a_stream_ends_with_its_reader(tmp_path: Path) -> None:
     await lines.aclose()
 
     assert None is strays.start_time(pid)
+
+
+async def test_one_programs_output_is_anothers_input() -> None:
+    """More than a pipe holds, with nothing of it in this process."""
+    source = command("import sys; sys.stdout.write('x' * 3_000_000)")
+
+    done = await run_fed(command("import sys; print(len(sys.stdin.read()))"), source)
+
+    assert "3000000\n" == done.stdout
+
+
+async def test_a_file_is_a_programs_input(tmp_path: Path) -> None:
+    """Without a copy."""
+    (tmp_path / "file").write_text("abc")
+
+    assert "abc" == (await run_fed(command("import sys; print(sys.stdin.read(), end='')"), tmp_path / "file")).stdout
+    with pytest.raises(FileNotFoundError):
+        await run_fed(command("pass"), tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "says"),
+    [
+        ("import sys; sys.exit('nothing to give')", "import sys; sys.stdin.read(); sys.exit('nothing came')", "nothing to give"),
+        ("print('x')", "import sys; sys.exit('no room')", "no room"),
+        ("import sys\nwhile True: sys.stdout.write('x' * 9999)", "import sys; sys.exit('no room')", "no room"),
+    ],
+)
+async def test_whichever_end_fails_is_told(source: str, sink: str, says: str) -> None:
+    """The source's reason explains the sink's; a source that nobody reads on has none of its own."""
+    with pytest.raises(CommandFailed) as raised:
+        await run_fed(command(sink), command(f"import signal; signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n{source}"))
+
+    assert says in raised.value.tail
+
+
+async def test_a_source_that_is_not_there_ends_the_sink() -> None:
+    """It sees the end of its input at once, and not at its deadline."""
+    with pytest.raises(CommandMissing):
+        await run_fed(command("import sys; sys.stdin.read()"), Command(argv=["no-such-program"], env=ENV, timeout=5.0))
+
+
+async def test_both_ends_die_when_nobody_waits_any_more(tmp_path: Path) -> None:
+    """Whichever is at work."""
+    write = "import os, pathlib, time; pathlib.Path({!r}).write_text(str(os.getpid())); time.sleep(60)"
+    paths = [tmp_path / "source", tmp_path / "sink"]
+    task = asyncio.create_task(run_fed(command(write.format(str(paths[1]))), command(write.format(str(paths[0])))))
+    await until(lambda: all(path.exists() and path.read_text() for path in paths))
+
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert [None, None] == [strays.start_time(int(path.read_text())) for path in paths]
 
 
 async def test_a_stream_that_ends_by_itself_is_an_error() -> None:

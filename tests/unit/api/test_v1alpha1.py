@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from provider.api.conditions import Phase
+from provider.api.phases import Phase
 from provider.api.v1alpha1 import common
 from provider.api.v1alpha1.kindcluster import KINDCluster, KINDClusterSpec
 from provider.api.v1alpha1.status import KINDClusterStatus
@@ -52,6 +52,7 @@ OURS = {
     "clusterName",
     "version",
     "image",
+    "images",
     "imageRepository",
     "controlPlaneReplicas",
     "workerReplicas",

@@ -159,7 +159,7 @@ async def test_an_image_that_could_not_be_had_is_a_condition(error: Terminal | T
     """With the registry's words, as long as it is neither here nor edited."""
     world = World()
     world.runtime.images = FOUND
-    world.runtime.fail("create", error)
+    world.runtime.fail("prepare", error, call=None)
     world.apply(kindcluster(version="v1.33.1"))
 
     await world.settle()

@@ -35,6 +35,9 @@ REMAINS = replace(ABSENT, remains=True)
 RESTING = replace(WHOLE, nodes=tuple(node(name, NodeRunState.PAUSED) for name, _ in EXPECTED))
 
 
+LOADING = TaskStatus(Verb.LOAD, TaskState.RUNNING)
+
+
 def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) -> Facts:
     base = Facts(observation, EXPECTED, False, Heal.REPAIR, Attempts(), None, "hash", NOW)
     return replace(base, **changes)  # type: ignore[arg-type]
@@ -46,6 +49,14 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
         pytest.param(facts(ABSENT), Action.CREATE, Reason.CREATING, id="nothing there"),
         pytest.param(facts(WHOLE), Action.CREATE, Reason.CREATING, id="remains of an interrupted create are replaced"),
         pytest.param(facts(WHOLE, complete=True), Action.NOTHING, Reason.READY, id="a finished cluster is left alone"),
+        pytest.param(facts(WHOLE, complete=True, unloaded=True), Action.LOAD, Reason.READY, id="missing images are loaded"),
+        pytest.param(
+            facts(STOPPED, complete=True, unloaded=True), Action.START, Reason.STARTING, id="a repair comes before images"
+        ),
+        pytest.param(
+            facts(STOPPED, complete=True, task=LOADING), Action.CANCEL, Reason.READY, id="a repair does not wait for images"
+        ),
+        pytest.param(facts(WHOLE, complete=True, task=LOADING), Action.NOTHING, Reason.READY, id="a load is let go on"),
         pytest.param(facts(UNKNOWN, complete=True), Action.WAIT, Reason.ENGINE_UNREACHABLE, id="unknown waits"),
         pytest.param(facts(FOREIGN), Action.WAIT, Reason.NAME_CONFLICT, id="foreign waits"),
         pytest.param(facts(ABSENT, rival="a/b"), Action.WAIT, Reason.NAME_CONFLICT, id="an older claim wins"),
