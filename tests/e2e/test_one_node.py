@@ -122,14 +122,15 @@ def _rests_and_resumes(manager: ManagerProcess, state: str, container: str) -> N
     """The same container, truthful meanwhile, with the seconds that it took to come back."""
     ids = engine.containers(NAME)
     _power(manager, state)
-    manager.wait_reason(NAME, "Ready", state, 30)
+    manager.wait_reason(NAME, "Ready", state, 60)
     assert [container] == [one["State"]["Status"] for one in engine.inspect(*ids)]
     status = manager.status(NAME)
     assert (state, False, True) == (status["phase"], status["ready"], status["initialization"]["provisioned"])
+    began = time.monotonic()
     _power(manager, "Running")
-    took = manager.wait_ready(NAME, 60)
+    manager.wait_ready(NAME, 60)
     assert ids == engine.containers(NAME)
-    assert abs(manager.status(NAME)["lastResume"]["seconds"] - took) < 3
+    assert 0 <= manager.status(NAME)["lastResume"]["seconds"] <= time.monotonic() - began + 1
     assert "Ready" in kubectl(manager, "get", "nodes", "--no-headers").split()
 
 

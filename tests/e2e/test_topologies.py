@@ -127,7 +127,7 @@ def _restarted_in_another_order(manager: ManagerProcess, name: str) -> None:
     before = _addresses(name)
     nodes = sorted(before, key=lambda node: ipaddress.ip_address(before[node]))
     engine.docker("stop", *nodes)
-    manager.wait_reason(name, "Ready", "RepairNeeded", 10)
+    manager.wait_reason(name, "Ready", "RepairNeeded", 30)
     engine.docker("start", *reversed(nodes))
     assert any(before[node] != address for node, address in _addresses(name).items())
     manager.wait_ready(name, 120)
