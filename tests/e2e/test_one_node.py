@@ -18,6 +18,7 @@ MANIFEST = f"""
 apiVersion: infrastructure.cluster.x-k8s.io/v1alpha1
 kind: KINDCluster
 metadata: {{name: {NAME}}}
+spec: {{networking: {{apiServerPort: -1}}}}
 """
 IMAGE = "localhost/e2e-shop:dev"
 NOTICED = 5.0
@@ -49,9 +50,11 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
         _noticed_and_repaired(manager, breakage)
     for state, container in (("Paused", "paused"), ("Stopped", "exited")):
         _rests_and_resumes(manager, state, container)
+    _address_that_moved_is_said(manager)
     _lost_secret_comes_back(manager)
     assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
     _nothing_is_loaded_again(manager)
+    _lost_data_is_said(manager)
     assert mine.read_text() == "sentinel"
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
@@ -136,6 +139,26 @@ def _rests_and_resumes(manager: ManagerProcess, state: str, container: str) -> N
 
 def _power(manager: ManagerProcess, state: str) -> None:
     manager.api.kubectl("patch", "kindcluster", NAME, "--type=merge", f'-p={{"spec":{{"powerState":"{state}"}}}}')
+
+
+def _address_that_moved_is_said(manager: ManagerProcess) -> None:
+    """With port -1 the engine picks one at each start. The kubeconfig that is published leads there."""
+    obj, condition = manager.get(NAME), manager.condition(NAME, "EndpointCurrent")
+    published, now = obj["spec"]["controlPlaneEndpoint"], obj["status"]["endpoints"]["host"]
+    assert f"https://{published['host']}:{published['port']}" != now, "the engine has picked the same port again, twice"
+    assert (condition["status"], condition["reason"]) == ("False", "EndpointMoved")
+    assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
+
+
+def _lost_data_is_said(manager: ManagerProcess) -> None:
+    """As with an etcd on a tmpfs: the node starts again, all of it runs, and what was in the cluster is gone."""
+    node, uid = f"{NAME}-control-plane", manager.status(NAME)["clusterUID"]
+    assert uid == kubectl(manager, "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+    engine.run_in(node, "rm", "-rf", "/var/lib/etcd/member")
+    engine.docker("kill", node)
+    assert "dataDir" in manager.wait_reason(NAME, "ControlPlaneReady", "DataLost")["message"]
+    assert "healPolicy: Recreate" in manager.wait_reason(NAME, "Ready", "RepairNeeded")["message"]
+    assert (manager.status(NAME)["clusterUID"], manager.condition(NAME, "Stalled")["status"]) == (uid, "True")
 
 
 def _lost_secret_comes_back(manager: ManagerProcess) -> None:
