@@ -33,6 +33,7 @@ def kubectl(manager: ManagerProcess, *args: str) -> str:
     return manager.api.kubectl("--kubeconfig", str(path), *args).stdout
 
 
+@pytest.mark.timeout(500)
 @pytest.mark.fault(20, "docker kill and stop", invariants="I1 I2")
 def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProcess) -> None:
     """Apply, Ready, Secret, stop, kill, pause, rest and resume, lost Secret, delete: the whole life of a laptop cluster."""
