@@ -110,7 +110,7 @@ async def one_lane(batches: Iterator[range], work: Callable[[range], Awaitable[i
 @pytest.mark.timeout(3600)
 @pytest.mark.fault(
     27,
-    "random objects made from the CRD's schema, odd metadata and status, real API server, whole manager",
+    "random objects made from the CRD's schema (as many as the figures say), odd metadata and status, real API server, whole manager",
     invariants="I2 I3 I12 I14",
 )
 async def test_no_object_ends_the_manager_or_touches_what_is_not_its_own(
