@@ -16,6 +16,7 @@ SPEC = list(constraints(ROOT["properties"]["spec"], ("spec",)))
 STATUS = list(constraints(ROOT["properties"]["status"], ("status",)))
 
 NOT_ALONE: dict[str, JsonObject] = {
+    "spec.configFrom type": {"configFrom": {"inline": ""}},
     "spec.nodes.[].role enum worker": {"nodes": [{"role": "worker"}, {}]},
     "spec.runtime enum local": {"runtime": "local"},
     "spec.networking.ipFamily enum ipv6": {"networking": {"ipFamily": "ipv6"}},
