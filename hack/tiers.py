@@ -87,9 +87,9 @@ TIERS = {
             "fault table": ("python", "-m", "hack.reliability", "--check"),
         }
     ),
-    "contract": Tier(folders=("tests/contract",), needs_tools=True),
+    "contract": Tier(folders=("tests/contract",), needs_tools=True, measured=True),
     "envtest": Tier(folders=("tests/envtest",), needs_tools=True, measured=True),
-    "local": Tier(folders=("tests/local",), needs_tools=True),
+    "local": Tier(folders=("tests/local",), needs_tools=True, measured=True),
     "capi": Tier(folders=("tests/capi",), needs_tools=True, sets=("basic", "capi"), workers=2),
     "conformance": Tier(folders=("conformance/capi_conformance/checks",), needs_tools=True, sets=("basic", "capi")),
     "conformance-selftest": Tier(folders=("conformance/selftest",), needs_tools=True, sets=("basic", "capi")),
