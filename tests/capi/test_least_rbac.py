@@ -21,10 +21,19 @@ from devenv.managed import CLUSTERS, MANAGER, Managed
 from hack import release
 
 ALONE = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: alone}
+data:
+  kind.yaml: |
+    kind: Cluster
+    apiVersion: kind.x-k8s.io/v1alpha4
+    nodes: [{role: control-plane}]
+---
 apiVersion: infrastructure.cluster.x-k8s.io/v1alpha1
 kind: KINDCluster
 metadata: {name: alone}
-spec: {runtime: local, standalone: true}
+spec: {runtime: local, standalone: true, configFrom: {configMapKeyRef: {name: alone, key: kind.yaml}}}
 """
 Scenario = Iterator[None]
 """Yields once its cluster is asked for, so that the others are made meanwhile; then goes on to its end."""
@@ -33,7 +42,7 @@ UNSEEN: dict[Permission, str] = {}
 
 
 def alone(managed: Managed) -> Scenario:
-    """Without a Cluster."""
+    """Without a Cluster, from a config in a ConfigMap."""
     managed.apply(ALONE)
     yield
     managed.manager.wait_ready("alone")
