@@ -115,6 +115,7 @@ class KINDClusterReconciler:
         # Before anything that may fail: the runtime's events, and who claims the same, must find the object even while its passes do.
         self.cluster_names.set(key, cluster_name_of(obj))
         self.claims.observe(obj)
+        self._tokens.observe(obj)
         self._free_name(key)
         scope = open_scope(key, obj, await read_owner(self._kube, obj), self._runtimes, self._clock.now())
         if scope.deleting and scope.unreadable:
