@@ -156,3 +156,13 @@ async def test_a_link_that_is_turned_while_a_replacement_is_prepared_flips_nothi
     assert "prepare" in [verb for verb, _ in world.runtime.log]
     assert ("True", "PolicyRefused") == (world.condition("Ready")["status"], world.condition("UpToDate")["reason"])
     assert made == len(world.runtime.requests)
+
+
+async def test_a_mount_of_what_an_allowed_link_leads_to_stays_allowed() -> None:
+    """Also once the cluster runs, when nothing is made any more."""
+    world = World(options=policy("rules: [{namespaces: ['*'], hostPaths: [/srv/shared]}]"))
+    world.runtime.links["/srv/shared"] = "/disk/shared"
+    world.apply(kindcluster(**mounting("/disk/shared/x")))
+    await world.settle()
+
+    assert ("True", "True") == (world.condition("Ready")["status"], world.condition(CONDITION)["status"])
