@@ -24,7 +24,7 @@ from provider.controller.leaderelection import Elector
 from provider.errors import ProviderError, Terminal
 from provider.manager import Manager, Parts
 from provider.observability import logformat
-from provider.policy.file import DEFAULT, Policy, PolicyError, parse
+from provider.policy.file import Policy, PolicyError, parse, without_file
 from provider.ports.runtime import Runtime
 from provider.settings import Settings
 
@@ -123,9 +123,10 @@ async def connect(settings: Settings) -> AsyncIterator[Parts]:
 
 def read_policy(settings: Settings) -> Policy:
     """Raises Terminal for a file that cannot be read or used: to go on without it would allow what it forbids."""
-    own = (str(settings.state_dir), *filter(None, settings.kubeconfig.split(os.pathsep)))
+    named = [str(settings.state_dir), *filter(None, settings.kubeconfig.split(os.pathsep))]
+    own = tuple(dict.fromkeys([*named, *map(os.path.realpath, named)]))  # mounts are judged by where they lead as well
     if settings.policy_file is None:
-        return replace(DEFAULT, own=own)
+        return replace(without_file("" if settings.in_pod else settings.environment.get("HOME", "")), own=own)
     try:
         return replace(parse(settings.policy_file.read_text(encoding="utf-8")), own=own)
     except (OSError, UnicodeError, PolicyError) as error:

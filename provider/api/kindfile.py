@@ -22,8 +22,9 @@ API_VERSION, KIND = "kind.x-k8s.io/v1alpha4", "Cluster"
 HEAD = ("apiVersion", "kind")
 DEFAULT_NAME = "kind"
 """What kind calls a cluster whose config has no name."""
-MOST_VALUES = 100_000
-"""Values of one document, repeated ones counted each time: an alias costs nothing to write, and may stand for any number of values."""
+MOST_VALUES, MOST_CHARACTERS = 100_000, 1_500_000
+"""Of one text, repeated ones counted each time: an alias costs nothing to write, and may stand for any number of values, and for more
+text than the API server stores in one object."""
 TRUE = frozenset({"true", "True", "TRUE"})
 FALSE = frozenset({"false", "False", "FALSE"})
 OLD_TRUE = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
@@ -73,13 +74,16 @@ def read(text: str) -> list[Document]:
     """The documents of a text that are not empty. Never raises: what cannot be read is a document with a complaint, the last one then."""
     found: list[Document] = []
     try:
+        budget = _Budget()
         # Extended one by one: the documents before one that is not YAML are kept.
-        found.extend(_Reader().document(node) for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if not _is_null(node))
+        found.extend(
+            _Reader(budget).document(node) for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if not _is_null(node)
+        )
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
         found.append(Document({}, "", (Complaint("", line, f"this is not YAML: {error.problem or error.context}"),)))
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # of numbers in escapes and directives, too
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0]
         found.append(Document({}, "", (Complaint("", 1, f"this is not YAML: {why}"),)))
     return found
@@ -107,13 +111,26 @@ class _Unreadable(Exception):
     pass
 
 
+class _Budget:
+    """What a text may still stand for."""
+
+    def __init__(self) -> None:
+        self._values, self._characters = MOST_VALUES, MOST_CHARACTERS
+
+    def spend(self, node: yaml.Node) -> bool:
+        """Whether it was enough."""
+        self._values -= 1
+        self._characters -= len(node.value) if isinstance(node, yaml.ScalarNode) else 0
+        return self._values >= 0 and self._characters >= 0
+
+
 class _Reader:
     """Reads one document, and keeps what is wrong with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: _Budget) -> None:
         self.complaints: list[Complaint] = []
         self.lines: dict[str, int] = {}
-        self._values = 0
+        self._budget = budget
 
     def document(self, node: yaml.Node) -> Document:
         try:
@@ -157,7 +174,10 @@ class _Reader:
         known = {one.name: one for one in marked.fields}
         if not marked.is_list:
             return self._fields(dict(self._pairs(node, path)), known, path)
-        places = [(entry, f"{path}[{index}]") for index, entry in enumerate(self._entries(node, path))]
+        places = []
+        for index, entry in enumerate(self._entries(node, path)):
+            self._count(entry)
+            places.append((entry, f"{path}[{index}]"))
         self.lines |= {place: entry.start_mark.line + 1 for entry, place in places}
         return [{} if _is_null(entry) else self._fields(dict(self._pairs(entry, place)), known, place) for entry, place in places]
 
@@ -172,7 +192,9 @@ class _Reader:
             self._count(key)
             if key.tag == MERGE:
                 for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                    merged = {**dict(self._pairs(part, path)), **merged}
+                    self._count(part)
+                    for name, entry in self._pairs(part, path):
+                        merged.setdefault(name, entry)
                 continue
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if name in own:
@@ -226,9 +248,9 @@ class _Reader:
         return 0
 
     def _count(self, node: yaml.Node) -> None:
-        self._values += 1
-        if self._values > MOST_VALUES:
-            self._complain("", node, f"more than {MOST_VALUES} values: aliases stand for too much")
+        if not self._budget.spend(node):
+            most = f"{MOST_VALUES} values or {MOST_CHARACTERS} characters"
+            self._complain("", node, f"more than {most}: aliases stand for too much")
             raise _Unreadable
 
     def _complain(self, path: str, node: yaml.Node, message: str) -> None:

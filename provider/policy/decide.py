@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from provider.policy.file import HostPath, Policy, Rule
-from provider.policy.paths import Parts, exposed, is_within, parts_of, text_of
+from provider.policy.paths import Parts, exposed, is_within, parts_of, text_of, without_alias
 
 ASK = "or have it allowed in the manager's policy file (--policy-file)"
 PATCHES = {
@@ -98,8 +98,8 @@ def _covers(entry: HostPath, place: Parts, real: Real) -> bool:
 
 
 def _names(entry: HostPath, place: Parts, special: Parts) -> bool:
-    """Whether an entry that covers a place was meant for what is special there: it lies within that, or is the place itself."""
-    return is_within(entry.base, special) or (entry.base == place and not entry.only_below)
+    """Whether an entry that covers a place was meant for what is special there: by its name, not by where that leads, it lies in that."""
+    return any(is_within(base, special) and is_within(place, base) for base in (entry.base, without_alias(entry.base)))
 
 
 # --- images, ports, patches ------------------------------------------------------------------------------------------------------
@@ -118,7 +118,8 @@ def _images(rule: Rule, namespace: str, config: Mapping[str, Any], image: str | 
 def _full(name: str) -> str:
     """An image's name, or a pattern of names, with its registry; what begins with "*" may have any."""
     first, slash, _ = name.partition("/")
-    if name.startswith("*") or (slash and ("." in first or ":" in first or first == "localhost")):
+    registry = "." in first or ":" in first or first == "localhost" or first != first.lower()
+    if name.startswith("*") or (slash and registry):
         return name
     return (REGISTRY if slash else LIBRARY) + name
 

@@ -112,14 +112,23 @@ class Policy:
 
 DEFAULT = Policy((Rule(namespaces=["*"]),))
 """Without a file: every image, port and patch, and ordinary folders; those of the system and credentials are refused (.paths)."""
+ROOTS_HOME = "/root"
+
+
+def without_file(home: str) -> Policy:
+    """DEFAULT for a manager whose user has this home on the engine's host (empty: none). Root's projects are in /root, which is no ordinary
+    folder to anybody else."""
+    if parts_of(home) != parts_of(ROOTS_HOME):
+        return DEFAULT
+    return Policy((Rule.model_validate({"namespaces": ["*"], "hostPaths": [BELOW, ROOTS_HOME + BELOW]}),))
 
 
 def parse(text: str) -> Policy:
     """Raises PolicyError."""
     try:
         return Policy(tuple(_File.model_validate(yaml.safe_load(text)).rules))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise PolicyError(f"this is not YAML: {error}") from error
     except ValidationError as error:
         found = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors(include_input=False)]
         raise PolicyError("; ".join(found)) from error
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:  # the latter of dates and escapes that are none
+        raise PolicyError(f"this is not YAML: {error}") from error

@@ -6,7 +6,7 @@ symbolic links.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 Parts = tuple[str, ...]
 """("srv", "data") for /srv/data, and for //srv/./data/ as well; empty for /."""
@@ -25,6 +25,11 @@ CREDENTIALS = frozenset({".ssh", ".gnupg", ".kube", ".aws", ".azure", ".password
 """Folders of these names, wherever they are. Not ~/.docker: kind's own documentation mounts the registries' logins that are in it."""
 SOCKETS = frozenset({"docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock"})
 """Sockets of these names, wherever they are: whoever has one is root on the host."""
+ALIASES: Mapping[Parts, Parts] = {
+    ("var", "run"): ("run",),
+    **{(name,): ("usr", name) for name in ("bin", "lib", "lib32", "lib64", "libx32", "sbin")},
+}
+"""Links that are part of most Linux systems: whoever names what is on the left means what is on the right."""
 HARMLESS: Sequence[Parts] = (("dev", "null"),)
 """Exceptions: mounts of it are how features are switched on inside of nodes."""
 
@@ -42,6 +47,10 @@ def text_of(parts: Parts) -> str:
 def is_within(inner: Parts, outer: Parts) -> bool:
     """Whether it is the same, or below it."""
     return inner[: len(outer)] == outer
+
+
+def without_alias(place: Parts) -> Parts:
+    return next((real + place[len(alias) :] for alias, real in ALIASES.items() if is_within(place, alias)), place)
 
 
 def exposed(place: Parts, own: Sequence[Parts] = ()) -> Iterator[Parts]:

@@ -37,19 +37,21 @@ async def _with_policy(
 ) -> tuple[Decision, Blocked | None]:
     """The decision, unless the policy refuses what it would make; and the refusal, which is told of a running cluster as well.
 
-    Where symbolic links lead is asked only before something is made: that costs looks at the host, and what was made keeps its mounts.
+    Where symbolic links lead is asked only before something is made or called refused: that costs looks at the host, and what was made
+    keeps its mounts.
     """
     policy, namespace, config = options.policy, scope.key.namespace, desired.request.config
     making = decision.action in (Action.CREATE, Action.PREPARE)
-    paths = decide.paths_of_interest(policy, namespace, config) if making else []
-    real = await runtime.real_paths(paths) if paths else {}
-    image = desired.request.image if choice is None else choice.image
-    chosen_by_manager = image is None or image == options.default_image
-    refused = decide.refusals(policy, namespace, config, None if chosen_by_manager else image, real)
+    request = desired.request
+    image = request.image if choice is None else choice.image
+    named = request.image or request.version or desired.repository
+    asked_for = image if named and image != options.default_image else None
+    refused = decide.refusals(policy, namespace, config, asked_for, {})
+    if (making or refused) and (paths := decide.paths_of_interest(policy, namespace, config)):
+        refused = decide.refusals(policy, namespace, config, asked_for, await runtime.real_paths(paths))
     if not refused:
         return decision, None
     blocked = Blocked(Reason.POLICY_REFUSED, " ".join(refused))
-    if decision.action is Action.CREATE:
-        return blocked, blocked
     # What would replace the cluster may not be made: the old one is maintained as if nobody had asked for another.
-    return (plan(replace(facts, update="")) if making else decision), blocked
+    kept = plan(replace(facts, update="")) if making else decision
+    return (blocked if kept.action is Action.CREATE else kept), blocked

@@ -86,8 +86,8 @@ def resolve(spec: Mapping[str, Any], text: str, cluster_name: str) -> JsonObject
     return filled
 
 
-_read = lru_cache(maxsize=64)(kindfile.read)
-"""Passes are many, and edits few. What it returns is never changed."""
+_read = lru_cache(maxsize=16)(kindfile.read)
+"""Passes are many, and edits few. What it returns is never changed. Few, because one may have megabytes."""
 
 
 def _invalid(complaints: Sequence[str]) -> Blocked:

@@ -160,6 +160,40 @@ def test_aliases_that_stand_for_too_much_end_the_reading() -> None:
     assert any("aliases stand for too much" in refusal for refusal in converted(text).refusals)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nodes: [&n {extraMounts: [&m {}" + ", *m" * 1000 + "]}" + ", *n" * 1000 + "]\n",
+        "featureGates: &e {}\nruntimeConfig: {<<: &l [*e" + ", *e" * 1500 + "]" + ", <<: *l" * 1500 + "}\n",
+        f"kubeadmConfigPatches: [&p '{'a' * 60_000}'" + ", *p" * 40 + "]\n",
+    ],
+    ids=["empty entries", "empty merges", "long text"],
+)
+def test_aliases_that_hold_nothing_or_much_are_counted_too(text: str) -> None:
+    """Of each, a few kilobytes stood for millions of entries, or for megabytes of text."""
+    (document,) = kindfile.read(HEAD + text)
+
+    assert "aliases stand for too much" in str(document.complaints[-1])
+    assert len(document.lines) < 2 * kindfile.MOST_VALUES
+
+
+def test_what_aliases_stand_for_is_counted_over_all_documents() -> None:
+    """Another "---" is three characters."""
+    one = HEAD + "nodes: [&n {extraMounts: [&m {}" + ", *m" * 200 + "]}" + ", *n" * 200 + "]\n"
+
+    complaints = [bool(document.complaints) for document in kindfile.read("---\n".join([one] * 4))]
+
+    assert [False, False, True, True] == complaints
+
+
+@pytest.mark.parametrize("text", [f'{HEAD}name: "\\UFFFFFFFF"\n', f"%YAML {'9' * 5000}.1\n---\n{HEAD}"])
+def test_a_number_that_python_cannot_hold_is_no_yaml(text: str) -> None:
+    """Of a character or of a version: told, never raised."""
+    (found,) = kindfile.read(text)
+
+    assert "this is not YAML" in str(found.complaints[0])
+
+
 def test_several_documents_become_several_objects(tmp_path: Path) -> None:
     """From files and standard input alike, in their order; empty documents are none."""
     (tmp_path / "two.yaml").write_text(f"---\n{HEAD}name: a\n---\n---\n{HEAD}name: b\n")

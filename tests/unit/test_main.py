@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from provider.api.conditions import Reason
 from provider.errors import Terminal
 from provider.main import read_policy
-from provider.policy.file import DEFAULT
+from provider.policy.decide import refusals
+from provider.policy.file import DEFAULT, ROOTS_HOME
 from provider.settings import Settings, load
 
 
@@ -46,3 +48,29 @@ def test_a_policy_file_that_cannot_be_used_keeps_the_manager_from_starting(
     assert Reason.POLICY_UNUSABLE is error.value.reason
     assert str(path) in error.value.message
     assert said in error.value.message
+
+
+def test_the_projects_of_root_may_be_mounted_where_root_runs_the_manager() -> None:
+    """And neither the home as a whole nor credentials in it; to everybody else, and in a pod, /root is a folder of the system."""
+
+    def mountable(path: str, **environ: str) -> bool:
+        policy = read_policy(load((), environ))
+        config = {"nodes": [{"extraMounts": [{"hostPath": path, "containerPath": "/data"}]}]}
+        return not refusals(policy, "default", config, None, {})
+
+    assert mountable(f"{ROOTS_HOME}/project", HOME=ROOTS_HOME)
+    below = [f"{ROOTS_HOME}/{path}" for path in (".ssh", ".kube/config", ".local/state/cluster-api-provider-kind/locks")]
+    for path in [ROOTS_HOME, "/", "/etc", *below]:
+        assert not mountable(path, HOME=ROOTS_HOME), path
+    assert not mountable(f"{ROOTS_HOME}/project", HOME="/home/Me")
+    assert not mountable(f"{ROOTS_HOME}/project", HOME=ROOTS_HOME, KUBERNETES_SERVICE_HOST="10.0.0.1")
+
+
+def test_the_managers_own_files_are_its_own_under_their_real_name_too(tmp_path: Path) -> None:
+    """Where its folder is reached through a link, a mount names what the link leads to."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+
+    own = read_policy(settings(f"--state-dir={tmp_path}/link")).own
+
+    assert {str(tmp_path / "link"), os.path.realpath(tmp_path / "real")} <= set(own)

@@ -146,6 +146,8 @@ class KubeClient:
         body: JsonObject | None = None,
     ) -> Answer | None:
         """None for 404. A discovered version that is no longer served is discovered anew, once."""
+        if not (_can_be_a_name(key.name) and _can_be_a_name(key.namespace)):
+            return None
         for _ in range(2):  # the second time with the version discovered anew
             version = resource.version or await self._discovered(resource.group)
             if version is None:
@@ -226,6 +228,11 @@ def path_of(resource: Resource, version: str, key: ObjectKey, subresource: str =
     namespace = f"/namespaces/{quote(key.namespace)}" if key.namespace else ""
     parts = [part for part in (quote(key.name), subresource) if part]
     return "/".join([f"{root}{namespace}/{resource.plural}", *parts])
+
+
+def _can_be_a_name(text: str) -> bool:
+    """Whether it is one segment of a path. References are free text: as a path, "../.." would lead to other people's objects."""
+    return text not in (".", "..") and not set(text) & set("/%")
 
 
 async def _send(login: Login, method: str, path: str, query: Query, body: JsonObject | None) -> Answer:

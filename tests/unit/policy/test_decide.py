@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from provider.policy.decide import paths_of_interest, refusals
 from provider.policy.file import DEFAULT, Policy, parse
+from provider.policy.paths import exposed, parts_of
 
 FILE = """
 rules:
@@ -96,6 +97,20 @@ def test_a_symbolic_link_is_judged_by_where_it_leads() -> None:
     assert "is not among" in why("/srv/shared/x", real={**moved, "/srv/shared/x": "/disk/other"})
 
 
+def test_what_is_named_may_be_reached_through_a_link_that_every_system_has() -> None:
+    """/var/run is /run, and /lib is /usr/lib; it is the operator's entry that allows both names."""
+    assert "" == why("/var/run/docker.sock", "root", real={"/var/run/docker.sock": "/run/docker.sock"})
+    modules = parse("rules: [{namespaces: [a], hostPaths: [/lib/modules]}]")
+    assert "" == why("/lib/modules", "a", modules, {"/lib/modules": "/usr/lib/modules"})
+    assert "is not among" in why("/lib/x", "a", modules, {"/lib/x": "/usr/lib/x"})
+
+
+@pytest.mark.parametrize("leads", ["/", "/var", "/etc", "/home"])
+def test_an_allowed_folder_that_is_turned_into_a_link_to_the_system_allows_none_of_it(leads: str) -> None:
+    """Whoever owns what it is in may turn it: it was allowed as an ordinary folder."""
+    assert f"/srv/shared (it leads to {leads}) shows" in why("/srv/shared", real={"/srv/shared": leads})
+
+
 def test_it_is_asked_where_mounts_and_allowed_folders_lead() -> None:
     """Nothing is asked for a cluster without mounts."""
     assert ["/data", "/etc/ssl/certs", "/srv/shared", "/srv/x", "/var/lib/kubelet"] == paths_of_interest(
@@ -135,6 +150,9 @@ def test_images_are_compared_with_their_registry() -> None:
     for other in ("kindest/nodex:v1", "evil.example/kindest/node:v1", "node:v1", "registry.example:5000/other"):
         assert f"spec.image: namespace team-a may not use image {other} (only kindest/node:*" in said(other)
         assert "spec.nodes[1].image: " in said(None, node=other)
+    hub = parse("rules: [{namespaces: [a], images: ['docker.io/*']}]")
+    assert [] == refusals(hub, "a", config(), "some/image", {})
+    assert refusals(hub, "a", config(), "Evil/image", {})  # engines take what has upper case for a registry
     assert "" == said("whatever/it:is", "open")
     assert "(only none)" in said("kindest/node:v1", "closed")
 
@@ -178,6 +196,11 @@ def test_nothing_outside_of_the_allowed_folders_is_ever_mounted(parts: list[str]
     """Whatever a path is made of and wherever it leads: what may be mounted is, in the end, below an allowed folder."""
     path, real = "/" + "/".join(parts), "/" + "/".join(leads)
     allowed = why(path, real={path: real}) == ""
+    if (
+        path == "/srv/shared"
+    ):  # an allowed folder that is a link itself: wherever it leads is allowed, unless it is no ordinary place
+        assert allowed is not any(exposed(parts_of(real) or ()))
+        return
 
     for end in (path, real):
         resolved = [part for part in end.split("/") if part not in ("", ".")]

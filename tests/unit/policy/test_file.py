@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
         ("", "the file: Input should be"),
         ("rules: [", "this is not YAML"),
         ("[" * 3000, "this is not YAML"),
+        ("rules: 2024-13-45", "this is not YAML"),
         ("rules: [{}]", "rules.0.namespaces: Field required"),
         ("rules: [{namespaces: []}]", "rules.0.namespaces: List should have at least 1 item"),
         ("rules: [{namespaces: [a], hostPath: [/srv]}]", "rules.0.hostPath: Extra inputs are not permitted"),

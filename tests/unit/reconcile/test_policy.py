@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from provider.policy.file import parse
+from provider.ports.runtime import ClusterRequest, NodeImages, Progress
 from provider.reconcile.options import ReconcileOptions
 from tests.fakes.world import World, kindcluster
 
@@ -119,3 +120,49 @@ async def test_a_replacement_that_is_refused_is_not_begun() -> None:
     await world.settle()
     assert "True" == world.condition("UpToDate")["status"]
     assert made < len(world.runtime.requests)
+
+
+async def test_what_kind_takes_by_itself_needs_no_permission_where_it_is_known() -> None:
+    """A namespace without a rule gets plain clusters; a mirror is somebody's choice."""
+    known = NodeImages("kind v0.30.0", known=(f"kindest/node:v1.34.0@sha256:{'0' * 64}",))
+    world = World(options=policy("rules: []"))
+    world.runtime.images = known
+    world.apply(kindcluster())
+    await world.settle()
+    assert ("True", "True") == (world.condition("Ready")["status"], world.condition(CONDITION)["status"])
+
+    other = World(options=world.options)
+    other.runtime.images = known
+    other.apply(kindcluster(imageRepository="registry.example/mirror"))
+    await other.settle()
+    assert "may not use image registry.example/mirror/kindest/node:v1.34.0@" in other.condition(CONDITION)["message"]
+
+
+async def test_a_link_that_is_turned_while_a_replacement_is_prepared_flips_nothing() -> None:
+    """The old cluster runs on, as when it is refused before."""
+    world = World()
+    world.apply(kindcluster(updatePolicy="Recreate", **mounting("/srv/data")))
+    await world.settle()
+    made, prepare = len(world.runtime.requests), world.runtime.prepare
+
+    async def turned(request: ClusterRequest, progress: Progress) -> None:
+        await prepare(request, progress)
+        world.runtime.links["/srv/other"] = "/etc"
+
+    world.runtime.prepare = turned  # type: ignore[method-assign]
+    world.edit({"spec": mounting("/srv/other")})
+    await world.settle()
+
+    assert "prepare" in [verb for verb, _ in world.runtime.log]
+    assert ("True", "PolicyRefused") == (world.condition("Ready")["status"], world.condition("UpToDate")["reason"])
+    assert made == len(world.runtime.requests)
+
+
+async def test_a_mount_of_what_an_allowed_link_leads_to_stays_allowed() -> None:
+    """Also once the cluster runs, when nothing is made any more."""
+    world = World(options=policy("rules: [{namespaces: ['*'], hostPaths: [/srv/shared]}]"))
+    world.runtime.links["/srv/shared"] = "/disk/shared"
+    world.apply(kindcluster(**mounting("/disk/shared/x")))
+    await world.settle()
+
+    assert ("True", "True") == (world.condition("Ready")["status"], world.condition(CONDITION)["status"])
