@@ -31,18 +31,17 @@ def test_pieces_run_side_by_side() -> None:
 
 
 def test_no_more_run_at_once_than_there_are_lanes() -> None:
-    """One lane: one after the other."""
-    running: list[int] = []
-    most: list[int] = []
+    """One lane: one after the other, so that nobody comes to a meeting."""
+    meeting = threading.Barrier(2)
 
-    def piece() -> None:
-        running.append(1)
-        most.append(len(running))
-        running.pop()
+    def meets() -> bool:
+        try:
+            meeting.wait(0.1)
+        except threading.BrokenBarrierError:
+            return False
+        return True
 
-    lanes.run([Piece(piece)] * 5, 1)
-
-    assert [1] * 5 == most
+    assert [False] * 5 == lanes.run([Piece(meets)] * 5, 1)
 
 
 def test_a_piece_that_must_wait_holds_up_no_other() -> None:
