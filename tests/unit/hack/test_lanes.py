@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,22 @@ from hack import lanes
 from hack.lanes import Piece
 
 SECONDS = 10.0
+ROOT = Path(__file__).resolve().parents[3]
+INTERRUPTED = """
+import _thread, threading
+from hack import lanes
+seen = threading.Event()
+
+def interrupts():
+    _thread.interrupt_main()
+    assert seen.wait(10)
+
+try:
+    lanes.run([lanes.Piece(interrupts), lanes.Piece(lambda: print("the next one"))], 1)
+except KeyboardInterrupt:
+    print("interrupted")
+    seen.set()
+"""
 
 
 def test_results_come_in_the_order_of_the_pieces() -> None:
@@ -74,3 +93,10 @@ def test_what_a_piece_raises_is_raised_when_the_others_are_over() -> None:
         lanes.run([Piece(breaks), Piece(lambda: done.append("other"))], 2)
 
     assert ["other"] == done
+
+
+def test_nothing_is_begun_after_an_interrupt() -> None:
+    """Whoever presses Ctrl-C does not mean the next tier."""
+    said = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+
+    assert said.stdout == "interrupted\n"
