@@ -49,7 +49,6 @@ async def _with_policy(
     if not refused:
         return decision, None
     blocked = Blocked(Reason.POLICY_REFUSED, " ".join(refused))
-    if decision.action is Action.CREATE:
-        return blocked, blocked
     # What would replace the cluster may not be made: the old one is maintained as if nobody had asked for another.
-    return (plan(replace(facts, update="")) if making else decision), blocked
+    kept = plan(replace(facts, update="")) if making else decision
+    return (blocked if kept.action is Action.CREATE else kept), blocked
