@@ -22,7 +22,7 @@ class Piece(Generic[R]):
 
 def run(pieces: Sequence[Piece[R]], lanes: int) -> list[R]:
     """What each returned, in the order they were given. A free lane takes the first piece that may start; raises what a piece raised,
-    once all the others are over.
+    once all the others are over. Interrupted (Ctrl-C), it begins none any more.
     """
     waiting, results = dict(enumerate(pieces)), {}
     changed = threading.Condition()
@@ -50,8 +50,14 @@ def run(pieces: Sequence[Piece[R]], lanes: int) -> list[R]:
     for piece in pieces:
         if piece.after is not None:
             piece.after.add_done_callback(wake)
-    with ThreadPoolExecutor(lanes) as pool:
-        running = [pool.submit(work) for _ in range(lanes)]
+    try:
+        with ThreadPoolExecutor(lanes) as pool:
+            running = [pool.submit(work) for _ in range(lanes)]
+    except KeyboardInterrupt:
+        with changed:
+            waiting.clear()
+            changed.notify_all()
+        raise
     for lane in running:
         lane.result()
     return [results[number] for number in range(len(pieces))]

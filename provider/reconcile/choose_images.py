@@ -21,10 +21,10 @@ async def with_images(decision: Decision, facts: Facts, runtime: Runtime, desire
         if isinstance(decision, Plan) and decision.action is Action.CREATE and choice is not None and choice.to_fetch:
             return replace(decision, fetch=True), choice
         return decision, choice
-    if decision.action is Action.CREATE:
-        return choice.blocked, choice
     # What would replace the cluster cannot be made: the old one is maintained as if nobody had asked for another.
     kept = plan(replace(facts, update=""))
+    if kept.action is Action.CREATE:
+        return choice.blocked, choice
     waits = [after for after in (kept.after, choice.blocked.after) if after is not None]
     return replace(kept, after=min(waits, default=None)), choice
 

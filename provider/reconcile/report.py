@@ -80,7 +80,9 @@ def _requeue_after(outcome: Outcome, new: JsonObject, elapsed: timedelta) -> flo
     if outcome.decision.after is None and (look := _next_look(outcome, new, elapsed)) is not None:
         looks.append(look)
     preloading = outcome.preloading.after if outcome.preloading is not None else None
-    waits = [wait for wait in (outcome.decision.after, max(looks, default=None), preloading) if wait is not None]
+    # Also of a cluster that runs: nothing tells of a ConfigMap.
+    config = outcome.scope.unresolved.after if outcome.scope.unresolved is not None else None
+    waits = [wait for wait in (outcome.decision.after, max(looks, default=None), preloading, config) if wait is not None]
     return min((max(0.0, wait.total_seconds()) for wait in waits), default=None)
 
 

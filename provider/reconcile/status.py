@@ -188,9 +188,10 @@ def _recorded(record: Record) -> JsonObject:
 
 def _is_initialized(outcome: Outcome, now: Conditions) -> bool:
     """Never flips back (Cluster API contract: initialization fields are one-way). Of a cluster at rest whose status was lost by a move or
-    a backup, the endpoint tells: it is written last, when the cluster has answered and is published."""
-    scope = outcome.scope
-    if scope.provisioned and outcome.decision.reason in AT_REST:
+    a backup, the endpoint tells: it is written last, when the cluster has answered and is published. One that somebody has preset, with
+    nothing made, tells nothing."""
+    scope, seen = outcome.scope, outcome.observed.cluster
+    if scope.provisioned and outcome.decision.reason in AT_REST and seen is not None and seen.presence is Presence.PRESENT:
         return True
     if (scope.status.get("initialization") or {}).get("provisioned") is True:
         return True

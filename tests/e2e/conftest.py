@@ -29,11 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """A name that is taken is, rightly, left alone by the manager: what an earlier run left when it was cut off must go first.
 
-    Once, before any worker of the run (pytest-xdist) makes a cluster.
+    Once, before any worker of the run (pytest-xdist) makes a cluster. Not in pytest_configure, which a run that only comes by this folder
+    (`pytest -k something`) calls as well: it would remove the clusters of another run of this tier.
     """
+    config = session.config
     if not hasattr(config, "workerinput") and not config.option.collectonly and not engine.missing():
         engine.remove_leftovers(OURS)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from devenv import engine
-from tests.e2e.conftest import api, manager, pytest_configure
+from tests.e2e.conftest import api, manager, pytest_sessionstart
 
-__all__ = ["api", "manager", "pytest_configure"]
+__all__ = ["api", "manager", "pytest_sessionstart"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,22 @@ from hack import lanes
 from hack.lanes import Piece
 
 SECONDS = 10.0
+ROOT = Path(__file__).resolve().parents[3]
+INTERRUPTED = """
+import _thread, threading
+from hack import lanes
+seen = threading.Event()
+
+def interrupts():
+    _thread.interrupt_main()
+    assert seen.wait(10)
+
+try:
+    lanes.run([lanes.Piece(interrupts), lanes.Piece(lambda: print("the next one"))], 1)
+except KeyboardInterrupt:
+    print("interrupted")
+    seen.set()
+"""
 
 
 def test_results_come_in_the_order_of_the_pieces() -> None:
@@ -31,18 +50,17 @@ def test_pieces_run_side_by_side() -> None:
 
 
 def test_no_more_run_at_once_than_there_are_lanes() -> None:
-    """One lane: one after the other."""
-    running: list[int] = []
-    most: list[int] = []
+    """One lane: one after the other, so that nobody comes to a meeting."""
+    meeting = threading.Barrier(2)
 
-    def piece() -> None:
-        running.append(1)
-        most.append(len(running))
-        running.pop()
+    def meets() -> bool:
+        try:
+            meeting.wait(0.1)
+        except threading.BrokenBarrierError:
+            return False
+        return True
 
-    lanes.run([Piece(piece)] * 5, 1)
-
-    assert [1] * 5 == most
+    assert [False] * 5 == lanes.run([Piece(meets)] * 5, 1)
 
 
 def test_a_piece_that_must_wait_holds_up_no_other() -> None:
@@ -75,3 +93,10 @@ def test_what_a_piece_raises_is_raised_when_the_others_are_over() -> None:
         lanes.run([Piece(breaks), Piece(lambda: done.append("other"))], 2)
 
     assert ["other"] == done
+
+
+def test_nothing_is_begun_after_an_interrupt() -> None:
+    """Whoever presses Ctrl-C does not mean the next tier."""
+    said = subprocess.run([sys.executable, "-c", INTERRUPTED], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+
+    assert said.stdout == "interrupted\n"

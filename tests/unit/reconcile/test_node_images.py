@@ -193,6 +193,42 @@ async def test_a_replacement_without_an_image_leaves_the_cluster_alone() -> None
     assert 1 == len(world.runtime.requests)
 
 
+async def test_an_engine_that_does_not_say_what_it_has_when_a_replacement_is_to_begin_flips_nothing() -> None:
+    """What replaces the cluster was fetched; the old one is Ready until the new one can really be made."""
+    world = World()
+    world.apply(kindcluster(updatePolicy="Recreate"))
+    await world.settle()
+    world.runtime.fail("node_images", Transient(Reason.ENGINE_UNREACHABLE, "Silent."), call=2)  # the first is for what is fetched
+    world.edit({"spec": {"workerReplicas": 1}})
+
+    await world.settle()
+    ready, up_to_date = world.condition("Ready")["status"], world.condition("UpToDate")
+    made = len(world.runtime.requests)
+    await world.pass_time(20)
+
+    assert 1 == world.runtime.calls["prepare"]
+    assert ("True", "EngineUnreachable", 1) == (ready, up_to_date["reason"], made)
+    assert ("True", 2) == (world.condition("UpToDate")["status"], len(world.runtime.requests))
+
+
+async def test_a_folder_that_leads_elsewhere_when_a_replacement_is_to_begin_flips_nothing() -> None:
+    """The policy refuses the replacement alone."""
+    world = World()
+    mount = {"hostPath": "/srv/data", "containerPath": "/data"}
+    world.apply(kindcluster(updatePolicy="Recreate"))
+    await world.settle()
+    world.run_tasks = False
+    world.edit({"spec": {"nodes": [{"extraMounts": [mount]}]}})
+    await world.settle()
+    world.runtime.links["/srv/data"] = "/etc"
+    world.run_tasks = True
+    await world.settle()
+
+    assert 1 == world.runtime.calls["prepare"]
+    assert ("True", "PolicyRefused") == (world.condition("Ready")["status"], world.condition("UpToDate")["reason"])
+    assert 1 == len(world.runtime.requests)
+
+
 def told(world: World) -> tuple[str, str, str]:
     condition = world.condition("ImagesAvailable")
     return condition["status"], condition["reason"], condition["message"]

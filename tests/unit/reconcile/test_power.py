@@ -173,6 +173,17 @@ async def test_a_node_that_goes_while_the_cluster_rests(policy: str, reason: str
     assert (policy == "Recreate") == (await powered(world, "Running", 30))["ready"]
 
 
+async def test_a_preset_endpoint_provisions_nothing() -> None:
+    """Cluster API would be told for good that there is a cluster, where nothing was ever made."""
+    world = World()
+    preset = {"host": "127.0.0.1", "port": 6443}
+    world.apply(kindcluster(powerState="Stopped", healPolicy="Recreate", controlPlaneEndpoint=preset))
+    await world.pass_time(30)
+
+    assert {} == world.runtime.clusters
+    assert "initialization" not in world.status()
+
+
 async def test_a_cluster_at_rest_can_be_deleted() -> None:
     """Nothing has to be started first."""
     world = await made()
