@@ -38,6 +38,7 @@ from provider.reconcile.daemon import daemon_of_claim, ensure_daemon
 from provider.reconcile.data_loss import data_loss
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import Desired, desire
+from provider.reconcile.drift import Drift
 from provider.reconcile.identity import cluster_name_of
 from provider.reconcile.kubeconfig_secrets import owner_of_secret
 from provider.reconcile.made_from import ensure_made_from
@@ -196,7 +197,7 @@ class KINDClusterReconciler:
         outcome = Outcome(scope, record, decision, task, desired, drift, observed, published, choice, refused, preloading)
         result = await report(outcome, self._kube, self._recorder, self._unchanged)
         # Only now, because the status that announces the work is written.
-        if task is not None and not task.unfinished and (task.verb is Verb.CREATE or not drift.update):
+        if task is not None and _is_spent(task, decision, drift):
             self._tasks.forget(scope.key)
         request = desired.request if choice is None else replace(desired.request, image=choice.image)
         if (long := task_of(decision, runtime, identity, request, scope.spec.images or ())) is not None:
@@ -324,6 +325,18 @@ def _creation(scope: Scope, task: TaskStatus | None, desired: Desired) -> Progre
         provisioned=scope.provisioned,
         now=scope.now,
     )
+
+
+def _is_spent(task: TaskStatus, decision: Decision, drift: Drift) -> bool:
+    """Whether no later pass has to know of the task. The status written now is an event that brings the next pass at once: what is tried
+    again only after a while must be known to it.
+    """
+    if task.unfinished:
+        return False
+    if task.verb is Verb.PREPARE:
+        return not drift.update
+    # How a create ended is in the status.
+    return task.verb is Verb.CREATE or decision.action is not Action.WAIT or decision.after is None
 
 
 def _undeletable(scope: Scope) -> Blocked:

@@ -127,8 +127,11 @@ def plan(facts: Facts) -> Decision:
     """Decide for an object that is neither paused nor being deleted."""
     decision, task = _decide(facts), facts.task
     loading = task is not None and task.verb is Verb.LOAD and task.unfinished
-    # One task at a time: what waits for images would not even begin.
-    return Plan(Action.CANCEL) if loading and decision.action not in (Action.NOTHING, Action.WAIT) else decision
+    if not loading or decision.action in (Action.NOTHING, Action.WAIT):
+        return decision
+    # One task at a time: what waits for images would not even begin. A replacement that is only to be fetched can wait: where that fails, or
+    # is refused, images are loaded meanwhile, and the two would end each other for ever.
+    return Plan(Action.NOTHING if decision.action is Action.PREPARE else Action.CANCEL)
 
 
 def _decide(facts: Facts) -> Decision:

@@ -145,6 +145,36 @@ async def test_a_stop_that_fails_is_said_and_tried_again() -> None:
     assert "Stopped" == world.status()["phase"]
 
 
+@pytest.mark.parametrize("verb", ["stop", "start"])
+async def test_what_goes_on_failing_is_not_tried_in_a_loop(verb: str) -> None:
+    """The event of the status that says so brings the next pass at once, and that must still know when it was tried."""
+    world = await made()
+    world.kube.watch(lambda *_: world._add(KEY))
+    world.runtime.fail(verb, Transient(Reason.ENGINE_FAILED, "docker does not."), call=None)
+    if verb == "stop":
+        await powered(world, "Stopped", 60)
+    else:
+        world.set_node("demo-worker", NodeRunState.STOPPED)
+        await world.pass_time(60)
+
+    assert 5 <= world.runtime.calls[verb] <= 7
+
+
+async def test_images_that_are_loaded_after_a_resume_are_no_damage() -> None:
+    """An image that was built anew while the cluster rested comes before the nodes are Ready."""
+    world = World()
+    world.runtime.loadable = {"shop:dev": "one"}
+    world.apply(kindcluster(images=["shop:dev"]))
+    await world.pass_time(10)
+    await powered(world, "Stopped", 70)
+    world.runtime.loadable = {"shop:dev": "two"}
+    world.workload.not_ready = {"demo-control-plane"}
+    status = await powered(world, "Running", 5)
+
+    assert [("demo-control-plane", "shop:dev")] * 2 == world.runtime.loaded
+    assert "Starting" == status["phase"]
+
+
 async def test_a_status_that_was_lost_at_rest_is_rebuilt_without_starting_anything() -> None:
     """clusterctl move and a restored backup drop it; Cluster API still hears that the cluster is provisioned."""
     world = await made()
