@@ -211,7 +211,7 @@ def _policy(outcome: Outcome) -> Iterator[Condition]:
     """None where the pass ended before it knew what is asked for."""
     if outcome.refused is not None:
         yield Condition(ConditionType.POLICY_ALLOWED, ConditionStatus.FALSE, outcome.refused.reason, outcome.refused.message)
-    elif outcome.desired is not None:
+    elif outcome.desired is not None and outcome.scope.unresolved is None:
         yield Condition(ConditionType.POLICY_ALLOWED, ConditionStatus.TRUE, Reason.ALLOWED)
 
 
