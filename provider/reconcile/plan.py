@@ -153,12 +153,15 @@ def _decide(facts: Facts) -> Decision:
 
 
 def _update(facts: Facts, seen: RuntimeObservation) -> Decision | None:
-    """Replace an outdated cluster: fetch what could be missing first, remove the old one only then."""
+    """Replace an outdated cluster: fetch what could be missing first, remove the old one only then. One that is to rest does not run for it,
+    and does not wait for it.
+    """
+    wanted = bool(facts.update) and facts.power is Power.RUNNING
     task = facts.task if facts.task is not None and facts.task.verb is Verb.PREPARE else None
-    current = task is not None and bool(facts.update) and task.tag == facts.config_hash
+    current = task is not None and wanted and task.tag == facts.config_hash
     if task is not None and task.unfinished:
         return Plan(Action.NOTHING) if current else Plan(Action.CANCEL)
-    if not facts.update:
+    if not wanted:
         return None
     if task is not None and current and task.state is TaskState.SUCCEEDED:
         return Plan(Action.CREATE, Reason.RECREATING, f"Changed: {facts.update}. The cluster is replaced.")

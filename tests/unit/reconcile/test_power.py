@@ -10,7 +10,7 @@ from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.errors import Transient
-from provider.ports.runtime import NodeRunState
+from provider.ports.runtime import NodeRunState, Verb
 from tests.fakes.world import KEY, World, kindcluster
 
 STATES = {"Running": NodeRunState.RUNNING, "Stopped": NodeRunState.STOPPED, "Paused": NodeRunState.PAUSED}
@@ -201,6 +201,34 @@ async def test_a_node_that_goes_while_the_cluster_rests(policy: str, reason: str
     assert "Missing: demo-worker" in world.condition("Ready")["message"]
     assert 1 == world.runtime.calls["create"]
     assert (policy == "Recreate") == (await powered(world, "Running", 30))["ready"]
+
+
+async def test_an_outdated_cluster_is_not_replaced_while_it_is_to_rest() -> None:
+    """Nothing boots for it; it is said, and done when the cluster is to run."""
+    world = await made(updatePolicy="Recreate")
+    await powered(world, "Stopped")
+    world.edit({"spec": {"version": "v1.30.0"}})
+    await world.pass_time(30)
+    outdated = world.condition("UpToDate")
+
+    assert (1, 0) == (world.runtime.calls["create"], world.runtime.calls["prepare"])
+    assert {"Stopped"} == {world.status()["phase"], world.condition("Ready")["reason"], outdated["reason"]}
+    assert "when it is to run again" in outdated["message"]
+    assert (await powered(world, "Running", 30))["ready"]
+    assert (2, "True") == (world.runtime.calls["create"], world.condition("UpToDate")["status"])
+
+
+async def test_a_rest_does_not_wait_for_what_a_replacement_needs() -> None:
+    """A pull may take an hour."""
+    world = await made(updatePolicy="Recreate")
+    world.run_tasks = False
+    world.edit({"spec": {"version": "v1.30.0"}})
+    await world.settle()
+    assert (KEY, Verb.PREPARE) == world.tasks.started[-1]
+    world.edit({"spec": {"powerState": "Stopped"}})
+    await world.settle()
+
+    assert (KEY, Verb.STOP) == world.tasks.started[-1]
 
 
 async def test_a_cluster_at_rest_can_be_deleted() -> None:
