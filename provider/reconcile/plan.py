@@ -129,8 +129,8 @@ def plan(facts: Facts) -> Decision:
     loading = task is not None and task.verb is Verb.LOAD and task.unfinished
     if not loading or decision.action in (Action.NOTHING, Action.WAIT):
         return decision
-    # One task at a time: what waits for images would not even begin. A replacement that is only to be fetched can wait: where that fails, or
-    # is refused, images are loaded meanwhile, and the two would end each other for ever.
+    # One task at a time: what waits for images would not even begin. A replacement that is only to be fetched can wait: where that
+    # fails, or is refused, images are loaded meanwhile, and the two would end each other for ever.
     return Plan(Action.NOTHING if decision.action is Action.PREPARE else Action.CANCEL)
 
 
@@ -153,8 +153,8 @@ def _decide(facts: Facts) -> Decision:
 
 
 def _update(facts: Facts, seen: RuntimeObservation) -> Decision | None:
-    """Replace an outdated cluster: fetch what could be missing first, remove the old one only then. One that is to rest does not run for it,
-    and does not wait for it.
+    """Replace an outdated cluster: fetch what could be missing first, remove the old one only then. One that is to rest does not run for
+    it, and does not wait for it.
     """
     wanted = bool(facts.update) and facts.power is Power.RUNNING
     task = facts.task if facts.task is not None and facts.task.verb is Verb.PREPARE else None
