@@ -126,7 +126,11 @@ class Settings:
         int, Flag(parse_count, "Clusters created at the same time; others wait.", shown="half the CPUs, at least 1")
     ] = 1
     pull_slots: Annotated[
-        int, Flag(parse_count, "Clusters whose images are fetched at the same time, which takes none of the create slots.")
+        int,
+        Flag(
+            parse_count,
+            "Clusters whose images are fetched at the same time, which takes none of the create slots; into as many, images are loaded.",
+        ),
     ] = 4
     delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at the same time.")] = 4
     start_slots: Annotated[

@@ -17,7 +17,8 @@ from provider.reconcile.data_loss import data_loss
 from provider.reconcile.drift import Change, listed
 from provider.reconcile.image_conditions import images_available, images_preloaded
 from provider.reconcile.outcome import Outcome
-from provider.reconcile.plan import AT_REST, Action, Decision
+from provider.reconcile.plan import AT_REST, Action, Decision, Power
+from provider.reconcile.power import wanted_power
 from provider.reconcile.rollout import rollout
 from provider.reconcile.running_step import running_step
 
@@ -211,7 +212,7 @@ def _policy(outcome: Outcome) -> Iterator[Condition]:
     """None where the pass ended before it knew what is asked for."""
     if outcome.refused is not None:
         yield Condition(ConditionType.POLICY_ALLOWED, ConditionStatus.FALSE, outcome.refused.reason, outcome.refused.message)
-    elif outcome.desired is not None:
+    elif outcome.desired is not None and outcome.scope.unresolved is None:
         yield Condition(ConditionType.POLICY_ALLOWED, ConditionStatus.TRUE, Reason.ALLOWED)
 
 
@@ -237,7 +238,10 @@ def _up_to_date(outcome: Outcome) -> Iterator[Condition]:
 
 
 def _update_on_the_way(outcome: Outcome, what: str) -> tuple[Reason, str]:
-    task = outcome.task
+    task, decision = outcome.task, outcome.decision
+    if (power := wanted_power(outcome.scope)) is not Power.RUNNING:
+        reason = decision.reason if decision.reason in AT_REST else Reason(power)
+        return reason, f"{what}: the cluster is replaced when it is to run again, as spec.powerState: {power} asks."
     wanted = outcome.desired.config_hash if outcome.desired is not None else ""
     if task is not None and (task.verb, task.state, task.tag) == (Verb.PREPARE, TaskState.FAILED, wanted):
         reason, message = task.failure

@@ -24,7 +24,7 @@ from provider.controller.sources import Stream, Watch
 from provider.ports.clock import Clock
 from provider.ports.kube import EventNote, Kube, Recorder
 from provider.ports.runtime import Identity, Presence, Runtime, RuntimeEvent, Verb
-from provider.ports.tasks import Target, Tasks, TaskStatus
+from provider.ports.tasks import Target, Tasks, TaskState, TaskStatus
 from provider.ports.workload import Workload
 from provider.reconcile.allowed import with_host
 from provider.reconcile.attempts import Progress, progress
@@ -38,6 +38,7 @@ from provider.reconcile.daemon import daemon_of_claim, ensure_daemon
 from provider.reconcile.data_loss import data_loss
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import Desired, desire
+from provider.reconcile.drift import Drift
 from provider.reconcile.identity import cluster_name_of
 from provider.reconcile.kubeconfig_secrets import owner_of_secret
 from provider.reconcile.made_from import ensure_made_from
@@ -176,7 +177,8 @@ class KINDClusterReconciler:
             heal=Heal(scope.spec.heal_policy or Heal.REPAIR),
             attempts=creation.attempts,
             task=task,
-            config_hash=desired.config_hash,
+            # While nobody knows what is wanted, what is being made is not outdated.
+            config_hash=desired.config_hash if scope.unresolved is None or task is None else task.tag,
             now=scope.now,
             retain_on_failure=bool(scope.spec.retain_on_failure),
             update=drift.update,
@@ -197,7 +199,7 @@ class KINDClusterReconciler:
         outcome = Outcome(scope, record, decision, task, desired, drift, observed, published, choice, refused, preloading)
         result = await report(outcome, self._kube, self._recorder, self._unchanged)
         # Only now, because the status that announces the work is written.
-        if task is not None and not task.unfinished and (task.verb is Verb.CREATE or not drift.update):
+        if task is not None and _is_spent(task, decision, drift, known=scope.unresolved is None):
             self._tasks.forget(scope.key)
         request = desired.request if choice is None else replace(desired.request, image=choice.image)
         if (long := task_of(decision, runtime, identity, request, scope.spec.images or ())) is not None:
@@ -325,6 +327,20 @@ def _creation(scope: Scope, task: TaskStatus | None, desired: Desired) -> Progre
         provisioned=scope.provisioned,
         now=scope.now,
     )
+
+
+def _is_spent(task: TaskStatus, decision: Decision, drift: Drift, *, known: bool) -> bool:
+    """Whether no later pass has to know of the task. The status written now is an event that brings the next pass at once: what is tried
+    again only after a while must be known to it. `known`: what is wanted is.
+    """
+    if task.unfinished:
+        return False
+    if task.verb is Verb.PREPARE:
+        return not drift.update
+    if task.verb is Verb.CREATE:
+        # How it ended is in the status; whether that is the cluster that is wanted may have to wait until that can be told.
+        return known or task.state is not TaskState.SUCCEEDED
+    return decision.action is not Action.WAIT or decision.after is None
 
 
 def _undeletable(scope: Scope) -> Blocked:

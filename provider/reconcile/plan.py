@@ -127,8 +127,11 @@ def plan(facts: Facts) -> Decision:
     """Decide for an object that is neither paused nor being deleted."""
     decision, task = _decide(facts), facts.task
     loading = task is not None and task.verb is Verb.LOAD and task.unfinished
-    # One task at a time: what waits for images would not even begin.
-    return Plan(Action.CANCEL) if loading and decision.action not in (Action.NOTHING, Action.WAIT) else decision
+    if not loading or decision.action in (Action.NOTHING, Action.WAIT):
+        return decision
+    # One task at a time: what waits for images would not even begin. A replacement that is only to be fetched can wait: where that
+    # fails, or is refused, images are loaded meanwhile, and the two would end each other for ever.
+    return Plan(Action.NOTHING if decision.action is Action.PREPARE else Action.CANCEL)
 
 
 def _decide(facts: Facts) -> Decision:
@@ -150,12 +153,15 @@ def _decide(facts: Facts) -> Decision:
 
 
 def _update(facts: Facts, seen: RuntimeObservation) -> Decision | None:
-    """Replace an outdated cluster: fetch what could be missing first, remove the old one only then."""
+    """Replace an outdated cluster: fetch what could be missing first, remove the old one only then. One that is to rest does not run for
+    it, and does not wait for it.
+    """
+    wanted = bool(facts.update) and facts.power is Power.RUNNING
     task = facts.task if facts.task is not None and facts.task.verb is Verb.PREPARE else None
-    current = task is not None and bool(facts.update) and task.tag == facts.config_hash
+    current = task is not None and wanted and task.tag == facts.config_hash
     if task is not None and task.unfinished:
         return Plan(Action.NOTHING) if current else Plan(Action.CANCEL)
-    if not facts.update:
+    if not wanted:
         return None
     if task is not None and current and task.state is TaskState.SUCCEEDED:
         return Plan(Action.CREATE, Reason.RECREATING, f"Changed: {facts.update}. The cluster is replaced.")

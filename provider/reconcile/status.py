@@ -90,7 +90,7 @@ def _phase(outcome: Outcome, now: Conditions) -> Phase:
 
 def _comes_up(decision: Decision) -> bool:
     """The nodes run, or are to be started once more in a moment."""
-    return decision.action in (Action.NOTHING, Action.PREPARE) or decision.reason is Reason.CONTAINERS_STOPPED
+    return decision.action.leaves_alone or decision.reason is Reason.CONTAINERS_STOPPED
 
 
 def _phase_of_work(outcome: Outcome) -> Phase | None:

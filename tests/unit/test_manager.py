@@ -43,6 +43,25 @@ async def test_an_object_that_exists_already_becomes_a_cluster() -> None:
 
 
 @in_virtual_time
+async def test_every_long_operation_has_slots() -> None:
+    """Made, filled with images, stopped, started, paused and removed: one without slots would end every pass over the object."""
+    bench = Bench()
+    bench.runtime.loadable = {"shop:dev": "one"}
+    bench.kube.put(KINDCLUSTERS, kindcluster(KEY, images=["shop:dev"]))
+    async with running(bench.manager()):
+        await asyncio.sleep(30)
+        assert ("Ready", [("demo-control-plane", "shop:dev")]) == (bench.phase(), bench.runtime.loaded)
+        for state in ("Stopped", "Running", "Paused"):
+            bench.kube.edit(KINDCLUSTERS, KEY, {"spec": {"powerState": state}})
+            await asyncio.sleep(30)
+            assert bench.phase() == {"Running": "Ready"}.get(state, state)
+
+        bench.kube.remove(KINDCLUSTERS, KEY)
+        await asyncio.sleep(30)
+        assert bench.runtime.clusters == {}
+
+
+@in_virtual_time
 async def test_an_object_made_later_becomes_a_cluster_and_goes_away_again() -> None:
     """Through the watch."""
     bench = Bench()

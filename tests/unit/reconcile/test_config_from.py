@@ -234,3 +234,37 @@ async def test_the_policy_is_asked_about_what_a_config_map_mounts() -> None:
 
     assert ("False", "PolicyRefused") == said(world, "PolicyAllowed")[:2]
     assert {} == world.runtime.clusters
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["while it is made", "when it is made"])
+async def test_a_config_map_that_goes_stops_no_create(ended: bool) -> None:
+    """What is not known outdates nothing: the create goes on, and its cluster is taken once the same config is there again."""
+    world = World(run_tasks=False)
+    world.kube.put(names.CONFIG_MAPS, config_map(TWO_NODES))
+    world.apply(kindcluster(configFrom=FROM_MAP))
+    await world.settle()
+    world.kube.remove(names.CONFIG_MAPS, KEY_OF_MAP)
+    await world.look()
+    await world.settle()
+    if ended:
+        world.run_tasks = True
+        await world.settle()
+        await world.look()
+    world.kube.put(names.CONFIG_MAPS, config_map(TWO_NODES))
+    world.run_tasks = True
+    await world.look()
+    await world.pass_time(5)
+
+    assert ([], 1) == (world.tasks.cancelled, world.runtime.calls["create"])
+    assert "True" == world.condition("Ready")["status"]
+
+
+async def test_what_the_policy_refuses_in_a_config_stays_refused_when_the_config_goes() -> None:
+    """What is not known is not allowed either."""
+    text = HEAD + yaml.safe_dump({"nodes": [{"extraMounts": [{"hostPath": "/etc", "containerPath": "/host"}]}]})
+    world = await settled(text)
+    world.kube.remove(names.CONFIG_MAPS, KEY_OF_MAP)
+    await world.look()
+
+    assert ("False", "ConfigNotFound") == said(world)[:2]
+    assert ("False", "PolicyRefused") == said(world, "PolicyAllowed")[:2]

@@ -57,6 +57,12 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
             facts(STOPPED, complete=True, task=LOADING), Action.CANCEL, Reason.READY, id="a repair does not wait for images"
         ),
         pytest.param(facts(WHOLE, complete=True, task=LOADING), Action.NOTHING, Reason.READY, id="a load is let go on"),
+        pytest.param(
+            facts(WHOLE, complete=True, task=LOADING, update="version"),
+            Action.NOTHING,
+            Reason.READY,
+            id="a replacement that is only to be fetched waits for a load",
+        ),
         pytest.param(facts(UNKNOWN, complete=True), Action.WAIT, Reason.ENGINE_UNREACHABLE, id="unknown waits"),
         pytest.param(facts(FOREIGN), Action.WAIT, Reason.NAME_CONFLICT, id="foreign waits"),
         pytest.param(facts(ABSENT, rival="a/b"), Action.WAIT, Reason.NAME_CONFLICT, id="an older claim wins"),

@@ -10,7 +10,7 @@ from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey
 from provider.errors import Transient
-from provider.ports.runtime import NodeRunState
+from provider.ports.runtime import NodeRunState, Verb
 from tests.fakes.world import KEY, World, kindcluster
 
 STATES = {"Running": NodeRunState.RUNNING, "Stopped": NodeRunState.STOPPED, "Paused": NodeRunState.PAUSED}
@@ -145,6 +145,36 @@ async def test_a_stop_that_fails_is_said_and_tried_again() -> None:
     assert "Stopped" == world.status()["phase"]
 
 
+@pytest.mark.parametrize("verb", ["stop", "start"])
+async def test_what_goes_on_failing_is_not_tried_in_a_loop(verb: str) -> None:
+    """The event of the status that says so brings the next pass at once, and that must still know when it was tried."""
+    world = await made()
+    world.kube.watch(lambda *_: world._add(KEY))
+    world.runtime.fail(verb, Transient(Reason.ENGINE_FAILED, "docker does not."), call=None)
+    if verb == "stop":
+        await powered(world, "Stopped", 60)
+    else:
+        world.set_node("demo-worker", NodeRunState.STOPPED)
+        await world.pass_time(60)
+
+    assert 5 <= world.runtime.calls[verb] <= 7
+
+
+async def test_images_that_are_loaded_after_a_resume_are_no_damage() -> None:
+    """An image that was built anew while the cluster rested comes before the nodes are Ready."""
+    world = World()
+    world.runtime.loadable = {"shop:dev": "one"}
+    world.apply(kindcluster(images=["shop:dev"]))
+    await world.pass_time(10)
+    await powered(world, "Stopped", 70)
+    world.runtime.loadable = {"shop:dev": "two"}
+    world.workload.not_ready = {"demo-control-plane"}
+    status = await powered(world, "Running", 5)
+
+    assert [("demo-control-plane", "shop:dev")] * 2 == world.runtime.loaded
+    assert "Starting" == status["phase"]
+
+
 async def test_a_status_that_was_lost_at_rest_is_rebuilt_without_starting_anything() -> None:
     """clusterctl move and a restored backup drop it; Cluster API still hears that the cluster is provisioned."""
     world = await made()
@@ -182,6 +212,34 @@ async def test_a_preset_endpoint_provisions_nothing() -> None:
 
     assert {} == world.runtime.clusters
     assert "initialization" not in world.status()
+
+
+async def test_an_outdated_cluster_is_not_replaced_while_it_is_to_rest() -> None:
+    """Nothing boots for it; it is said, and done when the cluster is to run."""
+    world = await made(updatePolicy="Recreate")
+    await powered(world, "Stopped")
+    world.edit({"spec": {"version": "v1.30.0"}})
+    await world.pass_time(30)
+    outdated = world.condition("UpToDate")
+
+    assert (1, 0) == (world.runtime.calls["create"], world.runtime.calls["prepare"])
+    assert {"Stopped"} == {world.status()["phase"], world.condition("Ready")["reason"], outdated["reason"]}
+    assert "when it is to run again" in outdated["message"]
+    assert (await powered(world, "Running", 30))["ready"]
+    assert (2, "True") == (world.runtime.calls["create"], world.condition("UpToDate")["status"])
+
+
+async def test_a_rest_does_not_wait_for_what_a_replacement_needs() -> None:
+    """A pull may take an hour."""
+    world = await made(updatePolicy="Recreate")
+    world.run_tasks = False
+    world.edit({"spec": {"version": "v1.30.0"}})
+    await world.settle()
+    assert (KEY, Verb.PREPARE) == world.tasks.started[-1]
+    world.edit({"spec": {"powerState": "Stopped"}})
+    await world.settle()
+
+    assert (KEY, Verb.STOP) == world.tasks.started[-1]
 
 
 async def test_a_cluster_at_rest_can_be_deleted() -> None:

@@ -174,6 +174,35 @@ async def test_a_repair_does_not_wait_for_a_load() -> None:
     assert ("True", "ImagesPreloaded") == told(world)
 
 
+async def test_a_replacement_that_cannot_be_had_does_not_end_loads() -> None:
+    """The old cluster is maintained meanwhile, images included: a load that is stopped for what does not come begins again for ever."""
+    world = await world_with(loadable=False, updatePolicy="Recreate")
+    world.runtime.loadable = {IMAGE: "one"}
+    world.runtime.fail("node_images", Transient(Reason.KIND_MISSING, "No kind."), call=None)
+    world.run_tasks = False
+    world.edit({"spec": {"version": "v1.30.0"}})
+    await world.pass_time(70)
+    assert ([], (KEY, Verb.LOAD)) == (world.tasks.cancelled, world.tasks.started[-1])
+
+    world.run_tasks = True
+    await world.pass_time(5)
+    assert ("True", "ImagesPreloaded") == told(world)
+
+
+async def test_a_failed_load_is_tried_again_also_while_a_replacement_cannot_be_had() -> None:
+    """How it ended is told once, and does not put the next try off again with every pass."""
+    world = await world_with(loadable=False, updatePolicy="Recreate")
+    world.runtime.loadable = {IMAGE: "one"}
+    world.runtime.fail("node_images", Transient(Reason.KIND_MISSING, "No kind."), call=None)
+    world.runtime.fail("load", Transient(Reason.IMAGE_LOAD_FAILED, "No room."))
+    world.edit({"spec": {"version": "v1.30.0"}})
+    await world.pass_time(70)
+    assert ("False", "ImageLoadFailed") == told(world)
+    await world.pass_time(70)
+
+    assert ("True", "ImagesPreloaded") == told(world)
+
+
 async def test_a_list_that_is_taken_away_leaves_no_complaint() -> None:
     """What is loaded stays loaded; nobody is told of it any more."""
     world = await world_with(loadable=False)
