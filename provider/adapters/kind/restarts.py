@@ -90,10 +90,11 @@ async def survive_restarts(engine: Engine, identity: Identity, progress: Progres
 
 
 async def _survive(engine: Engine, own: Sequence[Container]) -> None:
-    await _name_members(engine, own)
+    """The load balancer first: it is of use also where etcd's members cannot be named, and get their addresses back."""
     for balancer in own:
         if balancer.role is NodeRole.LOAD_BALANCER and balancer.state.running:
             await engine.execute(balancer.id, "sh", "-c", KEEP_BALANCER)
+    await _name_members(engine, own)
 
 
 async def _name_members(engine: Engine, own: Sequence[Container]) -> None:

@@ -131,12 +131,16 @@ async def test_a_cluster_of_an_earlier_version_gets_its_names_when_it_is_stopped
 async def test_a_member_whose_name_leads_elsewhere_keeps_its_address(
     runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
-    """Under such a name the others would lose it while all is well. The cluster is made all the same, and the next stop tries again."""
+    """Under such a name the others would lose it while all is well. The cluster is made all the same, with a load balancer that survives,
+    and the next stop tries again.
+    """
     etcd_knows(fake, **{"demo-control-plane": "https://172.18.0.3:2380", "demo-control-plane1": "https://172.18.0.4:2380"})
-    fake.fault("docker exec")
+    for _ in ("the load balancer", "the list of members"):
+        fake.fault("docker exec")
     fake.fault("docker exec", code=1, stderr="demo-control-plane does not lead to 172.18.0.3\n")
     await runtime.create(identity, request_for(control_planes=2), silent)
     assert [] == updates(fake)
+    assert [KEEP_BALANCER] == [call[-1] for call in fake.calls("docker exec") if KEEP_BALANCER in call]
 
     await runtime.stop(identity, silent)
     assert 2 == len(updates(fake))
