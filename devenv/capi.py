@@ -27,8 +27,8 @@ import yaml
 from devenv import processes
 from devenv.controlplane import ManagementAPI, StartFailed
 from hack.tools import components, find
+from provider.adapters.files import replace_file
 from provider.adapters.local import pki
-from provider.adapters.local.state import replace_file
 
 REQUIRED = ("cluster-api-manager", "clusterctl")
 MANAGER = "cluster-api-manager"

@@ -28,8 +28,8 @@ from typing import Any, Self
 
 from devenv import audit, processes
 from hack.tools import find
+from provider.adapters.files import replace_file
 from provider.adapters.local import pki
-from provider.adapters.local.state import replace_file
 
 REQUIRED = ("etcd", "kube-apiserver", "kubectl")
 PREFIX = "capk-api-"

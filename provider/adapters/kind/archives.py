@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,37 +42,43 @@ class Archived:
     """File names with the reason, for people."""
 
 
+_Known = tuple[tuple[int, int], Mapping[str, Entry] | str]
+"""Size and time of a file, and what was in it then."""
+
+
 class Archives:
-    """Looks are cheap: a file is opened again only when its size or time has changed. Blocking."""
+    """Looks are cheap: a file is opened again only when its size or time has changed. Blocking; several threads may look at once."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._known: dict[Path, tuple[tuple[int, int], Mapping[str, Entry] | str]] = {}
+        self._known: Mapping[Path, _Known] = {}
 
     def look(self) -> Archived:
         """Raises Transient where the host refuses to open anything. A folder that is not there is empty."""
-        files, unreadable, seen = dict[str, Entry](), list[str](), set[Path]()
+        files, unreadable = dict[str, Entry](), list[str]()
+        before, known = self._known, dict[Path, _Known]()  # never changed, only replaced: another thread may be reading it
         for path in sorted(self._folder.glob(f"*{SUFFIX}")) if self._folder is not None else ():
-            seen.add(path)
-            held = self._held(path)
+            held = _held(path, before, known)
             if isinstance(held, str):
                 unreadable.append(f"{path.name} ({held})")
             else:
                 files |= held
-        self._known = {path: known for path, known in self._known.items() if path in seen}
+        self._known = known
         return Archived(files, tuple(unreadable))
 
-    def _held(self, path: Path) -> Mapping[str, Entry] | str:
-        """What a file holds, by name; a text says why it cannot be read."""
-        try:
-            found = path.stat()
-            mark = (found.st_size, found.st_mtime_ns)
-            if path not in self._known or self._known[path][0] != mark:
-                self._known[path] = (mark, read(path))
-        except OSError as error:
-            raise_lack(error)
-            return error.strerror or type(error).__name__
-        return self._known[path][1]
+
+def _held(path: Path, before: Mapping[Path, _Known], known: dict[Path, _Known]) -> Mapping[str, Entry] | str:
+    """What a file holds, by name; a text says why it cannot be read. What is found goes into `known`."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return "not a file"  # opening a named pipe would wait for whoever writes to it
+        mark = (found.st_size, found.st_mtime_ns)
+        known[path] = before[path] if path in before and before[path][0] == mark else (mark, read(path))
+    except OSError as error:
+        raise_lack(error)
+        return error.strerror or type(error).__name__
+    return known[path][1]
 
 
 def read(path: Path) -> Mapping[str, Entry] | str:

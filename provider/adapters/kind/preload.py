@@ -56,17 +56,14 @@ class _Source:
 
 async def look(engine: Engine, archives: Archives, own: Sequence[Container], names: Sequence[str]) -> list[Preloaded]:
     """`own`: the cluster's containers; those that run no Kubernetes, or do not run, are left out. Raises Transient."""
-    nodes = running(own)
-    sources, stores = await asyncio.gather(
-        _sources(engine, archives, names), asyncio.gather(*(_store(engine, one) for one in nodes))
-    )
-    return [_where(name, sources.get(name), dict(zip([node.name for node in nodes], stores, strict=True))) for name in names]
+    _, found = await _look(engine, archives, running(own), names)
+    return found
 
 
 async def load(engine: Engine, archives: Archives, own: Sequence[Container], names: Sequence[str], progress: Progress) -> None:
     """One image into one node after the other: what is loaded stays when this ends early. Raises Transient."""
-    nodes, sources = running(own), await _sources(engine, archives, names)
-    found = await look(engine, archives, own, names)
+    nodes = running(own)
+    sources, found = await _look(engine, archives, nodes, names)
     todo = [(one, node) for one in found if one.source for node in nodes if node.name not in one.nodes]
     for number, (one, node) in enumerate(todo, 1):
         text = f"Loading {one.name} into {node.name} ({number} of {len(todo)})"
@@ -89,6 +86,17 @@ def parse(text: str) -> dict[str, Stored]:
         source, _, stored_as = labels.get(LABEL, "").partition("/")
         found[words[0]] = Stored(digest, source if stored_as == digest else "")
     return found
+
+
+async def _look(
+    engine: Engine, archives: Archives, nodes: Sequence[Container], names: Sequence[str]
+) -> tuple[Mapping[str, _Source], list[Preloaded]]:
+    """Where each image would be loaded from, and who has what that source holds at this moment."""
+    sources, stores = await asyncio.gather(
+        _sources(engine, archives, names), asyncio.gather(*(_store(engine, one) for one in nodes))
+    )
+    by_node = dict(zip([node.name for node in nodes], stores, strict=True))
+    return sources, [_where(name, sources.get(name), by_node) for name in names]
 
 
 def _where(name: str, source: _Source | None, stores: Mapping[str, Mapping[str, Stored]]) -> Preloaded:

@@ -42,6 +42,11 @@ ETCD = (
     f" --certificate-authority={PKI}/etcd/ca.crt --client-certificate={PKI}/apiserver-etcd-client.crt"
     f' --client-key={PKI}/apiserver-etcd-client.key create --raw "$1" -f -'
 )
+# What etcd would find under a node's name, said by a node. Of its addresses on the engine's networks, one has to be among them.
+LEADS_THERE = """
+name=$1; shift
+getent ahosts "$name" | cut -d' ' -f1 | grep -qxF -e "$(printf '%s\\n' "$@")" || { echo "$name does not lead to $*" >&2; exit 1; }
+"""
 # The command of kind's Envoy container writes empty cds.yaml and lds.yaml and then starts `envoy` from PATH, again and again (kind
 # pkg/cluster/internal/loadbalancer/config.go). Its image has nothing in /usr/local/sbin, which comes first in PATH.
 ENVOY = PurePosixPath("/home", "envoy")
@@ -64,7 +69,9 @@ class Member:
     """One of etcd, whose address is to become a name."""
 
     id: str
+    name: str
     url: str
+    """What it is to be known by."""
 
 
 async def survive_restarts(engine: Engine, identity: Identity, progress: Progress) -> None:
@@ -83,20 +90,23 @@ async def survive_restarts(engine: Engine, identity: Identity, progress: Progres
 
 
 async def _survive(engine: Engine, own: Sequence[Container]) -> None:
-    await _name_members(engine, own)
+    """The load balancer first: it is of use also where etcd's members cannot be named, and get their addresses back."""
     for balancer in own:
         if balancer.role is NodeRole.LOAD_BALANCER and balancer.state.running:
             await engine.execute(balancer.id, "sh", "-c", KEEP_BALANCER)
+    await _name_members(engine, own)
 
 
 async def _name_members(engine: Engine, own: Sequence[Container]) -> None:
     node = control_plane(own)
     if node is None:
         return
-    names = {one.name for one in own if one.role is NodeRole.CONTROL_PLANE}
+    nodes = {one.name: one for one in own if one.role is NodeRole.CONTROL_PLANE}
     asked = ("sh", "-c", f"{ETCD} 2>/dev/null", "sh", "/v3/cluster/member/list", "{}")
     answer = await engine.tail(node.id, asked, limit=MAX_MEMBERS, timeout=ANSWER)
-    for member in unnamed(answer, names):
+    for member in unnamed(answer, {*nodes}):
+        if nodes[member.name].state.running:  # under a name that leads nowhere, the others would lose a member that is well
+            await engine.execute(node.id, "sh", "-c", LEADS_THERE, "sh", member.name, *nodes[member.name].addresses)
         body = json.dumps({"ID": member.id, "peerURLs": [member.url]})
         await engine.execute(node.id, "sh", "-c", ETCD, "sh", "/v3/cluster/member/update", body)
 
@@ -121,4 +131,4 @@ def _unnamed(members: Sequence[dict[str, object]], names: set[str]) -> Iterator[
             ipaddress.ip_address(url.hostname or "")
         except ValueError:
             continue
-        yield Member(one, f"{url.scheme}://{name}:{url.port}")
+        yield Member(one, str(name), f"{url.scheme}://{name}:{url.port}")

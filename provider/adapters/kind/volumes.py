@@ -17,6 +17,7 @@ from pathlib import Path
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.daemon import same_daemon
 from provider.adapters.engine.listing import Container
+from provider.adapters.files import replace_file
 from provider.errors import Transient
 from provider.ports.runtime import Identity
 
@@ -113,10 +114,9 @@ class NodeVolumes:
 
     def _write(self, identity: Identity, record: Record) -> None:
         path = self._path(identity)
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(asdict(record)))
-        new.replace(path)
+        for folder in (self._folder, path.parent):
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        replace_file(path, json.dumps(asdict(record)).encode())
 
     def _path(self, identity: Identity) -> Path:
         return self._folder / identity.cluster_name / identity.marker

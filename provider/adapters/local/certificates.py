@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 
+from provider.adapters.files import replace_file
 from provider.adapters.local import components, pki
 from provider.adapters.local.loopback import HOST
-from provider.adapters.local.state import State, replace_file
+from provider.adapters.local.state import State
 from provider.adapters.oserrors import raise_lack
 
 AUTHORITY, ACCOUNTS, ADMIN = "ca", "sa", "admin"

@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from provider.adapters.local.state import MODE_DIRECTORY, STATE, replace_file
+from provider.adapters.files import replace_file
+from provider.adapters.local.state import MODE_DIRECTORY, STATE
 
 LIMIT = 16 << 20
 """Bytes after which a log is cut. The component writes at the end of the file, wherever that is (O_APPEND)."""

@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from provider.adapters.files import NEW, replace_file
 from provider.adapters.local.daemons import Daemon
 
 STATE = "state.json"
 MODE_DIRECTORY = 0o700
-NEW, DELETED = ".new", ".del"
-"""Endings of folders; a cluster name has no dot."""
+DELETED = ".del"
+"""Ending of folders, like NEW; a cluster name has no dot."""
 SOCKET = "etcd.sock"
 MAX_SOCKET_PATH = 107
 """Bytes of a unix socket's path (unix(7): sun_path has 108 with its end mark)."""
@@ -69,16 +70,6 @@ def make(folder: Path, state: State, fill: Callable[[Path], None]) -> None:
 
 def write(folder: Path, state: State) -> None:
     replace_file(folder / STATE, json.dumps(asdict(state)).encode())
-
-
-def replace_file(path: Path, content: bytes) -> Path:
-    """Write a private file (0600) atomically, also when the process or the machine ends in between."""
-    fresh = path.with_name(path.name + NEW)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return fresh.replace(path)
 
 
 def read(folder: Path) -> State | None:

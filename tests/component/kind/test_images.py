@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from provider.adapters.engine.images import ROW, Layers, listed
 from provider.adapters.kind import releases
-from provider.adapters.kind.archives import Archives
+from provider.adapters.kind.archives import Archived, Archives
 from provider.adapters.kind.runtime import KindRuntime
 from provider.api import image
 from provider.errors import ProviderError, Terminal, Transient
@@ -202,3 +204,15 @@ def test_an_archive_that_was_written_anew_is_read_again(tmp_path: Path) -> None:
     assert {"docker.io/library/a:1", "docker.io/library/b:22"} == set(archives.look().files)
     path.unlink()
     assert {} == archives.look().files
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    """A named pipe would keep whoever opens it until somebody writes to it."""
+    save(tmp_path / "archives" / "a.tar", "a:1")
+    os.mkfifo(tmp_path / "archives" / "pipe.tar")
+    found: list[Archived] = []
+    looking = threading.Thread(target=lambda: found.append(Archives(tmp_path / "archives").look()), daemon=True)
+    looking.start()
+    looking.join(10)
+
+    assert [({"docker.io/library/a:1"}, ("pipe.tar (not a file)",))] == [(set(one.files), one.unreadable) for one in found]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from provider.adapters.kind.restarts import ENVOY, KEEP_BALANCER, unnamed
+from provider.adapters.kind.restarts import ENVOY, KEEP_BALANCER, LEADS_THERE, unnamed
 from provider.adapters.kind.runtime import KindRuntime
 from provider.errors import NotOurs, Transient
 from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Step, StepState
@@ -126,6 +126,48 @@ async def test_a_cluster_of_an_earlier_version_gets_its_names_when_it_is_stopped
 
     assert 1 == len(updates(fake))
     assert {NodeRunState.STOPPED} == await states(runtime, identity)
+
+
+async def test_a_member_whose_name_leads_elsewhere_keeps_its_address(
+    runtime: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
+) -> None:
+    """Under such a name the others would lose it while all is well. The cluster is made all the same, with a load balancer that survives,
+    and the next stop tries again.
+    """
+    etcd_knows(fake, **{"demo-control-plane": "https://172.18.0.3:2380", "demo-control-plane1": "https://172.18.0.4:2380"})
+    for _ in ("the load balancer", "the list of members"):
+        fake.fault("docker exec")
+    fake.fault("docker exec", code=1, stderr="demo-control-plane does not lead to 172.18.0.3\n")
+    await runtime.create(identity, request_for(control_planes=2), silent)
+    assert [] == updates(fake)
+    assert [KEEP_BALANCER] == [call[-1] for call in fake.calls("docker exec") if KEEP_BALANCER in call]
+
+    await runtime.stop(identity, silent)
+    assert 2 == len(updates(fake))
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses", "code"),
+    [
+        ("one", ["10.0.0.1"], 0),
+        ("one", ["10.9.9.9", "fc00::1"], 0),
+        ("one", ["10.0.0.10", "fc00::"], 1),
+        ("one", [], 1),
+        ("no", ["10.0.0.1"], 1),
+    ],
+)
+def test_a_name_leads_to_a_node_if_one_of_its_addresses_is_there(
+    tmp_path: Path, name: str, addresses: list[str], code: int
+) -> None:
+    """The whole address; getent has several lines for each."""
+    lines = [f"{one} {kind}" for one in ("10.0.0.1", "fc00::1") for kind in ("STREAM one", "DGRAM", "RAW")]
+    known = tmp_path / "getent"
+    known.write_text('#!/bin/sh\n[ "$*" = "ahosts one" ] || exit 2\n' + "".join(f"echo '{line}'\n" for line in lines))
+    known.chmod(0o755)
+    script, env = ["sh", "-c", LEADS_THERE, "sh", name, *addresses], {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(script, check=False, env=env, capture_output=True, text=True, timeout=10)
+
+    assert (code, f"{name} does not lead to {' '.join(addresses)}\n" if code else "") == (done.returncode, done.stderr)
 
 
 async def test_an_etcd_that_does_not_answer_fails_no_create(

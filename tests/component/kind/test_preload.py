@@ -95,6 +95,19 @@ async def test_a_load_that_was_cut_off_goes_on_where_it_was(made: KindRuntime, f
     assert [NAMES[0], NAMES[0], NAMES[0], NAMES[1], NAMES[1]] == saved(fake)
 
 
+async def test_an_image_that_is_built_during_the_look_is_loaded_by_the_next(
+    made: KindRuntime, fake: FakeBinaries, identity: Identity
+) -> None:
+    """The engine said that it is not there; what it says a moment later is for the next time."""
+    fake.fault("docker image", code=1, stderr="Error: No such image: localhost/shop:dev\n")
+    await made.load(identity, NAMES[:1], silent)
+    assert [] == saved(fake)
+
+    await made.load(identity, NAMES[:1], silent)
+
+    assert [NAMES[0]] * 2 == saved(fake)
+
+
 @pytest.mark.fault(25, "an image cannot be loaded into a node (stub)", invariants="I1")
 @pytest.mark.parametrize(
     ("program", "stderr", "says"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,6 +193,17 @@ async def test_nothing_is_made_that_could_not_be_found_again(
         await runtime.create(identity, request_for(), silent)
 
     assert [] == fake.calls("kind create")
+
+
+async def test_what_is_written_down_is_nobody_elses_to_read(
+    runtime: KindRuntime, identity: Identity, request_for: RequestFor, tmp_path: Path
+) -> None:
+    """The state folder itself may be one that others look into."""
+    await runtime.create(identity, request_for(), silent)
+    folder = tmp_path / "state/volumes"
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "demo", folder / "demo" / identity.marker)}
+
+    assert {0o700, 0o600} == modes
 
 
 async def test_a_record_that_cannot_be_read_stops_nothing(

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from provider.adapters.files import replace_file
 from provider.adapters.local import certificates, components, pki
-from provider.adapters.local.state import State, replace_file
+from provider.adapters.local.state import State
 
 STATE = State(marker="m", holder="default/one", nodes=(), networking={"serviceSubnet": "10.99.0.0/16"}, port=6443)
 LEAVES = {components.API_SERVER, *certificates.CLIENTS}

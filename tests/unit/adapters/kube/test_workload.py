@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from provider.adapters.files import replace_file
 from provider.adapters.kube import workload
 from provider.adapters.kube.kubeconfig import Kubeconfig, parse
 from provider.adapters.kube.workload import WorkloadProbe
 from provider.adapters.local import pki
-from provider.adapters.local.state import replace_file
 from provider.ports.runtime import Endpoint
 from provider.ports.workload import WorkloadNode, WorkloadObservation
 
