@@ -232,3 +232,18 @@ async def test_a_folder_that_leads_elsewhere_when_a_replacement_is_to_begin_flip
 def told(world: World) -> tuple[str, str, str]:
     condition = world.condition("ImagesAvailable")
     return condition["status"], condition["reason"], condition["message"]
+
+
+async def test_a_broken_cluster_is_not_replaced_by_one_of_another_image() -> None:
+    """Outdated and damaged at once: what cannot be made as it is wanted is not made in another way."""
+    world = World()
+    world.runtime.images = FOUND
+    world.apply(kindcluster(version="1.34", workerReplicas=1, updatePolicy="Recreate", healPolicy="Recreate"))
+    await world.settle()
+
+    world.edit({"spec": {"version": "1.33"}})
+    world.set_node("demo-worker", None)
+    await world.pass_time(60)
+
+    assert 1 == world.runtime.calls["create"]
+    assert "ImageUnknown" == world.condition("Ready")["reason"]

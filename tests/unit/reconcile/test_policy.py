@@ -166,3 +166,27 @@ async def test_a_mount_of_what_an_allowed_link_leads_to_stays_allowed() -> None:
     await world.settle()
 
     assert ("True", "True") == (world.condition("Ready")["status"], world.condition(CONDITION)["status"])
+
+
+async def test_a_broken_cluster_is_not_replaced_by_what_is_refused() -> None:
+    """Outdated and damaged at once: the policy holds for whatever is made in its place."""
+    world = World(options=NOTHING_MOUNTED)
+    spec = {"nodes": [{"role": "control-plane"}, {"role": "worker"}]}
+    world.apply(kindcluster(**spec, updatePolicy="Recreate", healPolicy="Recreate"))
+    await world.pass_time(10)
+
+    world.edit(
+        {
+            "spec": {
+                "nodes": [
+                    {"role": "control-plane", "extraMounts": [{"hostPath": "/srv/data", "containerPath": "/data"}]},
+                    spec["nodes"][1],
+                ]
+            }
+        }
+    )
+    world.set_node("demo-worker", None)
+    await world.pass_time(60)
+
+    assert 1 == world.runtime.calls["create"]
+    assert ("False", "PolicyRefused") == (world.condition("Ready")["status"], world.condition("Ready")["reason"])
