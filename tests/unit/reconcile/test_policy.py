@@ -171,7 +171,7 @@ async def test_a_mount_of_what_an_allowed_link_leads_to_stays_allowed() -> None:
 async def test_a_broken_cluster_is_not_replaced_by_what_is_refused() -> None:
     """Outdated and damaged at once: the policy holds for whatever is made in its place."""
     world = World(options=NOTHING_MOUNTED)
-    spec = {"nodes": [{"role": "control-plane"}, {"role": "worker"}]}
+    spec: dict[str, Any] = {"nodes": [{"role": "control-plane"}, {"role": "worker"}]}
     world.apply(kindcluster(**spec, updatePolicy="Recreate", healPolicy="Recreate"))
     await world.pass_time(10)
 
