@@ -44,6 +44,11 @@ class ManagerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def started(self) -> bool:
+        """And neither stopped nor killed since; it may have ended by itself."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "the manager was not started"
         return self._process.pid

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,12 +61,13 @@ def manager(api: ManagementAPI, tmp_path: Path) -> Iterator[ManagerProcess]:
 
 
 def _clean_up(manager: ManagerProcess) -> None:
-    manager.kill()
-    left = manager.api.kubectl("get", "kindclusters", "-A", "-o", "name").stdout.split()
-    if left:
+    if manager.api.kubectl("get", "kindclusters", "-A", "-o", "name").stdout.split():
+        manager.kill()
         manager.start()
         manager.api.kubectl("delete", "kindclusters", "-A", "--all", "--timeout=120s", check=False, timeout=130)
-    manager.kill()
+    if manager.started:
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
+            manager.stop()  # gives its Lease back, so that the next test's manager need not wait for it to expire
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def test_killed_while_creating_and_while_deleting(manager: ManagerProcess, creat
     """After each restart: Ready within one create's time, one cluster; then gone without a leftover. Moments in seconds."""
     volumes = engine.leaked_volumes()
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
+    manager.wait(60, lambda: manager.status(NAME).get("phase") == "Creating", "the create has begun")
     kill_after(manager, creating)
     manager.wait_ready(NAME, ONE_CREATE)
     assert len(engine.containers(NAME)) == 1

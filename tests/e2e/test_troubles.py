@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +50,8 @@ def on_own_socket(api: ManagementAPI, tmp_path: Path, engine_socket: engine.Engi
     manager = ManagerProcess(api, tmp_path / "manager", *FLAGS, image, environ={"DOCKER_HOST": engine_socket.host})
     manager.start()
     yield manager
-    manager.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
+        manager.stop()
     engine.remove_cluster(NAME)
 
 
