@@ -16,7 +16,8 @@ from hack.lanes import Piece
 SECONDS = 10.0
 ROOT = Path(__file__).resolve().parents[3]
 INTERRUPTED = """
-import _thread, threading
+import _thread, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background with it ignored
 from hack import lanes
 seen = threading.Event()
 
