@@ -7,9 +7,12 @@ import re
 import pytest
 
 from selftest.faults import BEHAVIOUR, DEFINITIONS, Fault
+from selftest.kit import RUN_SECONDS
 from selftest.runs import GREEN, Runs
 
-WAIT_SECONDS = 280.0
+WAIT_SECONDS = RUN_SECONDS + 10.0
+
+pytestmark = pytest.mark.timeout(RUN_SECONDS + 60.0)
 
 
 @pytest.mark.parametrize("fault", [*DEFINITIONS, *BEHAVIOUR], ids=lambda fault: fault.name)
