@@ -29,6 +29,8 @@ END_SECONDS = 10.0
 FROZEN = "T"
 """State of a process that a signal has stopped (proc(5))."""
 POLL = 0.005
+EXEC_SECONDS = 0.1
+"""In the middle of execve(2) a process has no environment: it is looked at again for this long."""
 LAUNCH_SECONDS = 30.0
 """For the launcher, which ends at once unless the host is overloaded."""
 LAUNCHER = Path(__file__).with_name("daemonize.py")
@@ -62,9 +64,14 @@ async def start(component: str, argv: Sequence[str], *, marker: str, folder: Pat
 
 def alive(daemon: Daemon | None) -> bool:
     """Whether this process runs, and not another one with its pid."""
-    if daemon is None or not daemon.started or strays.start_time(daemon.pid) != daemon.started:
+    if daemon is None or not daemon.started:
         return False
-    return strays.environment(daemon.pid, MARK) == daemon.mark
+    until = time.monotonic() + EXEC_SECONDS
+    while strays.start_time(daemon.pid) == daemon.started:
+        if (mark := strays.environment(daemon.pid, MARK)) or time.monotonic() > until:
+            return mark == daemon.mark
+        time.sleep(POLL)
+    return False
 
 
 def find(marker: str) -> dict[str, list[Daemon]]:

@@ -17,6 +17,8 @@ from provider.adapters.local.watching import Watcher
 from tests.component.local.conftest import until
 
 SLEEP = ["/bin/sleep", "3600"]
+LOOKS = 3000
+"""Some of which meet an exec: 277 of as many did, where an empty environment counted as the end."""
 
 
 @pytest.fixture
@@ -54,6 +56,16 @@ async def test_a_program_that_cannot_be_run_says_so_in_its_log(marker: str, tmp_
     daemon = await daemons.start("part", [str(tmp_path / "nothing")], marker=marker, folder=tmp_path)
     await until(lambda: not daemons.alive(daemon))
     assert "No such file" in (tmp_path / "part.log").read_text()
+
+
+async def test_a_daemon_in_the_middle_of_an_exec_is_no_ended_one(marker: str, tmp_path: Path) -> None:
+    """It has no environment for a moment, as each has right after its start: here again and again."""
+    script = tmp_path / "again"
+    script.write_text('#!/bin/sh\nexec "$0"\n')
+    script.chmod(0o700)
+    daemon = await daemons.start("part", [str(script)], marker=marker, folder=tmp_path)
+
+    assert 0 == sum(not daemons.alive(daemon) for _ in range(LOOKS))
 
 
 async def test_a_frozen_daemon_is_there_and_goes_on_when_it_is_thawed(marker: str, tmp_path: Path) -> None:
