@@ -4,8 +4,6 @@ it, before anything is made. Effects: reads only.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from provider.api.conditions import Reason
 from provider.policy import decide
 from provider.ports.runtime import Runtime
@@ -13,7 +11,7 @@ from provider.reconcile.choose_images import with_images
 from provider.reconcile.desired import Desired
 from provider.reconcile.node_images import Choice
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.plan import Action, Blocked, Decision, Facts, plan
+from provider.reconcile.plan import Action, Blocked, Decision, Facts, without_replacement
 from provider.reconcile.scope import Scope
 
 
@@ -52,6 +50,4 @@ async def _with_policy(
     if not refused:
         return decision, None
     blocked = Blocked(Reason.POLICY_REFUSED, " ".join(refused))
-    # What would replace the cluster may not be made: the old one is maintained as if nobody had asked for another.
-    kept = plan(replace(facts, update="")) if making else decision
-    return (blocked if kept.action is Action.CREATE else kept), blocked
+    return (without_replacement(facts, blocked) if making else decision), blocked

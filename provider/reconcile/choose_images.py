@@ -9,7 +9,7 @@ from provider.errors import ProviderError
 from provider.ports.runtime import Runtime
 from provider.reconcile.desired import Desired
 from provider.reconcile.node_images import Choice, choose
-from provider.reconcile.plan import Action, Blocked, Decision, Facts, Plan, plan
+from provider.reconcile.plan import Action, Blocked, Decision, Facts, Plan, without_replacement
 
 
 async def with_images(decision: Decision, facts: Facts, runtime: Runtime, desired: Desired) -> tuple[Decision, Choice | None]:
@@ -21,12 +21,7 @@ async def with_images(decision: Decision, facts: Facts, runtime: Runtime, desire
         if isinstance(decision, Plan) and decision.action is Action.CREATE and choice is not None and choice.to_fetch:
             return replace(decision, fetch=True), choice
         return decision, choice
-    # What would replace the cluster cannot be made: the old one is maintained as if nobody had asked for another.
-    kept = plan(replace(facts, update=""))
-    if kept.action is Action.CREATE:
-        return choice.blocked, choice
-    waits = [after for after in (kept.after, choice.blocked.after) if after is not None]
-    return replace(kept, after=min(waits, default=None)), choice
+    return without_replacement(facts, choice.blocked), choice
 
 
 async def _choose(runtime: Runtime, desired: Desired) -> Choice | None:

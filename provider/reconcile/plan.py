@@ -134,6 +134,17 @@ def plan(facts: Facts) -> Decision:
     return Plan(Action.NOTHING if decision.action is Action.PREPARE else Action.CANCEL)
 
 
+def without_replacement(facts: Facts, blocked: Blocked) -> Decision:
+    """Where what would be made cannot or may not be: an old cluster is maintained as if nobody had asked for another, and looked at again
+    as soon as either asks for it. `blocked` is the answer where only making one is left.
+    """
+    kept = plan(replace(facts, update=""))
+    if kept.action is Action.CREATE:
+        return blocked
+    waits = [after for after in (kept.after, blocked.after) if after is not None]
+    return replace(kept, after=min(waits, default=None))
+
+
 def _decide(facts: Facts) -> Decision:
     if facts.task is not None and facts.task.changes_cluster:
         return _while_working(facts, facts.task)

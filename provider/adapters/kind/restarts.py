@@ -12,7 +12,6 @@ Everything may be repeated. The caller holds the name's lock.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from provider.adapters.addresses import address_of
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
 from provider.adapters.kind.ownership import containers_of, control_plane
@@ -127,8 +127,6 @@ def _unnamed(members: Sequence[dict[str, object]], names: set[str]) -> Iterator[
         if name not in names or not (isinstance(one, str) and one.isdecimal()) or not (isinstance(urls, list) and len(urls) == 1):
             continue
         url = urlsplit(str(urls[0]))
-        try:
-            ipaddress.ip_address(url.hostname or "")
-        except ValueError:
+        if address_of(url.hostname or "") is None:
             continue
         yield Member(one, str(name), f"{url.scheme}://{name}:{url.port}")
