@@ -44,11 +44,6 @@ class ManagerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def started(self) -> bool:
-        """And neither stopped nor killed since; it may have ended by itself."""
-        return self._process is not None
-
-    @property
     def pid(self) -> int:
         assert self._process is not None, "the manager was not started"
         return self._process.pid
@@ -83,6 +78,21 @@ class ManagerProcess:
                 self.kill()
             self._process = None
         return time.monotonic() - began
+
+    def end(self) -> None:
+        """SIGTERM, if it was started and not ended since; by force when that takes too long. Its Lease is given back, so that the next one
+        need not wait for it to expire.
+        """
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.stop()
+
+    def kill_after(self, seconds: float) -> None:
+        """Kill it at that moment, which is the input here, and start it again. Fails when it has ended before by itself."""
+        moment = time.monotonic() + seconds
+        self.wait(seconds + 5, lambda: time.monotonic() > moment, "the moment")
+        self.kill()
+        self.start()
 
     # --- what a user sees -------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,9 +63,7 @@ def _clean_up(manager: ManagerProcess) -> None:
         manager.kill()
         manager.start()
         manager.api.kubectl("delete", "kindclusters", "-A", "--all", "--timeout=120s", check=False, timeout=130)
-    if manager.started:
-        with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
-            manager.stop()  # gives its Lease back, so that the next test's manager need not wait for it to expire
+    manager.end()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from devenv import engine
@@ -19,14 +17,6 @@ ONE_CREATE = 120.0
 """Generous bound for one create on a loaded machine."""
 
 
-def kill_after(manager: ManagerProcess, seconds: float) -> None:
-    """The moment is the input here: no condition is waited for."""
-    moment = time.monotonic() + seconds
-    manager.wait(seconds + 5, lambda: time.monotonic() > moment, "the moment")
-    manager.kill()
-    manager.start()
-
-
 @pytest.mark.fault(3, "SIGKILL of the manager's group at moments spread over a real create", invariants="I1 I2 I4")
 @pytest.mark.fault(2, "SIGKILL of the manager's group while a real cluster is removed", invariants="I2")
 @pytest.mark.slow
@@ -36,12 +26,12 @@ def test_killed_while_creating_and_while_deleting(manager: ManagerProcess, creat
     volumes = engine.leaked_volumes()
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
     manager.wait(60, lambda: manager.status(NAME).get("phase") == "Creating", "the create has begun")
-    kill_after(manager, creating)
+    manager.kill_after(creating)
     manager.wait_ready(NAME, ONE_CREATE)
     assert len(engine.containers(NAME)) == 1
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--wait=false")
-    kill_after(manager, deleting)
+    manager.kill_after(deleting)
     manager.wait_gone(NAME)
 
     assert engine.containers(NAME) == []

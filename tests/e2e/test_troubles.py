@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,8 +48,7 @@ def on_own_socket(api: ManagementAPI, tmp_path: Path, engine_socket: engine.Engi
     manager = ManagerProcess(api, tmp_path / "manager", *FLAGS, image, environ={"DOCKER_HOST": engine_socket.host})
     manager.start()
     yield manager
-    with contextlib.suppress(subprocess.TimeoutExpired):  # it is killed then
-        manager.stop()
+    manager.end()
     engine.remove_cluster(NAME)
 
 

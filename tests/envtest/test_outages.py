@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from devenv.controlplane import REQUIRED, ManagementAPI
-from hack.tools import find
+from devenv.controlplane import ManagementAPI
+from tests.envtest.conftest import real_apiserver
 from tests.envtest.crd import KindClusters, kindcluster
 from tests.envtest.in_process import User, healthy, manager_of, until
 from tests.fakes.runtime import FakeRuntime
 
+pytestmark = pytest.mark.usefixtures("silent_kopf")
 PULSES, HALT, AWAY = 3, 1.5, 2.0
 """How often etcd halts, and for how many seconds; how long what was killed is away."""
 
@@ -23,21 +23,9 @@ PULSES, HALT, AWAY = 3, 1.5, 2.0
 @pytest.fixture(scope="module")
 def management() -> Iterator[ManagementAPI]:
     """An API server of this module's own: it is killed."""
-    if reason := find.missing(*REQUIRED):
-        pytest.skip(f"tier envtest needs a real API server: {reason}")
-    with ManagementAPI.temporary() as api:
+    with real_apiserver() as api:
         KindClusters(api).install()
         yield api
-
-
-@pytest.fixture(autouse=True)
-def silent_kopf() -> Iterator[None]:
-    """As in the product (observability.logformat): kopf's tracebacks of what these tests break on purpose help nobody."""
-    logger = logging.getLogger("kopf")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(before)
 
 
 @contextlib.asynccontextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import statistics
 import threading
 import time
@@ -25,7 +24,9 @@ from provider.api.meta import JsonObject, ObjectKey, Resource, key_of
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.controller.sources import WatchedResource
 from provider.controller.watch import KopfWatcher
+from tests.envtest.conftest import real_apiserver
 
+pytestmark = pytest.mark.usefixtures("silent_kopf")
 COLLECTION = f"/apis/{names.GROUP}/{names.VERSION}/namespaces/default/kindclusters"
 CLUSTERS = f"/apis/{contract.CAPI_GROUP}/v1beta2/namespaces/default/clusters"
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -59,12 +60,7 @@ CLUSTER_CRD = any_crd(contract.CAPI_GROUP, "v1beta2", "clusters", "Cluster")
 @pytest.fixture(scope="module")
 def management() -> Iterator[ManagementAPI]:
     """An API server of this module's own: it removes CRDs."""
-    from devenv.controlplane import REQUIRED
-    from hack.tools import find
-
-    if reason := find.missing(*REQUIRED):
-        pytest.skip(f"tier envtest needs a real API server: {reason}")
-    with ManagementAPI.temporary() as api:
+    with real_apiserver() as api:
         install(api, any_crd(names.GROUP, names.VERSION, "kindclusters", KINDCLUSTERS.kind))
         yield api
 
@@ -72,16 +68,6 @@ def management() -> Iterator[ManagementAPI]:
 def install(api: ManagementAPI, crd: dict[str, Any]) -> None:
     api.kubectl("create", "-f", "-", stdin=json.dumps(crd))
     api.kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}")
-
-
-@pytest.fixture(autouse=True)
-def silent_kopf() -> Iterator[None]:
-    """As in the product (observability.logformat): kopf's tracebacks of what these tests break on purpose help nobody."""
-    logger = logging.getLogger("kopf")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(before)
 
 
 @pytest.fixture

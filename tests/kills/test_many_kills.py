@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 
 import pytest
 
@@ -26,13 +25,6 @@ metadata: {{name: {NAME}}}
 """
 
 
-def kill_after(manager: ManagerProcess, seconds: float) -> None:
-    """The moment is the input here: no condition is waited for."""
-    threading.Event().wait(seconds)
-    manager.kill()
-    manager.start()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.fault(3, "SIGKILL of the manager's group, three times within one real create", invariants="I1 I2 I4")
@@ -44,12 +36,12 @@ def test_a_cluster_is_made_and_removed_however_often_the_manager_dies(manager: M
     volumes = engine.leaked_volumes()
     manager.api.kubectl("apply", "-f", "-", stdin=MANIFEST)
     for _ in range(KILLS_WHILE_CREATING):
-        kill_after(manager, rng.uniform(0.2, CREATE_SECONDS))
+        manager.kill_after(rng.uniform(0.2, CREATE_SECONDS))
     took = manager.wait_ready(NAME, ONE_CREATE)
     assert len(engine.containers(NAME)) == 1
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--wait=false")
-    kill_after(manager, rng.uniform(0.0, 1.5))
+    manager.kill_after(rng.uniform(0.0, 1.5))
     manager.wait_gone(NAME)
 
     assert engine.containers(NAME) == []
