@@ -82,6 +82,7 @@ class NameLocks:
         """Hold the lock of a cluster name. Raises Transient(NameLocked) when a living process holds it.
 
         `job`, `must_finish`: for a holder whose children inherit the lock: how the next one finds them, and which of them it waits for.
+        Without a job nobody's children are ended: one may still have the lock for a moment, forked by a holder that was killed then.
         """
         lock = await self._take(name, must_finish)
         self._mine.add(name)

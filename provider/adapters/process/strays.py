@@ -53,7 +53,9 @@ def state(pid: int) -> str:
 
 
 def of_job(name: str) -> list[Process]:
-    """All processes of this user whose environment says that they work for the job."""
+    """All processes of this user whose environment says that they work for the job; none for an empty name, which is no job's."""
+    if not name:  # every process without the variable would match: everything on the host, this process too
+        return []
     return [process for pid in pids() if (process := _describe(pid)) is not None and environment(pid, VARIABLE) == name]
 
 

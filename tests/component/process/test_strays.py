@@ -24,3 +24,8 @@ async def test_patience_has_an_end() -> None:
     found: list[Sequence[Process]] = [[Process(2**22 + 1, 1, ("docker", "run"))], [Process(2**22 + 1, 1, ("docker", "run"))], []]
 
     assert not await strays.end(lambda: found.pop(0), lambda _: True, patience=0.01)
+
+
+def test_an_empty_name_is_no_jobs() -> None:
+    """Most processes have no job in their environment."""
+    assert [] == strays.of_job("")
