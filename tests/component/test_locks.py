@@ -34,6 +34,22 @@ asyncio.run(main())
 """
 
 
+FORKED = """
+import asyncio, os, sys, time
+from pathlib import Path
+from provider.adapters.locks import NameLocks
+
+async def main():
+    async with NameLocks(Path(sys.argv[1])).hold("demo"):
+        if os.fork() == 0:  # as every child is between fork and exec
+            print(os.getpid(), flush=True)
+            time.sleep(60)
+        time.sleep(60)
+
+asyncio.run(main())
+"""
+
+
 def never(_: Sequence[str]) -> bool:
     return False
 
@@ -49,6 +65,19 @@ def manager(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         process.kill()
         if strays.start_time(child) is not None:
             os.kill(child, signal.SIGKILL)
+
+
+@pytest.fixture
+def forked(tmp_path: Path) -> Iterator[int]:
+    """A child that holds the lock of a killed holder without a job: its pid."""
+    argv = [sys.executable, "-c", FORKED, str(tmp_path)]
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        holder.kill()
+    yield child
+    if strays.start_time(child) is not None:
+        os.kill(child, signal.SIGKILL)
 
 
 async def test_a_lock_is_free_again_afterwards(tmp_path: Path) -> None:
@@ -110,38 +139,16 @@ async def test_a_dead_holders_children_are_ended_and_the_lock_taken_over(
         assert None is strays.start_time(child)
 
 
-FORKED = """
-import asyncio, os, sys, time
-from pathlib import Path
-from provider.adapters.locks import NameLocks
-
-async def main():
-    async with NameLocks(Path(sys.argv[1])).hold("demo"):
-        if os.fork() == 0:  # as every child is between fork and exec
-            print(os.getpid(), flush=True)
-            time.sleep(60)
-        time.sleep(60)
-
-asyncio.run(main())
-"""
-
-
 @pytest.mark.fault(3, "a holder without a job is killed while it starts a process", invariants="I4")
-async def test_without_a_job_nobody_is_ended(tmp_path: Path) -> None:
+async def test_without_a_job_nobody_is_ended(tmp_path: Path, forked: int) -> None:
     """A lock that no child inherits may be held by one all the same, for a moment. It is waited for; every other process lives."""
-    with subprocess.Popen(
-        [sys.executable, "-c", FORKED, str(tmp_path)], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        child = int(holder.stdout.readline())
-        holder.kill()
     with pytest.raises(Transient) as caught:
         async with NameLocks(tmp_path).hold("demo"):
             pass
 
     assert "NameLocked" == caught.value.reason
-    assert None is not strays.start_time(child)
-    os.kill(child, signal.SIGKILL)
+    assert None is not strays.start_time(forked)
+    os.kill(forked, signal.SIGKILL)
     async with NameLocks(tmp_path).hold("demo"):
         pass
 
