@@ -84,7 +84,7 @@ test-mutations: venv ## Check the tests of faults: put known bugs into a copy; e
 reliability: venv ## Put what the last runs of the tiers counted (out/) into docs/reference/reliability.md
 	@$(PY) -m hack.reliability --record
 
-.PHONY: verify lint typecheck verify-gen verify-manifests benchmark
+.PHONY: verify lint typecheck verify-gen verify-manifests benchmark benchmark-idle
 verify: venv ## All static checks: lint, types, layers, generated files
 	@$(PY) -m hack.tiers static generated
 lint: venv ## ruff: rules and format
@@ -96,6 +96,8 @@ verify-gen: venv ## Fail when a generated file is stale
 	@$(PY) -m hack.tiers generated
 benchmark: tools ## Overhead over plain kind: apply to Ready against `kind create cluster --wait`; with Cluster API: ARGS=--capi
 	@PATH="$(TOOLS_BIN):$$PATH" $(PY) -m benchmarks.create $(ARGS)
+benchmark-idle: tools ## What the manager costs at rest: CPU, memory, writes; for many objects: ARGS="--objects 200 2000"
+	@PATH="$(TOOLS_BIN):$$PATH" $(PY) -m benchmarks.idle $(ARGS)
 
 ## Work on it
 

@@ -15,7 +15,6 @@ import copy
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from typing import Any
 import yaml
 
 from devenv import processes
-from devenv.controlplane import ManagementAPI, StartFailed
+from devenv.controlplane import ManagementAPI, StartFailed, free_port
 from hack.tools import components, find
 from provider.adapters.files import replace_file
 from provider.adapters.local import pki
@@ -116,8 +115,8 @@ class CoreManager:
     # --- parts --------------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._webhook_port = self._webhook_port or _free_port()
-        health, diagnostics = _free_port(), _free_port()
+        self._webhook_port = self._webhook_port or free_port()
+        health, diagnostics = free_port(), free_port()
         self._install()
         argv = [self._program(), f"--kubeconfig={self.api.kubeconfig}", f"--webhook-cert-dir={self._certificates}"]
         argv += [f"--webhook-port={self._webhook_port}", f"--health-addr=127.0.0.1:{health}", *FLAGS]
@@ -282,9 +281,3 @@ def _ready(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -237,7 +237,7 @@ class ManagementAPI:
         self._children[name] = processes.start(name, [find.path(name), *flags], self.folder, detached=self._detached)
 
     def _start_apiserver(self) -> None:
-        port = _free_port()
+        port = free_port()
         self.url = f"https://127.0.0.1:{port}"
         self._write_admin()
         self._spawn("kube-apiserver", *self._apiserver_flags(port))
@@ -321,7 +321,8 @@ def _held(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on at 127.0.0.1 just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
