@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from provider.api.conditions import Fault, Reason
+from provider.api.conditions import Reason
+from provider.api.faults import Fault
 from provider.api.meta import JsonObject, shorten, timestamp
 from provider.backoff import CREATE, UNKNOWN_RETRY
 from provider.errors import Terminal

@@ -39,6 +39,8 @@ from provider.reconcile.data_loss import data_loss
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import Desired, desire
 from provider.reconcile.drift import Drift
+from provider.reconcile.expire import PERMISSIONS as EXPIRE_PERMISSIONS
+from provider.reconcile.expire import expire
 from provider.reconcile.identity import cluster_name_of
 from provider.reconcile.kubeconfig_secrets import owner_of_secret
 from provider.reconcile.made_from import ensure_made_from
@@ -64,6 +66,7 @@ PERMISSIONS = (
         ("get", "list", "watch", "patch"),
         "The objects it serves: spec is written twice (identity, controlPlaneEndpoint), the rest is status.",
     ),
+    *EXPIRE_PERMISSIONS,
     Permission(KINDCLUSTERS, ("patch",), "The outcome of each pass.", subresource="status"),
     Permission(KINDCONTROLPLANES, ("get",), "Version and replicas of a Cluster with a topology."),
     Permission(contract.CLUSTERS, ("get", "list", "watch"), "Owners: read only."),
@@ -126,6 +129,8 @@ class KINDClusterReconciler:
             return await self._delete(scope)
         if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, message, former)
+        if (expired := await expire(scope, self._kube, self._recorder)) is not None:
+            return expired
         blocked = former or scope.invalid
         if blocked := blocked or await blocked_by_owner(
             self._kube, key, scope.owner, self._clusters, provisioned=scope.provisioned

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.api.conditions import Fault, Reason
+from provider.api.conditions import Reason
+from provider.api.faults import Fault
 from provider.backoff import COOLDOWN, CREATE
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import NodeRunState, Problem, Verb
