@@ -48,7 +48,7 @@ from provider.reconcile.node_images import Choice
 from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
-from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan
+from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan, without_replacement
 from provider.reconcile.power import resumes, wanted_power
 from provider.reconcile.preload import Preloader
 from provider.reconcile.publish import publish
@@ -193,7 +193,7 @@ class KINDClusterReconciler:
             unloaded=preloading is not None and preloading.due,
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
-        decision, choice, refused = await self._decide(scope, runtime, desired, facts)
+        decision, desired, choice, refused = await self._decide(scope, runtime, desired, facts)
         record = creation.record
         if decision.action is Action.CANCEL:
             await self._tasks.discard(scope.key)
@@ -216,31 +216,36 @@ class KINDClusterReconciler:
 
     async def _decide(
         self, scope: Scope, runtime: Runtime, desired: Desired, facts: Facts
-    ) -> tuple[Decision, Choice | None, Blocked | None]:
-        """With the images to make it from, where something is to be made, and what the policy refuses."""
+    ) -> tuple[Decision, Desired, Choice | None, Blocked | None]:
+        """With what stands in the way of a replacement, the images to make it from, where something is to be made, and what the policy
+        refuses."""
         decision = plan(facts)
         if decision.action is Action.CREATE:
-            decision = await self._confirm_create(scope, desired, facts)
+            decision, blocked = await self._confirm_create(scope, desired, facts)
+            desired = replace(desired, blocked=blocked) if facts.update else desired
         if may_be_copy(scope, facts.observation):
             making = decision.action is Action.CREATE
             decision = await blocked_as_copy(scope, self._kube, self._tokens, making=making) or decision
         decision, choice, refused = await with_host(decision, facts, scope, desired, runtime, self._options)
         if decision.action is not Action.CREATE:
             self._free_name(scope.key)
-        return decision, choice, refused
+        return decision, desired, choice, refused
 
-    async def _confirm_create(self, scope: Scope, desired: Desired, facts: Facts) -> Decision:
-        """What is asked only before something is made, because the answers cost requests. The name is held when it is to be made."""
+    async def _confirm_create(self, scope: Scope, desired: Desired, facts: Facts) -> tuple[Decision, Blocked | None]:
+        """What is asked only before something is made, because the answers cost requests; and why nothing may be. The name is held when
+        it is to be made."""
         # An endpoint can be preset like an identity: to make anything, the references must hold also where a cluster was made before.
         unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, self._clusters, provisioned=False)
-        if (blocked := unowned or desired.blocked) is not None or (claim := claim_of(scope.obj)) is None:
-            return blocked or plan(facts)
+        if (blocked := unowned or desired.blocked) is not None:
+            return without_replacement(facts, blocked), blocked
+        if (claim := claim_of(scope.obj)) is None:
+            return plan(facts), None
         # Own containers decide first: only where nothing runs under the name does the age of objects count.
         if facts.observation is not None and facts.observation.presence is Presence.PRESENT:
             self.claims.hold(claim)
         elif rival := await take_name(claim, self.claims, self._kube, self._options):
-            return plan(replace(facts, rival=rival))
-        return plan(facts)
+            return plan(replace(facts, rival=rival)), None
+        return plan(facts), None
 
     # --- the other branches --------------------------------------------------------------------------------------------------
 
