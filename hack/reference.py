@@ -19,7 +19,7 @@ import jinja2
 
 from hack import fieldtables
 from provider import capi_flags, settings
-from provider.api import conditions, phases
+from provider.api import conditions, faults, phases
 
 Member = TypeVar("Member", bound=StrEnum)
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -27,8 +27,8 @@ PAGES = Path(__file__).resolve().parent.parent / "docs" / "reference"
 CONDITIONS = """\
 # Conditions, phases and reasons
 
-Conditions are positive (`True` is good, the message is empty) except `Paused`, `NodesSimulated`, `RollingOut`, `ScalingUp`, `ScalingDown`,
-`Reconciling` and `Stalled`; the last two are there only while they are `True`.
+Conditions are positive (`True` is good, the message is empty) except `Paused`, `Expiring`, `NodesSimulated`, `RollingOut`, `ScalingUp`,
+`ScalingDown`, `Reconciling` and `Stalled`; the last two are there only while they are `True`.
 A condition that cannot be told at the moment keeps what it had: an engine that does not answer flips nothing.
 {% for title, rows in sections %}
 ## {{ title }}
@@ -113,7 +113,7 @@ def pages() -> dict[str, str]:
     return {
         "conditions.md": render(CONDITIONS).render(
             sections=[("Conditions", members(conditions.ConditionType)), ("Phases", members(phases.Phase))],
-            faults=members(conditions.Fault),
+            faults=members(faults.Fault),
             reasons=members(conditions.Reason),
         ),
         "kindcluster.md": render(fieldtables.PAGE).render(tables=fieldtables.tables()),

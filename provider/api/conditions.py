@@ -1,13 +1,15 @@
 """Condition types and reasons, as enums: one docstring each, from which docs/reference/conditions.md is made.
 
-Polarity: conditions are positive (True is good, message empty) except Paused, NodesSimulated, RollingOut, ScalingUp, ScalingDown,
-Reconciling and Stalled, which are negative; the last two are there only while they are True.
+Polarity: conditions are positive (True is good, message empty) except Paused, Expiring, NodesSimulated, RollingOut, ScalingUp,
+ScalingDown, Reconciling and Stalled, which are negative; the last two are there only while they are True.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Self
+
+from provider.api.faults import Fault, Severity
 
 
 class ConditionType(StrEnum):
@@ -44,6 +46,8 @@ class ConditionType(StrEnum):
     """The cluster was made from what is wanted now; only where spec.updatePolicy accepts edits can it be False."""
     NODES_SIMULATED = "NodesSimulated"
     """Only on runtime `local`: nodes are simulated, pods are marked Running and run nothing."""
+    EXPIRING = "Expiring"
+    """Only with spec.ttl or spec.expiresAt: the object is deleted within minutes, at status.expiresAt."""
     ROLLING_OUT = "RollingOut"
     """The cluster is being replaced, or what the replacement needs is being fetched."""
     SCALING_UP = "ScalingUp"
@@ -54,26 +58,6 @@ class ConditionType(StrEnum):
     """For kstatus (Flux, Argo CD): the cluster is usable, and what the spec asks for is still on its way. Absent otherwise."""
     STALLED = "Stalled"
     """For kstatus (Flux, Argo CD): nothing comes of the spec until somebody edits this object or another one. Absent otherwise."""
-
-
-class Severity(StrEnum):
-    """The types of Kubernetes Events."""
-
-    NORMAL = "Normal"
-    WARNING = "Warning"
-
-
-class Fault(StrEnum):
-    """Where something has to change before a reason goes away."""
-
-    NONE = "None"
-    """Nothing has to change: all is well, or the provider goes on by itself."""
-    SPEC = "Spec"
-    """Only an edit of the object, or another object, helps."""
-    HOST = "Host"
-    """The machine has to: its container engine, installed programs, their limits, or what else runs there."""
-    MANAGEMENT = "Management"
-    """The management cluster has to: its API server, or other objects in it."""
 
 
 class Reason(StrEnum):
@@ -239,6 +223,19 @@ class Reason(StrEnum):
     """The owner Cluster is gone without having been deleted first, or came after the deletion: the kind cluster is kept."""
     UNKNOWN = "Unknown"
     """Not observed yet, or a reason that this version of the provider does not know."""
+
+    # --- the end of an object's time -----------------------------------------------------------------------------------------
+
+    NOT_EXPIRING = "NotExpiring"
+    """The object's time is not over soon; status.expiresAt has it."""
+    EXPIRES_SOON = "ExpiresSoon", Fault.SPEC
+    """The object is deleted at status.expiresAt unless somebody puts that off; the message says how."""
+    EXPIRED = "Expired"
+    """The object's time, as spec.ttl or spec.expiresAt has it, is over: it is deleted, and its cluster with it."""
+    EXPIRY_HELD = "ExpiryHeld", Fault.SPEC
+    """The object's time is over, and spec.expiryPolicy or spec.deletionPolicy keeps it."""
+    EXPIRY_REFUSED = "ExpiryRefused", Fault.SPEC
+    """The object does not expire: a Cluster owns it, or is to own it, or a time cannot be read."""
 
     # --- the management cluster's API ----------------------------------------------------------------------------------------
 

@@ -28,6 +28,9 @@ KEPT_ANNOTATION = "infrastructure.cluster.x-k8s.io/kept-by"
 DAEMON_ANNOTATION = "infrastructure.cluster.x-k8s.io/engine-daemon"
 """On a KINDCluster: the engine daemon its containers are on. Survives move and backup; set by hand where that daemon is gone for good."""
 
+EXTEND_ANNOTATION = "infrastructure.cluster.x-k8s.io/extend-until"
+"""On a KINDCluster, by a person: a time (RFC 3339) before which it does not expire, whatever spec.ttl and spec.expiresAt say."""
+
 KINDCLUSTER_LABEL = "infrastructure.cluster.x-k8s.io/kindcluster"
 """On Secrets we write: the name of the KINDCluster in the same namespace that they belong to (at most 63 characters)."""
 

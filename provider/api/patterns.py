@@ -16,6 +16,11 @@ VERSION_OR_MINOR = r"^v?[0-9]+\.[0-9]+(\.[0-9]+([-+][0-9A-Za-z.+-]+)?)?$"
 IMAGE_PREFIX = r"^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 """A registry, with or without a path: what can stand before "/kindest/node"."""
 DURATION = r"^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$"
+TIME = (
+    r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+    r"(Z|[-+](0[0-9]|1[0-4]):[0-5][0-9])$"
+)
+"""RFC 3339, of this millennium; that the month has the day is not part of it."""
 PATH = r"^/$|^(/(\.{0,2}[^./:\x00-\x1f][^/:\x00-\x1f]*|\.{3}[^/:\x00-\x1f]*))+/?$"
 """Absolute, without empty parts, "." and ".."; without ":", at which engines split. Long, because RE2 has no "not this word"."""
 LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"

@@ -173,7 +173,7 @@ class TaskManager:
         elif (error := run.exception()) is not None:
             self._end(task, error if isinstance(error, Exception) else Transient(Reason.CANCELLED, repr(error)))
         elif task.status.preparing:
-            task.status = replace(task.status, state=TaskState.QUEUED, preparing=False)
+            task.status = replace(task.status, state=TaskState.QUEUED, preparing=False, fetched=len(task.steps))
             self._line_up(task)
             self._requeue_after(task, PROGRESS_INTERVAL)
         else:

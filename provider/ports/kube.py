@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from provider.api.conditions import Reason
@@ -29,8 +30,11 @@ class Kube(Protocol):
     ) -> JsonObject | None:
         """JSON merge patch (RFC 7386). `version`: the resourceVersion it must still have, else Conflict. None for 404."""
 
-    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None) -> None:
-        """404 is success; a different uid raises Conflict."""
+    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None, version: str | None = None) -> None:
+        """404 is success; a different uid, or another resourceVersion than `version`, raises Conflict."""
+
+    async def time(self) -> datetime | None:
+        """The API server's own wall clock, UTC, in whole seconds; None: it does not tell."""
 
     async def serves(self, group: str) -> bool:
         """Whether the API server serves any version of this API group (e.g. Cluster API is installed)."""

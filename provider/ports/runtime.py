@@ -260,7 +260,8 @@ class Runtime(Protocol):
         """What can be told before minutes are lost: missing host paths, ports in use, an unusable image name."""
 
     async def real_paths(self, paths: Sequence[str]) -> Mapping[str, str]:
-        """Where paths lead on the engine's host, symbolic links followed; only those of which it can be told from here. Never raises."""
+        """Where paths lead on the engine's host, symbolic links followed; only those of which it can be told from here. Raises Transient
+        where it could be told and no answer comes: a path on a network file system that hangs."""
 
     async def node_images(self) -> NodeImages | None:
         """What nodes can be made from at this moment; None: this runtime makes nodes from no images. Raises Transient."""

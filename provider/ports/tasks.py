@@ -46,6 +46,8 @@ class TaskStatus:
     """When the verb itself began; None: nothing of the cluster has been touched."""
     finished_at: datetime | None = None
     steps: tuple[Step, ...] = ()
+    fetched: int = 0
+    """How many of the steps belong to what came before the verb itself."""
     error: Exception | None = None
     tag: str = ""
     """Whatever the starter wants back, e.g. the hash of the config being created."""

@@ -4,7 +4,11 @@ it, before anything is made. Effects: reads only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from provider.api.conditions import Reason
+from provider.backoff import UNKNOWN_RETRY
+from provider.errors import ProviderError
 from provider.policy import decide
 from provider.ports.runtime import Runtime
 from provider.reconcile.choose_images import with_images
@@ -45,9 +49,22 @@ async def _with_policy(
     named = request.image or request.version or desired.repository
     asked_for = image if named and image != options.default_image else None
     refused = decide.refusals(policy, namespace, config, asked_for, {})
+    unknown: Blocked | None = None
     if (making or refused) and (paths := decide.paths_of_interest(policy, namespace, config)):
-        refused = decide.refusals(policy, namespace, config, asked_for, await runtime.real_paths(paths))
+        links, unknown = await _links(runtime, paths)
+        refused = decide.refusals(policy, namespace, config, asked_for, links)
     if not refused:
-        return decision, None
-    blocked = Blocked(Reason.POLICY_REFUSED, " ".join(refused))
+        return (without_replacement(facts, unknown) if unknown is not None and making else decision), None
+    # Nothing tells of a ConfigMap, or of a file system: what was read there is read again.
+    from_a_map = scope.spec.config_from is not None and scope.spec.config_from.config_map_key_ref is not None
+    again = UNKNOWN_RETRY if from_a_map or unknown is not None else None
+    blocked = Blocked(Reason.POLICY_REFUSED, " ".join(refused), again)
     return (without_replacement(facts, blocked) if making else decision), blocked
+
+
+async def _links(runtime: Runtime, paths: Sequence[str]) -> tuple[Mapping[str, str], Blocked | None]:
+    """Where they lead; or why it cannot be told now, although it could be: then nothing is made of them."""
+    try:
+        return await runtime.real_paths(paths), None
+    except ProviderError as error:
+        return {}, Blocked(error.reason, error.message, UNKNOWN_RETRY)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from provider.api.conditions import Fault, Reason
+from provider.api.conditions import Reason
+from provider.api.faults import Fault
 from provider.api.meta import JsonObject, shorten, timestamp
 from provider.backoff import CREATE, UNKNOWN_RETRY
 from provider.errors import Terminal
@@ -113,6 +114,8 @@ class Record:
             return Record(last, self.failure_reason, self.failure_message)
         reason, message = task.failure[0], shorten(task.failure[1])
         last |= {"reason": str(reason), "message": message}
+        if len(task.steps) == task.fetched and reason in PREFLIGHT:
+            last["steps"] = []  # images were fetched, and nothing of the cluster was begun: it is as if there had been no try
         if isinstance(task.error, Terminal) and reason.fault is Fault.SPEC:
             return Record(_final(last), reason, message)
         return Record(_failed(last, reason, now))

@@ -15,6 +15,7 @@ from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
 from provider.reconcile.data_loss import data_loss
 from provider.reconcile.drift import Change, listed
+from provider.reconcile.expiry import expiring
 from provider.reconcile.image_conditions import images_available, images_preloaded
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Action, Decision, Power
@@ -33,6 +34,7 @@ def conditions(outcome: Outcome) -> dict[ConditionType, Condition]:
     found[ConditionType.AVAILABLE] = _available(outcome.scope.conditions, found)
     if (ready := _ready(outcome, {**outcome.scope.conditions, **found})) is not None:
         found[ConditionType.READY] = ready
+    found |= expiring(outcome.scope, {**outcome.scope.conditions, **found})
     return found | kstatus.marks({**outcome.scope.conditions, **found})
 
 

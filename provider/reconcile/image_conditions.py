@@ -62,6 +62,9 @@ def images_preloaded(outcome: Outcome) -> Iterator[Condition]:
         return
     elif found.blocked is not None:
         yield Condition(kind, ConditionStatus.FALSE, found.blocked.reason, found.blocked.message)
+    elif found.due and task is not None and task.verb is Verb.PREPARE and task.unfinished:
+        message = "Images are loaded into the nodes once what a replacement needs has been fetched, or cannot be."
+        yield Condition(kind, ConditionStatus.FALSE, Reason.PREPARING, message)
     elif found.due:
         yield Condition(kind, ConditionStatus.FALSE, Reason.LOADING_IMAGES, "Images are being loaded into the nodes.")
     elif lost := found.lost:

@@ -39,6 +39,8 @@ from provider.reconcile.data_loss import data_loss
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import Desired, desire
 from provider.reconcile.drift import Drift
+from provider.reconcile.expire import PERMISSIONS as EXPIRE_PERMISSIONS
+from provider.reconcile.expire import expire
 from provider.reconcile.identity import cluster_name_of
 from provider.reconcile.kubeconfig_secrets import owner_of_secret
 from provider.reconcile.made_from import ensure_made_from
@@ -46,7 +48,7 @@ from provider.reconcile.node_images import Choice
 from provider.reconcile.observe import Observed, Observer
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.outcome import Outcome
-from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan
+from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan, without_replacement
 from provider.reconcile.power import resumes, wanted_power
 from provider.reconcile.preload import Preloader
 from provider.reconcile.publish import publish
@@ -64,6 +66,7 @@ PERMISSIONS = (
         ("get", "list", "watch", "patch"),
         "The objects it serves: spec is written twice (identity, controlPlaneEndpoint), the rest is status.",
     ),
+    *EXPIRE_PERMISSIONS,
     Permission(KINDCLUSTERS, ("patch",), "The outcome of each pass.", subresource="status"),
     Permission(KINDCONTROLPLANES, ("get",), "Version and replicas of a Cluster with a topology."),
     Permission(contract.CLUSTERS, ("get", "list", "watch"), "Owners: read only."),
@@ -126,6 +129,8 @@ class KINDClusterReconciler:
             return await self._delete(scope)
         if message := pause_reason(KINDCLUSTERS.kind, scope.obj, scope.owner.cluster):
             return await self._pause(scope, message, former)
+        if (expired := await expire(scope, self._kube, self._recorder)) is not None:
+            return expired
         blocked = former or scope.invalid
         if blocked := blocked or await blocked_by_owner(
             self._kube, key, scope.owner, self._clusters, provisioned=scope.provisioned
@@ -188,7 +193,7 @@ class KINDClusterReconciler:
             unloaded=preloading is not None and preloading.due,
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
-        decision, choice, refused = await self._decide(scope, runtime, desired, facts)
+        decision, desired, choice, refused = await self._decide(scope, runtime, desired, facts)
         record = creation.record
         if decision.action is Action.CANCEL:
             await self._tasks.discard(scope.key)
@@ -211,31 +216,36 @@ class KINDClusterReconciler:
 
     async def _decide(
         self, scope: Scope, runtime: Runtime, desired: Desired, facts: Facts
-    ) -> tuple[Decision, Choice | None, Blocked | None]:
-        """With the images to make it from, where something is to be made, and what the policy refuses."""
+    ) -> tuple[Decision, Desired, Choice | None, Blocked | None]:
+        """With what stands in the way of a replacement, the images to make it from, where something is to be made, and what the policy
+        refuses."""
         decision = plan(facts)
         if decision.action is Action.CREATE:
-            decision = await self._confirm_create(scope, desired, facts)
+            decision, blocked = await self._confirm_create(scope, desired, facts)
+            desired = replace(desired, blocked=blocked) if facts.update else desired
         if may_be_copy(scope, facts.observation):
             making = decision.action is Action.CREATE
             decision = await blocked_as_copy(scope, self._kube, self._tokens, making=making) or decision
         decision, choice, refused = await with_host(decision, facts, scope, desired, runtime, self._options)
         if decision.action is not Action.CREATE:
             self._free_name(scope.key)
-        return decision, choice, refused
+        return decision, desired, choice, refused
 
-    async def _confirm_create(self, scope: Scope, desired: Desired, facts: Facts) -> Decision:
-        """What is asked only before something is made, because the answers cost requests. The name is held when it is to be made."""
+    async def _confirm_create(self, scope: Scope, desired: Desired, facts: Facts) -> tuple[Decision, Blocked | None]:
+        """What is asked only before something is made, because the answers cost requests; and why nothing may be. The name is held when
+        it is to be made."""
         # An endpoint can be preset like an identity: to make anything, the references must hold also where a cluster was made before.
         unowned = await blocked_by_owner(self._kube, scope.key, scope.owner, self._clusters, provisioned=False)
-        if (blocked := unowned or desired.blocked) is not None or (claim := claim_of(scope.obj)) is None:
-            return blocked or plan(facts)
+        if (blocked := unowned or desired.blocked) is not None:
+            return without_replacement(facts, blocked), blocked
+        if (claim := claim_of(scope.obj)) is None:
+            return plan(facts), None
         # Own containers decide first: only where nothing runs under the name does the age of objects count.
         if facts.observation is not None and facts.observation.presence is Presence.PRESENT:
             self.claims.hold(claim)
         elif rival := await take_name(claim, self.claims, self._kube, self._options):
-            return plan(replace(facts, rival=rival))
-        return plan(facts)
+            return plan(replace(facts, rival=rival)), None
+        return plan(facts), None
 
     # --- the other branches --------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ tell whether anything is still done about it. Both are there only while they are
 
 from __future__ import annotations
 
-from provider.api.conditions import ConditionType, Fault
+from provider.api.conditions import ConditionType
+from provider.api.faults import Fault
 from provider.api.meta import Condition, Conditions, ConditionStatus
 
 MARKS = (ConditionType.RECONCILING, ConditionType.STALLED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from provider.api.conditions import ConditionType
+from provider.api.conditions import ConditionType, Reason
 from provider.api.meta import Conditions, JsonObject, shorten
 from provider.api.phases import Phase
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
@@ -14,6 +14,7 @@ from provider.controller.result import Result
 from provider.ports.kube import EventNote, Kube, Recorder
 from provider.reconcile import status
 from provider.reconcile.conditions import conditions
+from provider.reconcile.expiry import next_look
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.patch import patch_status
 from provider.reconcile.scope import Scope
@@ -25,6 +26,7 @@ TOLD = (
     ConditionType.IMAGES_PRELOADED,
     ConditionType.UP_TO_DATE,
     ConditionType.ENDPOINT_CURRENT,
+    ConditionType.EXPIRING,
 )
 """Conditions whose changes are Events."""
 
@@ -39,7 +41,7 @@ async def report(outcome: Outcome, kube: Kube, recorder: Recorder, unchanged: Un
     elapsed = (unchanged or Unchanged()).elapsed(
         outcome.scope.key, (new["phase"], _reason_of_ready(outcome, found)), outcome.scope.now
     )
-    requeue_after = _requeue_after(outcome, new, elapsed)
+    requeue_after = _requeue_after(outcome, new, elapsed, next_look(outcome.scope, {**outcome.scope.conditions, **found}))
     if (written := await patch_status(kube, KINDCLUSTERS, KINDClusterStatus, outcome.scope.obj, new)) is not None:
         # After the write: an Event must not tell of a status that was refused.
         for note in notes:
@@ -59,7 +61,9 @@ def transitions(before: Conditions, found: Conditions) -> list[EventNote]:
         old, new = before.get(kind), found.get(kind)
         if new is None or (old is not None and (old.status, old.reason) == (new.status, new.reason)):
             continue
-        if kind is not ConditionType.READY and old is None and new.true:
+        if kind is not ConditionType.READY and old is None and new.true and kind is not ConditionType.EXPIRING:
+            continue
+        if new.reason is Reason.NOT_EXPIRING:
             continue
         notes.append(EventNote(new.reason, shorten(new.message) or f"{kind} is {new.status}."))
     return notes
@@ -70,10 +74,10 @@ def _reason_of_ready(outcome: Outcome, found: Conditions) -> str:
     return "" if ready is None else ready.reason
 
 
-def _requeue_after(outcome: Outcome, new: JsonObject, elapsed: timedelta) -> float | None:
+def _requeue_after(outcome: Outcome, new: JsonObject, elapsed: timedelta, end: timedelta | None) -> float | None:
     """Seconds. What is due for the decision comes first; of all else that is waited for, the longest wait counts.
 
-    `new`: the status just written. `elapsed`: how long it has said the same.
+    `new`: the status just written. `elapsed`: how long it has said the same. `end`: until the object's time is over, or nearly so.
     """
     blocked = (outcome.published.blocked, outcome.observed.blocked)
     looks = [part.after for part in blocked if part is not None and part.after is not None]
@@ -82,7 +86,7 @@ def _requeue_after(outcome: Outcome, new: JsonObject, elapsed: timedelta) -> flo
     preloading = outcome.preloading.after if outcome.preloading is not None else None
     # Also of a cluster that runs: nothing tells of a ConfigMap.
     config = outcome.scope.unresolved.after if outcome.scope.unresolved is not None else None
-    waits = [wait for wait in (outcome.decision.after, max(looks, default=None), preloading, config) if wait is not None]
+    waits = [wait for wait in (outcome.decision.after, max(looks, default=None), preloading, config, end) if wait is not None]
     return min((max(0.0, wait.total_seconds()) for wait in waits), default=None)
 
 

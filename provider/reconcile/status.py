@@ -17,6 +17,7 @@ from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
 from provider.reconcile.attempts import Record
 from provider.reconcile.data_loss import known_uid
+from provider.reconcile.expiry import expiry_of
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Action, Decision
 from provider.reconcile.power import RESUMES, last_resume
@@ -33,7 +34,8 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
     """The whole desired status. `found`: the conditions of this pass. Keys that should go are absent."""
     scope = outcome.scope
     now = {**scope.conditions, **found}
-    status = {**scope.status, **_observed(outcome), **_images(outcome.preloading), **_recorded(outcome.record)}
+    before = {name: value for name, value in scope.status.items() if name != "expiresAt" or scope.deleting}
+    status = {**before, **_observed(outcome), **_images(outcome.preloading), **_recorded(outcome.record)}
     if "nodes" in status:
         status |= counters(status["nodes"], now)
         status["selector"] = selector(scope.metadata)
@@ -49,6 +51,8 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status["lastResume"] = resume
     else:
         status.pop("lastResume", None)
+    if not scope.deleting:
+        status |= _end(scope, now)
     if not scope.spec.images:
         status.pop("images", None)
     if not outcome.record.failure_reason:
@@ -149,6 +153,12 @@ def _observed(outcome: Outcome) -> JsonObject:
     if images:
         seen["resolvedImage"] = images[0]
     return seen
+
+
+def _end(scope: Scope, now: Conditions) -> JsonObject:
+    """When its time is over; nothing where it never is."""
+    found = expiry_of(scope, now)
+    return {} if found is None or found.told is None else {"expiresAt": found.told}
 
 
 def _images(found: Preloading | None) -> JsonObject:

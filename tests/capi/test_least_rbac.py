@@ -35,6 +35,12 @@ kind: KINDCluster
 metadata: {name: alone}
 spec: {runtime: local, standalone: true, configFrom: {configMapKeyRef: {name: alone, key: kind.yaml}}}
 """
+EXPIRING = """
+apiVersion: infrastructure.cluster.x-k8s.io/v1alpha1
+kind: KINDCluster
+metadata: {name: expiring}
+spec: {runtime: local, standalone: true, ttl: 5s}
+"""
 Scenario = Iterator[None]
 """Yields once its cluster is asked for, so that the others are made meanwhile; then goes on to its end."""
 UNSEEN: dict[Permission, str] = {}
@@ -47,6 +53,13 @@ def alone(managed: Managed) -> Scenario:
     yield
     managed.manager.wait_ready("alone")
     managed.api.kubectl("delete", "kindcluster", "alone", "--timeout=60s")
+
+
+def expiring(managed: Managed) -> Scenario:
+    """Without a Cluster, and gone when its time is over."""
+    managed.apply(EXPIRING)
+    yield
+    managed.manager.wait_gone("expiring")
 
 
 def owned(managed: Managed) -> Scenario:
@@ -94,7 +107,7 @@ def set_workers(managed: Managed, count: int) -> None:
     managed.patch(f"{CLUSTERS}/namespaces/default/clusters/class", {"spec": {"topology": {"variables": changed}}})
 
 
-SCENARIOS: tuple[Callable[[Managed], Scenario], ...] = (alone, owned, with_topology)
+SCENARIOS: tuple[Callable[[Managed], Scenario], ...] = (alone, expiring, owned, with_topology)
 
 
 @pytest.fixture(scope="module")

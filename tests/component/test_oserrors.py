@@ -11,7 +11,7 @@ import pytest
 
 from provider.adapters import oserrors
 from provider.adapters.process import strays
-from provider.api.conditions import Fault
+from provider.api.faults import Fault
 from provider.errors import Transient
 from provider.ports.runtime import Runtime
 from tests.fakes.limits import open_files

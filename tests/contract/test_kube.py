@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -214,6 +215,31 @@ async def test_deletion_checks_the_uid_it_is_given(kube: Kube, key: ObjectKey) -
 
     await kube.delete(WIDGETS, key, uid=created["metadata"]["uid"])
     assert await kube.get(WIDGETS, key) is None
+
+
+async def test_deletion_checks_the_version_it_is_given(kube: Kube, key: ObjectKey) -> None:
+    """Whoever changed the object meanwhile wanted something of it: the deletion is of the object as it was read."""
+    created = await kube.create(WIDGETS, widget(key))
+    edited = await kube.patch(WIDGETS, key, {"spec": {"a": 1}})
+    uid, version = created["metadata"]["uid"], created["metadata"]["resourceVersion"]
+
+    with pytest.raises(Conflict):
+        await kube.delete(WIDGETS, key, uid=uid, version=version)
+    assert await kube.get(WIDGETS, key) == edited
+
+    assert edited is not None
+    await kube.delete(WIDGETS, key, uid=uid, version=edited["metadata"]["resourceVersion"])
+    assert await kube.get(WIDGETS, key) is None
+
+
+async def test_the_server_tells_its_time(kube: Kube, key: ObjectKey) -> None:
+    """The clock that creationTimestamp is taken from, in whole seconds."""
+    created = datetime.fromisoformat((await kube.create(WIDGETS, widget(key)))["metadata"]["creationTimestamp"])
+    told = await kube.time()
+
+    assert told is not None
+    assert told.utcoffset() == timedelta(0)
+    assert timedelta(0) <= told - created < timedelta(minutes=1)
 
 
 async def test_deletion_waits_for_finalizers(kube: Kube, key: ObjectKey) -> None:

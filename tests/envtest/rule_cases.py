@@ -177,6 +177,31 @@ SPEC = [
     ),
     Case(
         KINDClusterSpec,
+        "ttl must",
+        accept=[kindcluster(ttl=duration) for duration in ("1s", "8h", "1h30m", "8760h", "0h90s")],
+        reject=[kindcluster(ttl=duration) for duration in ("0s", "8760h1s", "10", "1.5h", "-5m", "8 h", "1d", "9999h")],
+        says=("spec.ttl: ", "between 1s and 8760h"),
+    ),
+    Case(
+        KINDClusterSpec,
+        "expiresAt must",
+        accept=[
+            kindcluster(expiresAt=time)
+            for time in (
+                "2030-01-31T18:00:00Z",
+                "2030-01-31T18:00:00.5+02:00",
+                "2028-02-29T00:00:00-11:30",
+                "2000-01-01T00:00:00Z",
+            )
+        ],
+        reject=[
+            kindcluster(expiresAt=time)
+            for time in ("2030-01-31T18:00:00", "2030-01-31T18:00:00z", "1999-01-01T00:00:00Z", "2030-01-31T18:00:00+15:00")
+        ],
+        says=("spec.expiresAt: ", "with its zone"),
+    ),
+    Case(
+        KINDClusterSpec,
         "nodes lists every node",
         accept=[
             kindcluster(nodes=[{}]),

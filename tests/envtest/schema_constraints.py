@@ -30,6 +30,8 @@ KEYWORDS = (
 IN = {
     "spec.version": "v1.34.4-{}",
     "spec.createTimeout": "1h30m",
+    "spec.ttl": "1h30m",
+    "spec.expiresAt": "2030-01-31T18:00:00Z",
     "spec.nodes.[].extraMounts.[].containerPath": "/{}",
     "spec.nodes.[].extraMounts.[].hostPath": "/{}",
     "spec.nodes.[].extraPortMappings.[].listenAddress": "127.0.0.1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ipaddress
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
@@ -141,6 +142,9 @@ def specs(draw: st.DrawFn) -> Spec:
             healPolicy=st.sampled_from(["Repair", "Recreate", "Report"]),
             retainOnFailure=st.booleans(),
             createTimeout=st.integers(30, 7200).map(lambda seconds: f"{seconds // 60}m{seconds % 60}s"),
+            ttl=st.integers(1, 8760 * 3600).map(lambda seconds: f"{seconds // 3600}h{seconds % 3600}s"),
+            expiresAt=st.integers(946684800, 32503679999).map(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat()),
+            expiryPolicy=st.sampled_from(["Delete", "KeepUnready"]),
             standalone=st.booleans(),
             identity=st.fixed_dictionaries(
                 {"token": matching(r"^[0-9a-f]{32}$", 32), "runtime": st.sampled_from(["kind", "local"])}

@@ -20,7 +20,7 @@ OF_A_CLASS = "topology.yaml"
 """Holds no object of ours; tests/capi applies it."""
 OURS = sorted(path for path in SAMPLES.glob("*.yaml") if path.name not in {*INVALID, OF_A_CLASS})
 RIGHTS = {
-    "kindclusters.infrastructure.cluster.x-k8s.io": {"get", "list", "watch", "patch"},
+    "kindclusters.infrastructure.cluster.x-k8s.io": {"get", "list", "watch", "patch", "delete"},
     "kindclusters.infrastructure.cluster.x-k8s.io/status": {"patch"},
     "kindcontrolplanes.controlplane.cluster.x-k8s.io": {"get", "list", "watch"},
     "kindcontrolplanes.controlplane.cluster.x-k8s.io/status": {"patch"},

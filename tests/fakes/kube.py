@@ -15,7 +15,7 @@ import copy
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from provider.api.conditions import Reason
@@ -95,6 +95,10 @@ class FakeKube:
     with_status: set[str] = field(default_factory=lambda: {KINDCLUSTERS.plural, CLUSTERS.plural, "kindcontrolplanes"})
     """Plurals of resources that have a status subresource and a generation."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ahead: timedelta = timedelta(0)
+    """How far the server's clock is ahead of `now`."""
+    silent: bool = False
+    """It does not tell its time."""
     calls: list[Call] = field(default_factory=list)
     _objects: dict[Slot, JsonObject] = field(default_factory=dict)
     _versions: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -131,14 +135,20 @@ class FakeKube:
             raise Conflict(Reason.CONFLICT, f"{resource.kind} {key} changed since it was read.")
         return self.edit(resource, key, patch, subresource=subresource)
 
-    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None) -> None:
+    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None, version: str | None = None) -> None:
         await self._called(Call("delete", resource, key))
         current = self._objects.get(_slot(resource, key))
         if current is None or resource.group not in self.groups:
             return
         if uid is not None and uid != current["metadata"]["uid"]:
             raise Conflict(Reason.CONFLICT, f"{resource.kind} {key} is another object of the same name.")
+        if version is not None and version != current["metadata"]["resourceVersion"]:
+            raise Conflict(Reason.CONFLICT, f"{resource.kind} {key} changed since it was read.")
         self.remove(resource, key)
+
+    async def time(self) -> datetime | None:
+        await self._called(Call("time", Resource("", "", "", "")))
+        return None if self.silent else (self.now() + self.ahead).replace(microsecond=0)
 
     async def serves(self, group: str) -> bool:
         await self._called(Call("serves", Resource(group, "", "", "")))
@@ -245,7 +255,7 @@ class FakeKube:
                 raise fault.error
 
     def _timestamp(self) -> str:
-        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (self.now() + self.ahead).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _store(self, resource: Resource, key: ObjectKey, obj: JsonObject, change: str) -> None:
         obj["metadata"]["resourceVersion"] = str(next(self._versions))

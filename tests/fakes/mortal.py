@@ -79,9 +79,9 @@ class MortalKube(FakeKube):
         self.effects.answer()
         return answer
 
-    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None) -> None:
+    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None, version: str | None = None) -> None:
         with self.effects.effect():
-            await super().delete(resource, key, uid=uid)
+            await super().delete(resource, key, uid=uid, version=version)
         self.effects.answer()
 
 
@@ -201,6 +201,15 @@ class Life:
         obj["metadata"]["labels"] = {contract.CLUSTER_NAME_LABEL: CLUSTER.name}
         self.home.apply(obj)
         await self.time(self.home)
+
+    async def create_alone(self) -> None:
+        """Without a Cluster, and with an end that is far off."""
+        self.home.apply(kindcluster(workerReplicas=1, standalone=True, ttl="8h"))
+        await self.time(self.home)
+
+    async def expire(self) -> None:
+        """Its time is over: nobody has to do anything."""
+        await self.time(self.home, 8 * 3600)
 
     async def repair(self) -> None:
         self.home.set_node("demo-worker", NodeRunState.STOPPED)

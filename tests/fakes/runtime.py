@@ -261,6 +261,9 @@ class FakeRuntime:
         return list(self.problems)
 
     async def real_paths(self, paths: Sequence[str]) -> Mapping[str, str]:
+        fault = self._fault("real_paths")
+        if fault is not None and fault.error is not None:
+            raise fault.error
         return {path: self.links.get(path, path) for path in paths} if self.shares_host else {}
 
     async def node_images(self) -> NodeImages | None:

@@ -89,6 +89,7 @@ class FakeTasks:
             state=TaskState.RUNNING,
             queue_position=0,
             preparing=False,
+            fetched=len(record.steps) if record.preparing else record.fetched,
             started_at=record.started_at or self.clock.now(),
         )
 

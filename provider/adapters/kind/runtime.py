@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from provider.adapters import state_dir
+from provider.adapters import realpaths, state_dir
 from provider.adapters.engine.choice import EngineChoice, child_environment
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
@@ -159,10 +159,11 @@ class KindRuntime:
         return [*found, *await network.problems(engine, self._env, request.config)]
 
     async def real_paths(self, paths: Sequence[str]) -> Mapping[str, str]:
-        with suppress(ProviderError):
-            if not self._options.in_pod and (await self._engines.get()).shares_host:
-                return await asyncio.to_thread(lambda: {path: os.path.realpath(path) for path in paths})
-        return {}
+        try:
+            told = not self._options.in_pod and (await self._engines.get()).shares_host
+        except ProviderError:
+            told = False
+        return await realpaths.real_paths(paths) if told else {}
 
     async def node_images(self) -> NodeImages:
         engine = await self._engines.get()

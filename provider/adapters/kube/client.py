@@ -10,6 +10,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from provider.adapters.kube.login import Login
@@ -44,6 +46,8 @@ class Answer:
     body: JsonObject
     """Empty when it is not a JSON object."""
     retry_after: float | None = None
+    date: datetime | None = None
+    """When the server answered, by its own clock (RFC 9110, Date)."""
 
     @property
     def ok(self) -> bool:
@@ -117,13 +121,19 @@ class KubeClient:
         answer = await self._resource_request("PATCH", resource, key, subresource=subresource, query=query, body=patch)
         return None if answer is None else self._checked(answer, resource, key)
 
-    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None) -> None:
-        options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str | None = None, version: str | None = None) -> None:
+        wanted = {"uid": uid, "resourceVersion": version}
+        preconditions = {name: value for name, value in wanted.items() if value is not None}
+        options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions"} | (
+            {"preconditions": preconditions} if preconditions else {}
+        )
         answer = await self._resource_request("DELETE", resource, key, body=options)
         if answer is not None:
             self._checked(answer, resource, key)
+
+    async def time(self) -> datetime | None:
+        # Every answer has it, also one that refuses: a right to read this path is not needed.
+        return (await self._request("GET", "/version", [], None)).date
 
     async def serves(self, group: str) -> bool:
         now = asyncio.get_running_loop().time()
@@ -242,7 +252,9 @@ async def _send(login: Login, method: str, path: str, query: Query, body: JsonOb
     )
     response = await login.client.call_api(*request, _request_timeout=DEADLINE)
     data = await response.read()
-    return Answer(response.status, _decoded(data), _seconds(response.headers.get("Retry-After")))
+    return Answer(
+        response.status, _decoded(data), _seconds(response.headers.get("Retry-After")), _date(response.headers.get("Date"))
+    )
 
 
 def _decoded(data: bytes) -> JsonObject:
@@ -255,6 +267,15 @@ def _decoded(data: bytes) -> JsonObject:
 
 def _seconds(text: str | None) -> float | None:
     return float(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _date(text: str | None) -> datetime | None:
+    """None for what is no time of the zone GMT, which RFC 9110 wants."""
+    try:
+        found = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo is not None else None
 
 
 def error_of(answer: Answer, what: str) -> ProviderError:

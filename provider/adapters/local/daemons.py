@@ -29,8 +29,6 @@ END_SECONDS = 10.0
 FROZEN = "T"
 """State of a process that a signal has stopped (proc(5))."""
 POLL = 0.005
-EXEC_SECONDS = 0.1
-"""In the middle of execve(2) a process has no environment: it is looked at again for this long."""
 LAUNCH_SECONDS = 30.0
 """For the launcher, which ends at once unless the host is overloaded."""
 LAUNCHER = Path(__file__).with_name("daemonize.py")
@@ -66,7 +64,7 @@ def alive(daemon: Daemon | None) -> bool:
     """Whether this process runs, and not another one with its pid."""
     if daemon is None or not daemon.started:
         return False
-    until = time.monotonic() + EXEC_SECONDS
+    until = time.monotonic() + strays.EXEC_SECONDS
     while strays.start_time(daemon.pid) == daemon.started:
         if (mark := strays.environment(daemon.pid, MARK)) or time.monotonic() > until:
             return mark == daemon.mark
@@ -77,10 +75,9 @@ def alive(daemon: Daemon | None) -> bool:
 def find(marker: str) -> dict[str, list[Daemon]]:
     """Running processes of a marker by component, also those that a killed manager started and did not record."""
     found: dict[str, list[Daemon]] = {}
-    for pid in strays.pids():
-        mark = strays.environment(pid, MARK)
-        if mark.startswith(f"{marker}/") and (started := strays.start_time(pid)):
-            found.setdefault(mark.partition("/")[2], []).append(Daemon(pid, started, mark))
+    for one in strays.with_variable(MARK):
+        if one.value.startswith(f"{marker}/"):
+            found.setdefault(one.value.partition("/")[2], []).append(Daemon(one.pid, one.started, one.value))
     return found
 
 

@@ -11,16 +11,24 @@ import contextlib
 import glob
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 VARIABLE = "CAPKIND_JOB"
 """Environment variable that names the job a process works for; children inherit it."""
 PROC = Path("/proc")
 POLL = 0.05
-SESSION, START_TIME = 3, 19
+SESSION, FLAGS, START_TIME = 3, 6, 19
 """Positions in /proc/PID/stat, counted from the state (field 3 of proc(5))."""
+KERNEL_THREAD = 0x00200000
+"""Flag of what never has arguments or environment (PF_KTHREAD of the kernel's include/linux/sched.h)."""
+EXEC_SECONDS, EXEC_POLL = 0.1, 0.005
+"""In the middle of execve(2) a process has no environment: it is looked at again for this long, this often."""
+EXEC_READS = 4
+"""An exec between the open and the read of a file of /proc empties it, also of a process that has arguments by then: read so often."""
 DEATH = 5.0
 """Seconds to wait for killed processes to end. One in an uninterruptible wait of the kernel may never; we go on without it."""
 
@@ -38,10 +46,25 @@ class Process:
     """Empty in the moments when the kernel replaces or tears down the process's memory (execve(2), exit(2))."""
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A process that was seen running, and the value of a variable in its environment."""
+
+    pid: int
+    started: int
+    value: str
+
+
+class _Stat(NamedTuple):
+    session: int
+    started: int
+    of_kernel: bool
+
+
 def start_time(pid: int) -> int | None:
     """When the process started; None when there is none, or only its zombie."""
     stat = _stat(pid)
-    return stat[1] if stat else None
+    return stat.started if stat else None
 
 
 def state(pid: int) -> str:
@@ -54,9 +77,27 @@ def state(pid: int) -> str:
 
 def of_job(name: str) -> list[Process]:
     """All processes of this user whose environment says that they work for the job; none for an empty name, which is no job's."""
-    if not name:  # every process without the variable would match: everything on the host, this process too
-        return []
-    return [process for pid in pids() if (process := _describe(pid)) is not None and environment(pid, VARIABLE) == name]
+    return [Process(one.pid, one.started, _arguments(one.pid)) for one in with_variable(VARIABLE) if one.value == name]
+
+
+def with_variable(name: str) -> list[Marked]:
+    """All processes of this user whose environment has a variable. Blocks for EXEC_SECONDS at most, and only while one is in an exec."""
+    found: list[Marked] = []
+    unclear, until = list(pids()), time.monotonic() + EXEC_SECONDS
+    while unclear:
+        again = []
+        for pid in unclear:
+            if (value := _variable(pid, name)) == "" or (stat := _stat(pid)) is None:
+                continue
+            # Read again after the start time: a pid that is reused later has another one, and `kill` sees that.
+            if value is not None and _variable(pid, name) == value:
+                found.append(Marked(pid, stat.started, value))
+            elif not stat.of_kernel:
+                again.append(pid)
+        unclear = again if time.monotonic() < until else []
+        if unclear:
+            time.sleep(EXEC_POLL)
+    return found
 
 
 def of_session(session: int) -> list[Process]:
@@ -64,7 +105,7 @@ def of_session(session: int) -> list[Process]:
     found = []
     for pid in pids():
         stat = _stat(pid)
-        if stat is not None and stat[0] == session and (process := _describe(pid)) is not None:
+        if stat is not None and stat.session == session and (process := _describe(pid)) is not None:
             found.append(process)
     return found
 
@@ -96,10 +137,32 @@ def open_files(pid: int | str = "[0-9]*") -> Iterator[str]:
 
 
 def environment(pid: int, name: str) -> str:
-    """A variable of a process's environment; empty without one, or where it may not be read."""
+    """A variable of a process's environment; empty without one, where it may not be read, and in the middle of an exec."""
+    return _variable(pid, name) or ""
+
+
+def _variable(pid: int, name: str) -> str | None:
+    """As `environment`; None in the middle of execve(2), when a process has neither arguments nor environment (and in that of exit(2))."""
+    environ = _environ(pid)
+    if environ is None:
+        return None
     start = f"{name}=".encode()
-    found = (entry.removeprefix(start) for entry in _read(pid, "environ").split(b"\0") if entry.startswith(start))
+    found = (entry.removeprefix(start) for entry in environ.split(b"\0") if entry.startswith(start))
     return next(found, b"").decode(errors="replace")
+
+
+def _environ(pid: int) -> bytes | None:
+    """Empty without one, or where it may not be read; None in the middle of an exec."""
+    for _ in range(EXEC_READS):
+        try:
+            content = (PROC / str(pid) / "environ").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return b""
+        if content:
+            return content
+        if not _read(pid, "cmdline"):
+            return None
+    return b""
 
 
 def pids() -> Iterator[int]:
@@ -126,16 +189,19 @@ def _describe(pid: int) -> Process | None:
     stat = _stat(pid)
     if stat is None:
         return None
-    argv = _read(pid, "cmdline").decode(errors="replace").split("\0")[:-1]
-    return Process(pid, stat[1], tuple(argv))
+    return Process(pid, stat.started, _arguments(pid))
 
 
-def _stat(pid: int) -> tuple[int, int] | None:
-    """(session, start time); the command's name in parentheses may hold anything, so what follows the last one counts."""
+def _arguments(pid: int) -> tuple[str, ...]:
+    return tuple(_read(pid, "cmdline").decode(errors="replace").split("\0")[:-1])
+
+
+def _stat(pid: int) -> _Stat | None:
+    """None for a zombie. The command's name in parentheses may hold anything, so what follows the last one counts."""
     fields = _read(pid, "stat").rpartition(b")")[2].split()
     if len(fields) <= START_TIME or fields[0] in (b"Z", b"X"):
         return None
-    return int(fields[SESSION]), int(fields[START_TIME])
+    return _Stat(int(fields[SESSION]), int(fields[START_TIME]), bool(int(fields[FLAGS]) & KERNEL_THREAD))
 
 
 def _read(pid: int, name: str) -> bytes:

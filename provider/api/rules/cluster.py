@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel
 
@@ -208,11 +208,21 @@ VERSION_OR_MINOR = matches(
 
 SHORTEST, LONGEST = timedelta(seconds=30), timedelta(hours=2)
 """Of createTimeout."""
+SHORTEST_LIFE, LONGEST_LIFE = timedelta(seconds=1), timedelta(hours=8760)
+"""Of ttl."""
 
 
 def _has_control_plane(held: Held) -> bool:
     nodes = held.get("nodes") or []
     return not nodes or any(node.get("role", "control-plane") == "control-plane" for node in nodes)
+
+
+def _is_a_day(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_beside_nodes(*others: str) -> Callable[[Held], bool]:
@@ -277,6 +287,20 @@ SPEC = (
         'must consist of lower-case letters, digits and "-" and start and end with a letter or digit: write "-" for "."',
     ),
     VERSION_OR_MINOR,
+    matches(
+        "ttl",
+        patterns.DURATION,
+        'must be a duration between 1s and 8760h, such as "8h" or "1h30m"',
+        also="duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('8760h')",
+        also_holds=lambda text: bool(text) and SHORTEST_LIFE <= parse_duration(text) <= LONGEST_LIFE,
+    ),
+    matches(
+        "expiresAt",
+        patterns.TIME,
+        'must be a time with its zone (RFC 3339), such as "2030-01-31T18:00:00Z"',
+        also="timestamp(self.expiresAt) > timestamp('1999-12-31T00:00:00Z')",  # an error for a day that its month does not have
+        also_holds=_is_a_day,
+    ),
     *SETTINGS,
     Rule(
         rule="!has(self.nodes) || self.nodes.size() == 0 || (!has(self.controlPlaneReplicas) && !has(self.workerReplicas))",

@@ -8,6 +8,7 @@ the cost of a CEL rule is computed from them.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -19,8 +20,17 @@ from provider.api.rules.cluster import CONFIG_FROM
 from provider.api.rules.networking import NETWORKING
 from provider.api.rules.node import MOUNT, NODE, PORT_MAPPING
 
+
+def _with_a_day(text: str) -> str:
+    """Raises ValueError for a day that its month does not have."""
+    datetime.fromisoformat(text)
+    return text
+
+
 ClusterName = Annotated[str, Field(min_length=1, max_length=49, pattern=patterns.LABEL)]
 Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=patterns.DURATION)]
+Time = Annotated[str, Field(max_length=40, pattern=patterns.TIME), AfterValidator(_with_a_day)]
+"""Without the format date-time, because CEL sees no text then, and a refusal could not quote it."""
 HostPort = Annotated[int, Field(ge=-1, le=65535)]
 KubernetesVersion = Annotated[str, Field(max_length=64, pattern=patterns.VERSION)]
 VersionOrMinor = Annotated[str, Field(max_length=64, pattern=patterns.VERSION_OR_MINOR)]

@@ -12,7 +12,7 @@ from provider.api.markers import FREE, IMMUTABLE, ONCE, RECREATE, Marker
 from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
 from provider.api.rules.cluster import OBJECT, SPEC
-from provider.api.v1alpha1.common import ClusterName, ClusterSettings, VersionOrMinor
+from provider.api.v1alpha1.common import ClusterName, ClusterSettings, Duration, Time, VersionOrMinor
 from provider.api.v1alpha1.status import KINDClusterStatus
 
 KINDCLUSTERS = Resource(names.GROUP, names.VERSION, "kindclusters", "KINDCluster")
@@ -61,6 +61,23 @@ class KINDClusterSpec(ClusterSettings):
             "frozen where they are, and go on within seconds). A cluster is made and published first, and stopped or paused then."
         ),
     )
+    ttl: Annotated[Duration | None, Marker(FREE)] = Field(
+        None,
+        description=(
+            'ttl deletes the object, and its cluster with it, this long after its creation, e.g. "8h"; at most 8760h. Only without an '
+            "owner Cluster. status.expiresAt has the time; the annotation infrastructure.cluster.x-k8s.io/extend-until puts it off."
+        ),
+    )
+    expires_at: Annotated[Time | None, Marker(FREE)] = Field(
+        None, description='expiresAt is a time to do that, e.g. "2030-01-31T18:00:00Z"; with ttl, the earlier of the two counts.'
+    )
+    expiry_policy: Annotated[Literal["Delete", "KeepUnready"] | None, Marker(FREE)] = Field(
+        None,
+        description=(
+            "expiryPolicy: Delete (default) deletes an expired object however it is; KeepUnready keeps one for as long as it is not "
+            "Ready, or never was, so that a failure can be looked into. At rest, as powerState asks, counts as Ready."
+        ),
+    )
     control_plane_endpoint: Annotated[ControlPlaneEndpoint | None, Marker(ONCE)] = Field(
         None, description="controlPlaneEndpoint is written by the provider, once. Leave it out."
     )
@@ -92,6 +109,7 @@ DEFINITION = CustomResource(
         Column("Endpoint", ".status.endpoints.host"),
         AGE,
         Column("Runtime", ".status.runtime", priority=1),
+        Column("Expires", ".status.expiresAt", priority=1),
         Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
     ),
 )

@@ -179,6 +179,9 @@ class KINDClusterStatus(Model):
     kubeconfig_expires_at: OptionalTime = Field(
         None, description="kubeconfigExpiresAt is when the published client certificate expires; it is renewed long before."
     )
+    expires_at: OptionalTime = Field(
+        None, description="expiresAt is when the object is deleted, as spec.ttl and spec.expiresAt ask; absent: never."
+    )
     runtime: str | None = Field(None, max_length=63, description="runtime that runs the cluster: kind or local.")
     resolved_image: str | None = Field(
         None,

@@ -20,6 +20,8 @@ SLEEP = ["/bin/sleep", "3600"]
 LOOKS = 3000
 """Some of which meet an exec: 277 of as many did, where an empty environment counted as the end."""
 
+SEARCHES = 300
+
 
 @pytest.fixture
 def marker(tmp_path: Path) -> Iterator[str]:
@@ -66,6 +68,19 @@ async def test_a_daemon_in_the_middle_of_an_exec_is_no_ended_one(marker: str, tm
     daemon = await daemons.start("part", [str(script)], marker=marker, folder=tmp_path)
 
     assert 0 == sum(not daemons.alive(daemon) for _ in range(LOOKS))
+
+
+async def test_a_process_in_the_middle_of_an_exec_is_found(marker: str, tmp_path: Path) -> None:
+    """By a search as well: one that is missed once is taken for ended, and left running."""
+    script = tmp_path / "again"
+    script.write_text('#!/bin/sh\nexec "$0"\n')
+    script.chmod(0o700)
+    daemon = await daemons.start("part", [str(script)], marker=marker, folder=tmp_path)
+
+    assert 0 == sum(daemons.find(marker) != {"part": [replace(daemon, at="")]} for _ in range(SEARCHES))
+
+    daemons.end_all(marker, {})
+    assert not daemons.alive(daemon)
 
 
 async def test_a_frozen_daemon_is_there_and_goes_on_when_it_is_thawed(marker: str, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from hack import reference
-from provider.api.conditions import ConditionType, Fault, Reason, Severity
+from provider.api.conditions import ConditionType, Reason
+from provider.api.faults import Fault, Severity
 from provider.api.phases import Phase
 
 REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?")

@@ -65,6 +65,9 @@ OURS = {
     "configFrom",
     "standalone",
     "powerState",
+    "ttl",
+    "expiresAt",
+    "expiryPolicy",
     "controlPlaneEndpoint",
     "identity",
 }

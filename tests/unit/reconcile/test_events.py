@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from provider.api.conditions import ConditionType, Reason, Severity
+from provider.api.conditions import ConditionType, Reason
+from provider.api.faults import Severity
 from provider.api.meta import Condition, Conditions, ConditionStatus
 from provider.reconcile.report import transitions
 

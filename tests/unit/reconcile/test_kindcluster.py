@@ -15,7 +15,7 @@ from provider.errors import Terminal, Transient
 from provider.ports.runtime import NodeRunState, Presence, RuntimeObservation, Verb
 from tests.fakes.world import KEY, World, kindcluster
 
-NEGATIVE = {"Paused", "RollingOut", "ScalingUp", "ScalingDown"}
+NEGATIVE = {"Paused", "Expiring", "RollingOut", "ScalingUp", "ScalingDown"}
 
 
 @pytest.fixture

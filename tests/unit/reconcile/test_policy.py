@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
+from provider.api import names
+from provider.api.conditions import Reason
+from provider.api.meta import ObjectKey
+from provider.errors import Transient
 from provider.policy.file import parse
 from provider.ports.runtime import ClusterRequest, NodeImages, Progress
 from provider.reconcile.options import ReconcileOptions
+from tests.envtest.kind_configs import HEAD
 from tests.fakes.world import World, kindcluster
 
 CONDITION = "PolicyAllowed"
@@ -190,3 +195,34 @@ async def test_a_broken_cluster_is_not_replaced_by_what_is_refused() -> None:
 
     assert 1 == world.runtime.calls["create"]
     assert ("False", "PolicyRefused") == (world.condition("Ready")["status"], world.condition("Ready")["reason"])
+
+
+async def test_a_refusal_of_a_config_map_goes_with_its_text() -> None:
+    """Nothing tells of a ConfigMap: it is looked at again by itself, long before the resync."""
+    world = World()
+    key = {"configMapKeyRef": {"name": "configs", "key": "kind.yaml"}}
+    text = f"{HEAD}nodes:\n- extraMounts: [{{hostPath: /etc, containerPath: /data}}]\n"
+    world.kube.put(names.CONFIG_MAPS, {"metadata": {"name": "configs", "namespace": "default"}, "data": {"kind.yaml": text}})
+    world.apply(kindcluster(configFrom=key))
+    await world.pass_time(60)
+    assert "PolicyRefused" == world.condition("Ready")["reason"]
+    patch = {"data": {"kind.yaml": text.replace("/etc", "/srv/data")}}
+    world.kube.edit(names.CONFIG_MAPS, ObjectKey("default", "configs"), patch)
+    await world.pass_time(30)
+
+    assert "True" == world.condition("Ready")["status"]
+
+
+async def test_a_path_of_which_nobody_can_tell_where_it_leads_is_not_mounted_and_looked_at_again() -> None:
+    """A file system that hangs: what hides behind it may be the system's."""
+    world = World()
+    world.runtime.fail("real_paths", Transient(Reason.HOST_ERROR, "/srv/data does not answer."), call=None)
+    world.apply(kindcluster(**mounting("/srv/data")))
+    await world.pass_time(60)
+    ready = world.condition("Ready")
+    assert ("False", "HostError", True) == (ready["status"], ready["reason"], "/srv/data" in ready["message"])
+    assert 0 == world.runtime.calls["create"]
+
+    world.runtime.heal()
+    await world.pass_time(30)
+    assert "True" == world.condition("Ready")["status"]

@@ -220,3 +220,16 @@ async def test_a_runtime_without_containers_says_that_it_loads_nothing() -> None
     await world.pass_time(5)
 
     assert ("False", "NotSupported") == told(world)
+
+
+async def test_while_a_replacement_is_fetched_nobody_says_that_images_are_loaded() -> None:
+    """They wait for it, and follow when it cannot be had."""
+    world = await world_with(loadable=False, updatePolicy="Recreate")
+    world.run_tasks = False
+    world.edit({"spec": {"version": "v1.30.0"}})
+    await world.pass_time(5)
+    assert (KEY, Verb.PREPARE) == world.tasks.started[-1]
+    world.runtime.loadable = {IMAGE: "one"}
+    await world.pass_time(70)
+
+    assert (("False", "Preparing"), 0) == (told(world), loads(world))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.api.conditions import Fault, Reason
+from provider.api.conditions import Reason
+from provider.api.faults import Fault
 from provider.backoff import COOLDOWN, CREATE
 from provider.errors import Terminal, Transient
 from provider.ports.runtime import NodeRunState, Problem, Verb
@@ -115,6 +117,29 @@ async def test_what_a_preflight_finds_gone_is_tried_at_once(world: World, reason
 
     assert world.status()["ready"] is True
     assert len(world.status()["history"]) <= history + 3
+
+
+async def test_a_port_that_is_taken_during_a_pull_is_noticed_as_soon_as_it_is_free(world: World) -> None:
+    """Steps of a pull are none of the create: nothing was begun, and nothing else has to be waited for."""
+    world.runtime.fail("prepare", Transient(Reason.IMAGE_PULL_FAILED, "no network"), call=None)
+    world.apply(kindcluster(image="kindest/node:v1.34.4"))
+    await world.pass_time(1200)
+    world.runtime.heal()
+    pulling = world.runtime.hang("prepare")
+    world.clock.advance(CREATE.limit)
+    settled = asyncio.create_task(world.settle())
+    await pulling.reached.wait()
+    world.runtime.problems.append(Problem(Reason.PORT_IN_USE, "Port 80 is in use.", terminal=False))
+    pulling.release()
+    await settled
+    assert (0, "CreateRetrying") == (world.runtime.calls["create"], world.condition("Ready")["reason"])
+    later = datetime.fromisoformat(world.status()["lastCreate"]["nextAttemptAt"]) - world.clock.now()
+    assert later > timedelta(seconds=60)
+
+    world.runtime.problems.clear()
+    await world.pass_time(15)
+
+    assert world.status()["ready"] is True
 
 
 async def test_a_manager_killed_in_a_later_try_goes_on(world: World) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from provider.api import contract
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject
 from provider.ports.runtime import Problem
 from provider.ports.workload import WorkloadNode, WorkloadObservation
+from tests.fakes.mortal import capi_cluster, owner_reference
 from tests.fakes.world import World, kindcluster
 
 COUNTERS = ("replicas", "readyReplicas", "availableReplicas", "upToDateReplicas")
@@ -179,3 +181,26 @@ async def test_a_version_is_taken_with_and_without_its_v(version: str) -> None:
     world.edit({"spec": {"version": "v1.34.4"}})
     await world.settle()
     assert (1, "True") == (world.runtime.calls["create"], world.condition("UpToDate")["status"])
+
+
+async def test_a_replacement_that_waits_for_its_owner_leaves_the_old_cluster_ready() -> None:
+    """A missing owner forbids making anything; what runs is used as before, and UpToDate says what is waited for."""
+    world = World()
+    world.kube.groups.add(contract.CAPI_GROUP)
+    owner = world.kube.put(contract.CLUSTERS, capi_cluster())
+    obj = kindcluster(version="v1.34.3", updatePolicy="Recreate")
+    obj["metadata"]["ownerReferences"] = [owner_reference(owner)]
+    world.apply(obj)
+    await world.pass_time(10)
+    world.edit({"metadata": {"ownerReferences": None}})
+    world.edit({"spec": {"version": "v1.34.4"}})
+    await world.pass_time(60)
+
+    assert ("True", 1) == (world.condition("Ready")["status"], world.runtime.calls["create"])
+    assert ("False", "WaitingForOwner") == (world.condition("UpToDate")["status"], world.condition("UpToDate")["reason"])
+    assert "Ready" == world.status()["phase"]
+
+    world.edit({"metadata": {"ownerReferences": [owner_reference(owner)]}})
+    await world.pass_time(60)
+    assert (True, 2) == (world.status()["ready"], world.runtime.calls["create"])
+    assert "True" == world.condition("UpToDate")["status"]

@@ -1,0 +1,40 @@
+"""The end of an object's time: it is deleted, and its finalizer does the rest as for anybody's deletion. Effects: one delete, one Event."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from provider.api.conditions import Reason
+from provider.api.rbac import Permission
+from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
+from provider.controller.result import Result
+from provider.ports.kube import EventNote, Kube, Recorder
+from provider.reconcile.expiry import expiry_of
+from provider.reconcile.outcome import Outcome
+from provider.reconcile.plan import Blocked
+from provider.reconcile.report import report
+from provider.reconcile.scope import Scope
+
+PERMISSIONS = (Permission(KINDCLUSTERS, ("delete",), "Those whose time is over (spec.ttl, spec.expiresAt)."),)
+
+
+async def expire(scope: Scope, kube: Kube, recorder: Recorder) -> Result | None:
+    """None: its time is not over, and the pass goes on. For an object that is neither paused nor being deleted.
+
+    Two clocks have to agree: one that is ahead, the manager's or the API server's, deletes nothing early. What is deleted is the object
+    as it was read: one that was made anew, extended or edited meanwhile raises Conflict.
+    """
+    found = expiry_of(scope, scope.conditions)
+    if found is None or found.at is None or not found.due(scope.now):
+        return None
+    if scope.status.get("expiresAt") != found.told:
+        message = f"The time of this object was over at {found.told}: nothing is made for it, and it is deleted."
+        return await report(Outcome(scope, scope.record, Blocked(Reason.EXPIRED, message, timedelta(0))), kube, recorder)
+    server = await kube.time()
+    if server is None or server < found.at:
+        return None
+    meta = scope.metadata
+    await kube.delete(KINDCLUSTERS, scope.key, uid=meta["uid"], version=meta["resourceVersion"])
+    message = f"Deleted, because its time was over at {found.told}, as spec.ttl or spec.expiresAt asks."
+    await recorder.record(scope.obj, EventNote(Reason.EXPIRED, message))
+    return Result(requeue_after=0.0)
