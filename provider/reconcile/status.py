@@ -23,6 +23,7 @@ from provider.reconcile.power import RESUMES, last_resume
 from provider.reconcile.preload import Preloading
 from provider.reconcile.replicas import counters, selector, versions
 from provider.reconcile.scope import Scope
+from provider.reconcile.update_plan import update_plan
 
 HISTORY_LIMIT = 20
 """Entries of status.history; the oldest go first."""
@@ -49,6 +50,10 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status["lastResume"] = resume
     else:
         status.pop("lastResume", None)
+    if (plan := update_plan(outcome, now)) is not None:
+        status["plan"] = plan
+    else:
+        status.pop("plan", None)
     if not scope.spec.images:
         status.pop("images", None)
     if not outcome.record.failure_reason:

@@ -92,6 +92,7 @@ DEFINITION = CustomResource(
         Column("Endpoint", ".status.endpoints.host"),
         AGE,
         Column("Runtime", ".status.runtime", priority=1),
+        Column("Plan", ".status.plan.class", priority=1),
         Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
     ),
 )
