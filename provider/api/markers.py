@@ -22,6 +22,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 
+class UpdateClass(StrEnum):
+    """What it takes to bring a change of a field to a cluster that has been made; each costs more than the one before it."""
+
+    IN_PLACE = "InPlace"
+    """The cluster goes on with all that it holds."""
+    RECREATE = "Recreate"
+    """The cluster is deleted and made anew: its content is lost. Only with consent."""
+    IMPOSSIBLE = "Impossible"
+    """Not even a replacement brings it: only a new object does."""
+
+
 class Mutability(StrEnum):
     """When a field may change. The values are the words of the reference."""
 
@@ -33,6 +44,16 @@ class Mutability(StrEnum):
     ONCE = "no: written by the provider"
     """Absent until the provider writes it; cannot be changed or removed afterwards."""
     IMMUTABLE = "never"
+
+    @property
+    def update_class(self) -> UpdateClass:
+        match self:
+            case Mutability.FREE:
+                return UpdateClass.IN_PLACE
+            case Mutability.RECREATE:
+                return UpdateClass.RECREATE
+            case Mutability.KEPT | Mutability.ONCE | Mutability.IMMUTABLE:
+                return UpdateClass.IMPOSSIBLE
 
 
 class Local(StrEnum):

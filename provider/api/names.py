@@ -22,6 +22,9 @@ FINALIZER = "kindcluster.infrastructure.cluster.x-k8s.io"
 MADE_FROM_ANNOTATION = "infrastructure.cluster.x-k8s.io/made-from"
 """On a KINDCluster: what of its spec the running cluster was made from (JSON, provider.reconcile.drift). Survives move and backup."""
 
+APPROVED_PLAN_ANNOTATION = "infrastructure.cluster.x-k8s.io/approved-plan"
+"""On a KINDCluster, set by a person: the value of status.plan.approval, by which that plan, and no other one, may be carried out."""
+
 KEPT_ANNOTATION = "infrastructure.cluster.x-k8s.io/kept-by"
 """On Secrets of a cluster that outlived its object: the marker of the identity that they belong to."""
 

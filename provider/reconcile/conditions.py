@@ -8,13 +8,14 @@ from dataclasses import replace
 from provider.api import contract
 from provider.api.conditions import ConditionType, Reason
 from provider.api.kind import NodeRole
+from provider.api.markers import UpdateClass
 from provider.api.meta import Condition, Conditions, ConditionStatus
 from provider.ports.runtime import Endpoint, Ownership, Presence, RuntimeObservation, Verb
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
 from provider.reconcile.data_loss import data_loss
-from provider.reconcile.drift import Change, listed
+from provider.reconcile.drift import Drift, listed
 from provider.reconcile.expiry import expiring
 from provider.reconcile.image_conditions import images_available, images_preloaded
 from provider.reconcile.outcome import Outcome
@@ -22,6 +23,7 @@ from provider.reconcile.plan import AT_REST, Action, Decision, Power
 from provider.reconcile.power import wanted_power
 from provider.reconcile.rollout import rollout
 from provider.reconcile.running_step import running_step
+from provider.reconcile.update_plan import how_to_approve, other_approval
 
 SIMULATED = (
     "Nodes are simulated: pods are scheduled and marked Running, and no container runs; kubectl logs and exec cannot work. "
@@ -236,7 +238,7 @@ def _up_to_date(outcome: Outcome) -> Iterator[Condition]:
     elif drift.update:
         yield Condition(kind, ConditionStatus.FALSE, *_update_on_the_way(outcome, drift.update))
     else:
-        yield Condition(kind, ConditionStatus.FALSE, *_update_refused(outcome, drift.changes))
+        yield Condition(kind, ConditionStatus.FALSE, *_update_refused(outcome, drift))
 
 
 def _update_on_the_way(outcome: Outcome, what: str) -> tuple[Reason, str]:
@@ -251,11 +253,15 @@ def _update_on_the_way(outcome: Outcome, what: str) -> tuple[Reason, str]:
             reason,
             f"{what}: the cluster is kept, because what would replace it cannot be made. {message} Tried again every minute.",
         )
-    return Reason.PREPARING, f"{what}: what the replacement needs is being fetched."
+    return (
+        Reason.PREPARING,
+        f"{what}: what the replacement needs is being fetched. Then the cluster is replaced; its content is lost.",
+    )
 
 
-def _update_refused(outcome: Outcome, changes: tuple[Change, ...]) -> tuple[Reason, str]:
-    if impossible := tuple(change for change in changes if not change.possible):
+def _update_refused(outcome: Outcome, drift: Drift) -> tuple[Reason, str]:
+    changes = drift.changes or ()
+    if impossible := tuple(change for change in changes if change.update_class is UpdateClass.IMPOSSIBLE):
         return (
             Reason.UPDATE_IMPOSSIBLE,
             f"{listed(impossible)} cannot change for a cluster that has been made: set it back, or create a new one. Nothing is changed.",
@@ -263,8 +269,9 @@ def _update_refused(outcome: Outcome, changes: tuple[Change, ...]) -> tuple[Reas
     from_a_topology = contract.TOPOLOGY_OWNED_LABEL in (outcome.scope.metadata.get("labels") or {})
     where = "updatePolicy of the KINDClusterTemplate" if from_a_topology else "spec.updatePolicy"
     message = (
-        f"{listed(changes)} would need other nodes. Nothing is changed: set it back, "
-        f"or set {where} to Recreate to have the cluster replaced (its content is lost)."
+        f"{listed(changes)} would need other nodes. Nothing is changed: set it back, or set {where} to Recreate to have the cluster "
+        f"replaced (its content is lost). {other_approval(outcome, drift.approval)}To have it replaced for this plan alone: "
+        f"{how_to_approve(outcome.scope.key, drift.approval)}"
     )
     return Reason.UPDATE_NEEDED, message
 

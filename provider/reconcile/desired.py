@@ -33,6 +33,8 @@ class Desired:
     """Of the request before the published endpoint is added: a request that changed has another one."""
     made_from: Mapping[str, str]
     """What it would be made from: the record that drift.py compares."""
+    values: Mapping[str, Any]
+    """The same before long values became fingerprints."""
     nodes: NodeNames
     repository: str | None
     """spec.imageRepository, below which node images that nobody names are looked for."""
@@ -51,6 +53,7 @@ def desire(scope: Scope, options: ReconcileOptions) -> Desired:
         request=replace(request, config=at_published_endpoint(request.config, spec.control_plane_endpoint)),
         config_hash=fingerprint(request.config, image=request.image or spec.image_repository, version=request.version),
         made_from=drift.made_from(spec, request.config),
+        values=drift.wanted_values(spec, request.config),
         nodes=node_names(request.config, load_balancer=not scope.runtime.simulated),
         repository=spec.image_repository,
         blocked=blocked or network.conflict(scope.spec, owner.cluster, request.config),

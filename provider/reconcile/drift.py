@@ -9,27 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from provider.api import names
 from provider.api.kind import NodeNames, NodeRole, node_names
-from provider.api.markers import Mutability, below, marked_fields
+from provider.api.markers import Mutability, UpdateClass, below, marked_fields
 from provider.api.meta import JsonObject
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 
 # All annotations of an object together have 256 KiB, and a patch of kubeadm's config alone may have 64.
 SHOWN = 64
 """Characters up to which a value is kept as it is; of a longer one, the record has a fingerprint."""
-SETTLED = frozenset(
-    f"{path}{field.name}"
+CLASSES: Mapping[str, UpdateClass] = {
+    f"{path}{field.name}": field.marker.mutability.update_class
     for path, fields in below(marked_fields(KINDClusterSpec))
     for field in fields
-    if field.marker.mutability is Mutability.KEPT
-)
-"""What even a replaced cluster keeps: where it runs, and the endpoint that was published."""
+}
+"""Field of the spec → what a change of it takes."""
 COUNTS: Mapping[str, NodeRole] = {"controlPlaneReplicas": NodeRole.CONTROL_PLANE, "workerReplicas": NodeRole.WORKER}
 """Always in a record, however the spec says them: which nodes a cluster must have is read from them."""
 POSSIBLE_COUNTS = frozenset(map(str, range(51)))
@@ -53,9 +52,9 @@ class Change:
     wanted: str
 
     @property
-    def possible(self) -> bool:
-        """Whether replacing the cluster would bring it."""
-        return self.field not in SETTLED
+    def update_class(self) -> UpdateClass:
+        """A field that only another version of the provider knows was recorded because it takes a new cluster."""
+        return CLASSES.get(self.field, UpdateClass.RECREATE)
 
     def __str__(self) -> str:
         if any(value.startswith("#") for value in (self.made, self.wanted)):
@@ -72,31 +71,65 @@ class Drift:
     nodes: NodeNames
     """The containers it must have: of what was made, which may be another number than is wanted now."""
     update: str = ""
-    """The changes, if the cluster may be replaced and a replacement can bring all of them; else empty."""
+    """The changes, if the cluster may and can be replaced, and a replacement brings all of them; else empty."""
+    approval: str = ""
+    """What the annotation has to say to consent to a replacement, where nobody has consented to it; else empty."""
+    replacing: tuple[Change, ...] = ()
+    """While there is no finished cluster: the changes for which the one before it is being replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What the object says about replacing its cluster."""
+
+    policy: UpdatePolicy
+    approved: str
+    """The annotation; empty without one."""
+    uid: str
+    generation: int
+
+    def to(self, found: tuple[Change, ...]) -> bool:
+        return self.policy is UpdatePolicy.RECREATE or self.approved == self.approval(found)
+
+    def approval(self, found: tuple[Change, ...]) -> str:
+        """Of these changes alone. The generation by itself would say too little (ADR 110): a ConfigMap, a KINDControlPlane and a Cluster
+        change what is wanted without it, and it starts anew when the object is moved or restored, with its annotations.
+        """
+        text = json.dumps([self.uid, *((change.field, change.made, change.wanted) for change in found)])
+        return f"{self.generation}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def compare(
     made: Mapping[str, str] | None,
     wanted: Mapping[str, str] | None,
     *,
+    consent: Consent,
     replaceable: bool,
     config: Mapping[str, Any],
     load_balancer: bool,
 ) -> Drift:
-    """`made`: the record of a finished cluster, None without one. `wanted`: None where it is not known. `replaceable`: somebody allows to
-    replace the cluster. `config`: kind's document of what is wanted now; `load_balancer`: several control planes get one before them.
+    """`made`: the record of a finished cluster, None without one. `wanted`: None where it is not known. `replaceable`: nothing contradicts
+    what is wanted. `config`: kind's document of what is wanted now; `load_balancer`: several control planes get one before them.
     """
     if made is not None:
         # Names depend on the roles alone, so the counts of the record are enough.
         nodes = [{"role": str(role)} for field, role in COUNTS.items() for _ in range(int(made[field]))]
         config = {**config, "nodes": nodes}
+    containers = node_names(config, load_balancer=load_balancer)
     found = None if wanted is None else changes(made or {}, wanted)
-    update = listed(found or ()) if replaceable and all(change.possible for change in found or ()) else ""
-    return Drift(found, node_names(config, load_balancer=load_balancer), update)
+    if not found or greatest(found) is not UpdateClass.RECREATE:
+        return Drift(found, containers)
+    consented = consent.to(found)
+    return Drift(
+        found,
+        containers,
+        update=listed(found) if consented and replaceable else "",
+        approval="" if consented else consent.approval(found),
+    )
 
 
-def made_from(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str]:
-    """What a cluster made now would be made from: field → value or fingerprint.
+def wanted_values(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a cluster made now would be made from: field → value.
 
     `config`: kind's document rendered from the spec, for the number of nodes and for networking with what the Cluster supplies.
     """
@@ -113,7 +146,16 @@ def made_from(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str
         fields.pop("nodes", None)
     fields["runtime"] = _runtime(spec)
     fields |= {field: sum(1 for node in config["nodes"] if node["role"] == role) for field, role in COUNTS.items()}
-    return {field: _text(value) for field, value in sorted(fields.items())}
+    return dict(sorted(fields.items()))
+
+
+def made_from(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, str]:
+    """The record of a cluster made now: field → value or fingerprint."""
+    return {field: _short(as_text(value)) for field, value in wanted_values(spec, config).items()}
+
+
+def as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def recorded(obj: JsonObject) -> dict[str, str] | None:
@@ -142,6 +184,11 @@ def changes(made: Mapping[str, str], now: Mapping[str, str]) -> tuple[Change, ..
     )
 
 
+def greatest(found: Iterable[Change]) -> UpdateClass:
+    """Of a set of changes, which has at least one: it is brought as a whole."""
+    return max((change.update_class for change in found), key=list(UpdateClass).index)
+
+
 def listed(found: tuple[Change, ...]) -> str:
     return ", ".join(map(str, found))
 
@@ -152,8 +199,7 @@ def _runtime(spec: KINDClusterSpec) -> str:
     return chosen if spec.runtime in (None, "auto") else str(spec.runtime)
 
 
-def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
+def _short(text: str) -> str:
     if len(text) <= SHOWN and not text.startswith(("{", "[", "#")):
         return text
     return f"#{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -238,8 +238,8 @@ def _rest(facts: Facts, seen: RuntimeObservation, power: Power) -> Decision:
         Power.STOPPED: (Verb.STOP, Action.STOP, Reason.STOPPING),
         Power.PAUSED: (Verb.PAUSE, Action.PAUSE, Reason.PAUSING),
     }[power]
-    if awake := [node.name for node in seen.nodes if _awake(node.state, power)]:
-        what = f"{reason} {', '.join(awake)}, as spec.powerState: {power} asks."
+    if running := [node.name for node in seen.nodes if awake(node.state, power)]:
+        what = f"{reason} {', '.join(running)}, as spec.powerState: {power} asks."
         left = cooldown_left(facts.task, verb, facts.now)
         if left > timedelta(0):
             why = f"{facts.task.error} " if facts.task and facts.task.error else ""
@@ -256,7 +256,8 @@ def _rest(facts: Facts, seen: RuntimeObservation, power: Power) -> Decision:
     return Blocked(Reason.PAUSED if paused else Reason.STOPPED, message)
 
 
-def _awake(state: NodeRunState, power: Power) -> bool:
+def awake(state: NodeRunState, power: Power) -> bool:
+    """Whether a node in this state still has to be brought to rest."""
     return not state.stopped or (power is Power.STOPPED and state is NodeRunState.PAUSED)
 
 

@@ -72,6 +72,11 @@ class Scope:
         return self.spec.control_plane_endpoint is not None
 
     @property
+    def knows_what_is_wanted(self) -> bool:
+        """Neither the KINDControlPlane that the Cluster names is missing, nor the config that spec.configFrom names."""
+        return not self.owner.control_plane_missing and self.unresolved is None
+
+    @property
     def begun(self) -> bool:
         """Whether anything may have been made for the object."""
         return self.provisioned or bool(self.record.last_create.get("startedAt"))

@@ -24,6 +24,7 @@ from provider.reconcile.power import RESUMES, last_resume
 from provider.reconcile.preload import Preloading
 from provider.reconcile.replicas import counters, selector, versions
 from provider.reconcile.scope import Scope
+from provider.reconcile.update_plan import update_plan
 
 HISTORY_LIMIT = 20
 """Entries of status.history; the oldest go first."""
@@ -53,6 +54,10 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status.pop("lastResume", None)
     if not scope.deleting:
         status |= _end(scope, now)
+    if (plan := update_plan(outcome, now)) is not None:
+        status["plan"] = plan
+    else:
+        status.pop("plan", None)
     if not scope.spec.images:
         status.pop("images", None)
     if not outcome.record.failure_reason:

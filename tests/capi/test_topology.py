@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from devenv.managed import CLUSTERS, Managed
+from provider.api.names import APPROVED_PLAN_ANNOTATION
+from tests.envtest.crd import COLLECTION
 
 CONTROL_PLANES = "/apis/controlplane.cluster.x-k8s.io/v1alpha1/namespaces/default/kindcontrolplanes"
 NAME = "topology"
@@ -129,6 +131,30 @@ def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Man
     assert creates + 1 == topology.manager.log.count(f"Starting task KINDCluster=default/{NAME} verb=create")
     set_variable(topology, "updatePolicy", "Report")
     wait_up_to_date(topology, updatePolicy="Report")
+
+
+def test_an_approved_plan_is_carried_out_once(topology: Managed) -> None:
+    """By an annotation on the KINDCluster, which the topology controller leaves alone; the class goes on to say Report."""
+    before, secret, endpoint = topology.processes(NAME), topology.secret(f"{NAME}-kubeconfig"), _endpoint(topology)
+    networking = {"podSubnet": "10.77.0.0/16"}
+
+    topology.patch(f"{COLLECTION}/{NAME}", {"spec": {"networking": networking}})
+    wait_outdated(topology, "networking.podSubnet", APPROVED_PLAN_ANNOTATION)
+    plan = topology.kindcluster(NAME)["status"]["plan"]
+    assert ("Recreate", "10.77.0.0/16") == (plan["class"], plan["changes"][0]["to"])
+    assert before == topology.processes(NAME)
+
+    approved = {"metadata": {"annotations": {APPROVED_PLAN_ANNOTATION: plan["approval"]}}}
+    topology.patch(f"{COLLECTION}/{NAME}", approved)
+    wait_up_to_date(topology, updatePolicy="Report", networking=networking)
+
+    found = topology.kindcluster(NAME)
+    assert plan["approval"] == found["metadata"]["annotations"][APPROVED_PLAN_ANNOTATION]
+    assert "plan" not in found["status"]
+    assert before.isdisjoint(topology.processes(NAME))
+    assert endpoint == _endpoint(topology)
+    assert secret["data"] != topology.secret(f"{NAME}-kubeconfig")["data"]
+    assert reconciled(topology)
 
 
 def test_another_version_without_consent_is_reported_and_not_done(topology: Managed) -> None:

@@ -11,6 +11,8 @@ import pytest
 from devenv import capi, engine
 from devenv.managed import CLUSTERS, Managed
 from hack import release
+from provider.api.names import APPROVED_PLAN_ANNOTATION
+from tests.envtest.crd import COLLECTION
 
 NAME = "e2e-topology"
 NODE = f"{NAME}-control-plane"
@@ -41,7 +43,7 @@ def _reached(managed: Managed) -> bool:
 
 
 def test_another_version_needs_consent_and_then_replaces_the_cluster_once(managed: Managed) -> None:
-    """The same containers until the class's variable says Recreate; then others, at the same endpoint, from the other image."""
+    """The same containers until the plan is approved on the KINDCluster; then others, at the same endpoint, from the other image."""
     version = engine.node_image().rpartition(":")[2]
     generated = managed.clusterctl.run("generate", "cluster", NAME, "--flavor", "topology", "--kubernetes-version", version)
     managed.apply(generated.stdout)
@@ -53,8 +55,9 @@ def test_another_version_needs_consent_and_then_replaces_the_cluster_once(manage
     assert f"version ({version} → {NEWER})" in message
     assert before == engine.containers(NAME)
 
-    variables = managed.cluster(NAME)["spec"]["topology"]["variables"]
-    set_topology(managed, variables=[one | {"value": "Recreate"} if one["name"] == "updatePolicy" else one for one in variables])
+    plan = managed.kindcluster(NAME)["status"]["plan"]
+    assert ("Recreate", [{"field": "version", "from": version, "to": NEWER}]) == (plan["class"], plan["changes"])
+    managed.patch(f"{COLLECTION}/{NAME}", {"metadata": {"annotations": {APPROVED_PLAN_ANNOTATION: plan["approval"]}}})
     managed.manager.wait_reason(NAME, "UpToDate", "UpToDate", seconds=180)
     managed.manager.wait(120, lambda: _reached(managed), "core has reached the new API server")
 

@@ -27,8 +27,8 @@ FOREIGN = ("demo2", "dem", "default-demo")
 FOREIGN_SECRET = ObjectKey("default", "demo2-config")
 
 
-RANDOM = (names.KEPT_ANNOTATION,)
-"""Annotations whose values come from a random token."""
+RANDOM = (names.KEPT_ANNOTATION, names.APPROVED_PLAN_ANNOTATION)
+"""Annotations whose values come from a random token or UID."""
 
 
 class Killed(BaseException):
@@ -230,6 +230,16 @@ class Life:
 
     async def update(self) -> None:
         self.home.edit({"spec": {"version": "v1.34.4"}})
+        await self.time(self.home)
+
+    async def approve(self) -> None:
+        """The same edit where only this one plan is consented to."""
+        self.home.edit({"spec": {"version": "v1.34.4", "updatePolicy": "Report"}})
+        creates = self.runtime.calls["create"]
+        await self.time(self.home)
+        if self.runtime.calls["create"] != creates:
+            self.violations.append("a cluster was replaced without consent")
+        self.home.edit({"metadata": {"annotations": {names.APPROVED_PLAN_ANNOTATION: self.home.status()["plan"]["approval"]}}})
         await self.time(self.home)
 
     async def delete(self) -> None:

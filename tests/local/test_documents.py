@@ -134,6 +134,26 @@ def test_the_commands_of_the_readme_work_in_order(environ: dict[str, str], tmp_p
             process.wait(15)
 
 
+def test_the_commands_of_the_page_on_updating_work_in_order(environ: dict[str, str], tmp_path: Path, api: ManagementAPI) -> None:
+    """In one shell, as a reader would; what `kubectl describe` and the wide table show is what the page says."""
+    environ = {**environ, "KUBECONFIG": str(api.kubeconfig)}
+    (block,) = BLOCK.findall((ROOT / "docs" / "howto" / "updating.md").read_text())
+    describe = "kubectl describe kindcluster minimal\n"
+    assert describe in block
+    run("make install", environ, ROOT)
+    manager = in_background("make run", environ, tmp_path / "manager.log")
+    try:
+        shown = run(f"set -euo pipefail\n{block}".replace(describe, f"{describe}kubectl get kc --output=wide\n"), environ, ROOT)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{(tmp_path / 'manager.log').read_text()[-4000:]}") from error
+    finally:
+        os.killpg(manager.pid, signal.SIGTERM)
+        manager.wait(15)
+
+    assert re.search(r"Field: +networking.podSubnet\n +To: +10.77.0.0/16\n +Class: +Recreate\n", shown)
+    assert re.search(r"RUNTIME +PLAN +MESSAGE\n.*local +Recreate", shown)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_command_of_a_page_escapes(page: Path) -> None:
     """A command that is added to a page must be one that a test runs."""

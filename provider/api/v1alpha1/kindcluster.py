@@ -110,6 +110,7 @@ DEFINITION = CustomResource(
         AGE,
         Column("Runtime", ".status.runtime", priority=1),
         Column("Expires", ".status.expiresAt", priority=1),
+        Column("Plan", ".status.plan.class", priority=1),
         Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
     ),
 )

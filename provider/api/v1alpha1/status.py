@@ -132,6 +132,41 @@ class PreloadedImage(Model):
     nodes: str = Field(max_length=16, description='nodes that have it, and nodes there are, e.g. "2/3".')
 
 
+class PlannedChange(Model):
+    """A field of the spec that differs from what is there."""
+
+    field: str = Field(max_length=128, description='field of the spec, e.g. "networking.podSubnet".')
+    made: str | None = Field(
+        None, max_length=128, alias="from", description="from: what is there; of a long value its fingerprint; absent: nothing."
+    )
+    wanted: str | None = Field(
+        None, max_length=256, alias="to", description="to: what is wanted, cut where it is long; absent: nothing."
+    )
+
+
+class UpdatePlan(Model):
+    """What an edit that has not been carried out leads to."""
+
+    update_class: Literal["InPlace", "Recreate", "Impossible"] = Field(
+        alias="class",
+        description=(
+            "class of the change that takes most: InPlace (the cluster goes on with all that it holds), Recreate (it is deleted and made "
+            "anew; its content is lost) or Impossible (only a new object brings it)."
+        ),
+    )
+    generation: int = Field(ge=0, description="generation of the spec that was compared.")
+    changes: list[PlannedChange] = Field(max_length=64, description="changes: the fields that differ.")
+    message: str | None = Field(None, max_length=4096, description="message for people: what happens, or what it takes.")
+    approval: str | None = Field(
+        None,
+        max_length=64,
+        description=(
+            "approval is what the annotation infrastructure.cluster.x-k8s.io/approved-plan has to say to have this plan, and no other "
+            "one, carried out; absent where nothing waits for that."
+        ),
+    )
+
+
 class VersionStatus(Model):
     """A Kubernetes version in use."""
 
@@ -187,6 +222,9 @@ class KINDClusterStatus(Model):
         None,
         max_length=512,
         description="resolvedImage is the image that nodes are, or will be, made from where they name none of their own.",
+    )
+    plan: UpdatePlan | None = Field(
+        None, description="plan: what of the spec differs from what is there, and what comes of it; absent where nothing does."
     )
     images: list[PreloadedImage] | None = Field(None, max_length=32, description="images: where those of spec.images are.")
     version: str | None = Field(None, max_length=64, description="version the API server reports.")

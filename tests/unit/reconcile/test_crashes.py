@@ -22,13 +22,14 @@ PARTS = {
     "resume": ["create", "stop", "resume"],
     "unpause": ["create", "pause", "resume"],
     "update": ["create", "update"],
+    "approve": ["create", "approve"],
     "delete": ["create", "delete"],
     "keep": ["create", "keep"],
     "move": ["create", "move"],
     "expire": ["create_alone", "expire"],
 }
 """Part of a life → what happens up to its end. The last step is the one whose effects are looked at."""
-MAKES_AGAIN = {"create": 1, "update": 1}
+MAKES_AGAIN = {"create": 1, "update": 1, "approve": 1}
 """How many times more than undisturbed a cluster may be made: the remains of an interrupted create cannot be finished."""
 
 
@@ -50,7 +51,7 @@ def difference(part: str, life: Life, undisturbed: Life) -> list[str]:
         found.append(f"the end is {now}, not {wanted}")
     if not (0 <= made <= MAKES_AGAIN.get(part, 0)):
         found.append(f"made {made} times more often")
-    if part not in ("create", "update", "delete", "expire") and removed:
+    if part not in ("create", "update", "approve", "delete", "expire") and removed:
         found.append(f"removed {removed} times more often")
     return found
 
@@ -62,7 +63,9 @@ async def test_a_kill_at_any_effect_of_making_ends_as_the_undisturbed_run(figure
 
 
 @pytest.mark.fault(2, "the manager dies before, after and inside each effect (fakes)", invariants="I1 I2 I3 I6 I13")
-@pytest.mark.parametrize("part", ["repair", "stop", "pause", "resume", "unpause", "update", "delete", "keep", "move", "expire"])
+@pytest.mark.parametrize(
+    "part", ["repair", "stop", "pause", "resume", "unpause", "update", "approve", "delete", "keep", "move", "expire"]
+)
 async def test_a_kill_at_any_effect_of_living_ends_as_the_undisturbed_run(part: str, figure: Figure) -> None:
     """Same end state, no leak, nothing of others touched, finalizer last: whatever the moment."""
     await check_kills(part, figure)

@@ -147,6 +147,26 @@ async def test_another_version_with_consent_replaces_the_cluster_once() -> None:
     assert world.mirrored_condition("UpToDate")["status"] == "True"
 
 
+async def test_every_version_is_approved_by_itself() -> None:
+    """On the KINDCluster, whose generation does not change with the version: an approval that was used covers no later version."""
+    world = Topology(version="v1.34.3", spec={"updatePolicy": "Report"})
+    await world.both()
+    generations = set()
+
+    for made, version in enumerate(("v1.34.4", "v1.34.5"), start=1):
+        world.kube.edit(KINDCONTROLPLANES, CONTROL_PLANE, {"spec": {"version": version}})
+        await world.both()
+        assert world.runtime.calls["create"] == made
+        approval = world.status()["plan"]["approval"]
+        assert f"kindcluster demo {names.APPROVED_PLAN_ANNOTATION}={approval}" in world.mirrored_condition("UpToDate")["message"]
+        world.edit({"metadata": {"annotations": {names.APPROVED_PLAN_ANNOTATION: approval}}})
+        await world.both()
+        assert (world.runtime.calls["create"], world.runtime.requests[-1].version) == (made + 1, version)
+        generations.add(approval.partition("-")[0])
+
+    assert len(generations) == 1
+
+
 async def test_a_bad_version_that_was_corrected_is_tried_again() -> None:
     """The KINDCluster's own generation does not change then: what counts is what would be made."""
     world = Topology(version="v9.9.9")
