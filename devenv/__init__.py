@@ -19,6 +19,7 @@ What tests look through:
 - apiproxy: a proxy before the API server that sees every request and injects faults
 - audit: what the API server's audit log says one user did
 - engine: the container engine: what exists under a cluster name, and a socket to it that can be closed
+- registry: a registry's image, pulled or made of a Debian package
 - second_daemon: a second dockerd beside the engine's, empty
 - engine_events: what the engine did to one kind cluster
 

@@ -83,6 +83,8 @@ PREPARE_COOLDOWN = timedelta(minutes=1)
 """After a failed preparation of a replacement: it asks a registry each time."""
 PRELOAD_RETRY = timedelta(minutes=1)
 """Before the next look at images that are to be loaded into nodes: what failed, what was not to be had, what may have been built anew."""
+REGISTRY_RETRY = timedelta(minutes=1)
+"""Before the next look at registries that nodes are to know: nothing tells when the shared one, or a file in a node, goes."""
 ABANDONED_RETRY = timedelta(minutes=1)
 """Before the next try to remove what a create made for an object that is gone."""
 SECRET_RETRY = timedelta(minutes=1)

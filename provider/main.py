@@ -146,6 +146,7 @@ def end_now() -> None:
 
 def make_runtimes(settings: Settings) -> dict[str, Runtime]:
     from provider.adapters.kind.runtime import KindOptions, KindRuntime
+    from provider.adapters.kind.shared_registry import RegistryOptions
     from provider.adapters.local.runtime import LocalRuntime
 
     tools = os.pathsep.join([str(settings.tools_dir), str(settings.tools_dir / "bin"), settings.environment.get("PATH", "")])
@@ -157,6 +158,7 @@ def make_runtimes(settings: Settings) -> dict[str, Runtime]:
             kind_binary=settings.kind_binary,
             in_pod=settings.in_pod,
             archives=settings.archives,
+            registry=RegistryOptions(settings.registry_image, settings.registry_port),
             log_dir=settings.state_dir / state_dir.LOGS,
         )
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
+from provider.api import image, patterns
 from provider.api.duration import parse_duration
 from provider.capi_flags import TRANSLATED, WITHOUT_EFFECT
 from provider.ports.runtime import Endpoint
@@ -43,6 +45,19 @@ def parse_count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise ValueError("must be a whole number, 1 or more")
     return int(text)
+
+
+def parse_port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PORT:
+        raise ValueError(f"must be a port, 1 to {MAX_PORT}")
+    return int(text)
+
+
+def parse_image(text: str) -> str:
+    named = image.parse(text)
+    if not re.fullmatch(patterns.IMAGE, text) or (named.tag in ("", "latest") and not named.digest):
+        raise ValueError('must be an image with a tag other than latest, or a digest, e.g. "registry.example.org/registry:2.8.3"')
+    return text
 
 
 def parse_address(text: str) -> Endpoint | None:
@@ -122,6 +137,14 @@ class Settings:
         ),
     ] = False
 
+    registry_image: Annotated[
+        str,
+        Flag(parse_image, "Image of the registry that clusters with spec.registry: Shared share; with a tag or a digest."),
+    ] = "docker.io/library/registry:2.8.3"
+    registry_port: Annotated[
+        int, Flag(parse_port, "Port on the loopback address of the engine's host where that registry answers, once it is made.")
+    ] = 5001
+
     create_slots: Annotated[
         int, Flag(parse_count, "Clusters created at the same time; others wait.", shown="half the CPUs, at least 1")
     ] = 1
@@ -129,7 +152,8 @@ class Settings:
         int,
         Flag(
             parse_count,
-            "Clusters whose images are fetched at the same time, which takes none of the create slots; into as many, images are loaded.",
+            "Clusters whose images are fetched at the same time, which takes none of the create slots; into as many, images are loaded, "
+            "and as many are told of registries.",
         ),
     ] = 4
     delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at the same time.")] = 4

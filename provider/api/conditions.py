@@ -42,6 +42,8 @@ class ConditionType(StrEnum):
     """The API server answers at spec.controlPlaneEndpoint, which Cluster API has copied for good."""
     IMAGES_PRELOADED = "ImagesPreloaded"
     """Every node has every image of spec.images; only where there are some. Ready does not wait for it."""
+    REGISTRY_READY = "RegistryReady"
+    """Every node knows the registries of spec.registry and spec.registryMirrors; only where there are some. Ready does not wait for it."""
     UP_TO_DATE = "UpToDate"
     """The cluster was made from what is wanted now; only where spec.updatePolicy accepts edits can it be False."""
     NODES_SIMULATED = "NodesSimulated"
@@ -112,6 +114,10 @@ class Reason(StrEnum):
     """Nothing has to be pulled."""
     IMAGES_PRELOADED = "ImagesPreloaded"
     """Every node has what spec.images lists."""
+    REGISTRY_READY = "RegistryReady"
+    """Every node knows the registries that the spec asks for."""
+    CONNECTING_REGISTRIES = "ConnectingRegistries"
+    """The shared registry is being made, or nodes are being told of registries."""
     LOADING_IMAGES = "LoadingImages"
     """Images of spec.images are being loaded into nodes."""
     IMAGES_TO_PULL = "ImagesToPull"
@@ -329,6 +335,10 @@ class Reason(StrEnum):
     """An image of spec.images is neither on the engine nor in the manager's folder of archives."""
     IMAGE_LOAD_FAILED = "ImageLoadFailed", Fault.HOST
     """An image of spec.images could not be loaded into a node; tried again every minute."""
+    REGISTRY_CONFLICT = "RegistryConflict", Fault.HOST
+    """What the shared registry or a mirror needs is there and not ours: a container, a file in a node, containerd's own settings."""
+    REGISTRY_FAILED = "RegistryFailed", Fault.HOST
+    """The shared registry was started and does not keep running, or nodes could not be told; tried again every minute."""
     NETWORK_FAILED = "NetworkFailed", Fault.HOST
     """The engine could not provide the clusters' network."""
     NODE_BOOT_FAILED = "NodeBootFailed", Fault.HOST

@@ -34,6 +34,9 @@ DAEMON_ANNOTATION = "infrastructure.cluster.x-k8s.io/engine-daemon"
 EXTEND_ANNOTATION = "infrastructure.cluster.x-k8s.io/extend-until"
 """On a KINDCluster, by a person: a time (RFC 3339) before which it does not expire, whatever spec.ttl and spec.expiresAt say."""
 
+REGISTRY_LABEL = "infrastructure.cluster.x-k8s.io/registry"
+"""On the container of the shared registry, which makes it ours: its port on the engine's host."""
+
 KINDCLUSTER_LABEL = "infrastructure.cluster.x-k8s.io/kindcluster"
 """On Secrets we write: the name of the KINDCluster in the same namespace that they belong to (at most 63 characters)."""
 

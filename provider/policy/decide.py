@@ -8,6 +8,7 @@ from typing import Any
 
 from provider.policy.file import HostPath, Policy, Rule
 from provider.policy.paths import Parts, exposed, is_within, parts_of, text_of, without_alias
+from provider.ports.registries import Registries
 
 ASK = "or have it allowed in the manager's policy file (--policy-file)"
 PATCHES = {
@@ -37,6 +38,21 @@ def refusals(policy: Policy, namespace: str, config: Mapping[str, Any], image: s
         *_ports(rule, namespace, config),
         *_patches(rule, namespace, config),
     ]
+
+
+def registry_refusals(policy: Policy, namespace: str, registries: Registries) -> list[str]:
+    """The same of the registries that nodes are to know. Asked also of a cluster that runs, before its nodes are told of them."""
+    rule = policy.rule_for(namespace)
+    found = []
+    if registries.shared and not rule.registry:
+        found.append(f"spec.registry: namespace {namespace} may not use the shared registry: remove it, {ASK}.")
+    for index, mirror in enumerate(registries.mirrors):
+        for number, endpoint in enumerate(mirror.endpoints):
+            if not any(fnmatch.fnmatchcase(endpoint, pattern) for pattern in rule.mirrors):
+                allowed = ", ".join(rule.mirrors) or "none"
+                field = f"spec.registryMirrors[{index}].endpoints[{number}]"
+                found.append(f"{field}: namespace {namespace} may not use {endpoint} (only {allowed}): remove it, {ASK}.")
+    return found
 
 
 def paths_of_interest(policy: Policy, namespace: str, config: Mapping[str, Any]) -> list[str]:

@@ -84,6 +84,10 @@ class Rule(_Strict):
         default_factory=lambda: ["1-65535"],
         description='Ports of the host that may be asked for: "80", "30000-32767". Ports that kind or the engine picks are always free.',
     )
+    registry: bool = Field(True, description="Whether `registry: Shared` may be asked for.")
+    mirrors: list[str] = Field(
+        default_factory=lambda: ["*"], description="URLs of `registryMirrors` that may be named, with `*` for any characters."
+    )
     patches: list[Patched] = Field(
         default_factory=lambda: list(get_args(Patched)), description="Whose configuration may be patched."
     )
@@ -96,7 +100,9 @@ class _File(_Strict):
     rules: list[Rule]
 
 
-NOTHING = Rule.model_validate({"namespaces": ["*"], "hostPaths": [], "images": [], "hostPorts": [], "patches": []})
+NOTHING = Rule.model_validate(
+    {"namespaces": ["*"], "hostPaths": [], "images": [], "hostPorts": [], "patches": [], "registry": False, "mirrors": []}
+)
 """Of a namespace that no rule matches: plain clusters."""
 
 

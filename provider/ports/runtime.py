@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from provider.api.conditions import Reason
 from provider.api.kind import NodeNames, NodeRole
+from provider.ports.registries import Connected, Registries
 
 
 class Presence(StrEnum):
@@ -225,6 +226,8 @@ class Verb(StrEnum):
     PAUSE = "pause"
     LOAD = "load"
     """Bring images into nodes that run. What is observed of the cluster is not touched."""
+    CONNECT = "connect"
+    """Tell nodes that run of registries, with the registry that the engine's clusters share. As LOAD."""
     DELETE = "delete"
 
 
@@ -280,8 +283,8 @@ class Runtime(Protocol):
         """
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
-        """Remove all that carries our marker, by id, and what that leaves behind. Returns when nothing is left; absent is success. Raises
-        NotOurs.
+        """Remove all that carries our marker, by id, and what that leaves behind, the shared registry without a cluster among it. Returns
+        when nothing is left; absent is success. Raises NotOurs.
         """
 
     async def start(self, identity: Identity, progress: Progress) -> None:
@@ -303,6 +306,16 @@ class Runtime(Protocol):
 
         Containers are neither made nor removed, so the name's lock is not taken: a deletion never waits for it. Raises Transient, Terminal,
         NotOurs; what cannot be had is no error here, `preloaded` tells it.
+        """
+
+    async def connected(self, identity: Identity, wanted: Registries) -> Connected:
+        """Which of the nodes that run know these registries. The cluster's API is asked, too. Raises Transient, Terminal, NotOurs."""
+
+    async def connect(self, identity: Identity, wanted: Registries, progress: Progress) -> None:
+        """Let each node that runs know these registries and no others of ours. The shared one is made for its first cluster and removed,
+        with what was pushed to it, after its last. What is as it should be costs nothing; the name's lock is not taken, as by `load`.
+
+        Raises Transient, Terminal, NotOurs.
         """
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:

@@ -16,6 +16,7 @@ from provider.reconcile.desired import Desired
 from provider.reconcile.node_images import Choice
 from provider.reconcile.options import ReconcileOptions
 from provider.reconcile.plan import Action, Blocked, Decision, Facts, without_replacement
+from provider.reconcile.registries import wanted
 from provider.reconcile.scope import Scope
 
 
@@ -53,6 +54,7 @@ async def _with_policy(
     if (making or refused) and (paths := decide.paths_of_interest(policy, namespace, config)):
         links, unknown = await _links(runtime, paths)
         refused = decide.refusals(policy, namespace, config, asked_for, links)
+    refused += decide.registry_refusals(policy, namespace, wanted(scope))
     if not refused:
         return (without_replacement(facts, unknown) if unknown is not None and making else decision), None
     # Nothing tells of a ConfigMap, or of a file system: what was read there is read again.

@@ -21,6 +21,7 @@ from provider.reconcile.image_conditions import images_available, images_preload
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Action, Decision, Power
 from provider.reconcile.power import wanted_power
+from provider.reconcile.registry_conditions import registry_ready
 from provider.reconcile.rollout import rollout
 from provider.reconcile.running_step import running_step
 from provider.reconcile.update_plan import how_to_approve, other_approval
@@ -49,6 +50,7 @@ def _seen(outcome: Outcome) -> Iterator[Condition]:
     yield from _kubeconfig(outcome)
     yield from images_available(outcome)
     yield from images_preloaded(outcome)
+    yield from registry_ready(outcome)
     yield from _endpoint(outcome)
     yield from _config(outcome)
     yield from _policy(outcome)

@@ -52,6 +52,7 @@ from provider.reconcile.plan import Action, Blocked, Decision, Facts, Heal, plan
 from provider.reconcile.power import resumes, wanted_power
 from provider.reconcile.preload import Preloader
 from provider.reconcile.publish import publish
+from provider.reconcile.registries import Connector, wanted
 from provider.reconcile.renewal import Renewal
 from provider.reconcile.report import report, report_paused
 from provider.reconcile.retry import without_needless_wait
@@ -94,6 +95,7 @@ class KINDClusterReconciler:
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
         self._observer, self._unchanged = Observer(workload, inside_network=options.inside_network), Unchanged()
         self._renewal, self._preloader = Renewal(recorder), Preloader()
+        self._connector = Connector()
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
         self.claims, self._tokens = Claims(), Tokens(options.namespace)
@@ -175,6 +177,9 @@ class KINDClusterReconciler:
             return Result(requeue_after=0.0)
         seen = observed.cluster if creation.complete else None
         preloading = await self._preloader.look(scope, runtime, identity, seen, task)
+        connecting = await self._connector.look(
+            scope, runtime, identity, replace(observed, cluster=seen), task, self._options.policy
+        )
         facts = Facts(
             observation=observed.cluster,
             expected=drift.nodes,
@@ -191,6 +196,7 @@ class KINDClusterReconciler:
             power=wanted_power(scope),
             resumes=resumes(scope),
             unloaded=preloading is not None and preloading.due,
+            unconnected=connecting is not None and connecting.due,
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, desired, choice, refused = await self._decide(scope, runtime, desired, facts)
@@ -201,13 +207,15 @@ class KINDClusterReconciler:
         scope, published, fault = await publish(scope, self._kube, observed)
         if decision.action is Action.CREATE:
             record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
-        outcome = Outcome(scope, record, decision, task, desired, drift, observed, published, choice, refused, preloading)
+        outcome = Outcome(
+            scope, record, decision, task, desired, drift, observed, published, choice, refused, preloading, connecting
+        )
         result = await report(outcome, self._kube, self._recorder, self._unchanged)
         # Only now, because the status that announces the work is written.
         if task is not None and _is_spent(task, decision, drift, known=scope.unresolved is None):
             self._tasks.forget(scope.key)
         request = desired.request if choice is None else replace(desired.request, image=choice.image)
-        if (long := task_of(decision, runtime, identity, request, scope.spec.images or ())) is not None:
+        if (long := task_of(decision, runtime, identity, request, scope.spec.images or (), wanted(scope))) is not None:
             target = Target(runtime.name, identity)
             self._tasks.start(scope.key, long.verb, long.work, before=long.before, tag=desired.config_hash, target=target)
         if fault is not None:
@@ -285,6 +293,7 @@ class KINDClusterReconciler:
         self._observer.forget(key)
         self._renewal.forget(key)
         self._preloader.forget(key)
+        self._connector.forget(key)
         self._unchanged.forget(key)
         self._release_name(key)
         return Result()

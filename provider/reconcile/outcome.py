@@ -14,6 +14,7 @@ from provider.reconcile.node_images import Choice
 from provider.reconcile.observe import Observed
 from provider.reconcile.plan import Blocked, Decision
 from provider.reconcile.preload import Preloading
+from provider.reconcile.registries import Connecting
 from provider.reconcile.scope import Scope
 
 
@@ -34,6 +35,7 @@ class Outcome:
     refused: Blocked | None = None
     """Why the policy refuses what is asked for."""
     preloading: Preloading | None = None
+    connecting: Connecting | None = None
 
     @property
     def working(self) -> TaskStatus | None:

@@ -35,17 +35,23 @@ class Action(StrEnum):
     """Freeze the containers, as spec.powerState asks."""
     LOAD = "Load"
     """Bring images into the nodes of a cluster that runs."""
+    CONNECT = "Connect"
+    """Let the nodes of a cluster that runs know their registries."""
     CLEAN = "Clean"
     """Remove own remains and make nothing."""
     PREPARE = "Prepare"
     """Fetch what a replacement needs, while the old cluster runs on."""
     CANCEL = "Cancel"
-    """Stop the running create or prepare: the spec it works for has changed. Or a load, for what the cluster needs more."""
+    """Stop the running create or prepare: the spec it works for has changed. Or what goes on beside, for what the cluster needs more."""
 
     @property
     def leaves_alone(self) -> bool:
         """The cluster is used as before while this goes on."""
-        return self in (Action.NOTHING, Action.PREPARE, Action.LOAD)
+        return self in (Action.NOTHING, *ASIDE)
+
+
+ASIDE = frozenset({Action.PREPARE, Action.LOAD, Action.CONNECT})
+"""What goes on beside a cluster that is used, and waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +127,19 @@ class Facts:
     """It was stopped or paused as spec.powerState asked, and has not been Ready since."""
     unloaded: bool = False
     """Nodes lack images that can be loaded into them."""
+    unconnected: bool = False
+    """Nodes do not know their registries, or the shared one is not there, and that can be changed."""
 
 
 def plan(facts: Facts) -> Decision:
     """Decide for an object that is neither paused nor being deleted."""
     decision, task = _decide(facts), facts.task
-    loading = task is not None and task.verb is Verb.LOAD and task.unfinished
-    if not loading or decision.action in (Action.NOTHING, Action.WAIT):
+    beside = task is not None and task.verb in (Verb.LOAD, Verb.CONNECT) and task.unfinished
+    if not beside or decision.action in (Action.NOTHING, Action.WAIT):
         return decision
     # One task at a time: what waits for images would not even begin. A replacement that is only to be fetched can wait: where that
     # fails, or is refused, images are loaded meanwhile, and the two would end each other for ever.
-    return Plan(Action.NOTHING if decision.action is Action.PREPARE else Action.CANCEL)
+    return Plan(Action.NOTHING if decision.action in ASIDE else Action.CANCEL)
 
 
 def without_replacement(facts: Facts, blocked: Blocked) -> Decision:
@@ -220,7 +228,7 @@ def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
     if missing:
         return _replace(facts, seen, f"Missing: {', '.join(missing)}. kind cannot add nodes to a cluster.")
     if not stopped:
-        return _replace(facts, seen, facts.lost) if facts.lost else Plan(Action.LOAD if facts.unloaded else Action.NOTHING)
+        return _replace(facts, seen, facts.lost) if facts.lost else Plan(_beside(facts))
     # Whoever asked for the rest asks for its end: that is no repair.
     if facts.heal is Heal.REPORT and not facts.resumes:
         message = f"Not running: {', '.join(stopped)}. Start them, or set spec.healPolicy: Repair."
@@ -230,6 +238,13 @@ def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
         why = str(facts.task.error) if facts.task and facts.task.error else f"Not running: {', '.join(stopped)}."
         return Blocked(Reason.CONTAINERS_STOPPED, f"{why} They are started again shortly.", left)
     return Plan(Action.START, Reason.STARTING, f"Starting {', '.join(stopped)}.")
+
+
+def _beside(facts: Facts) -> Action:
+    """What a cluster that runs lacks: registries first, which are a matter of seconds."""
+    if facts.unconnected:
+        return Action.CONNECT
+    return Action.LOAD if facts.unloaded else Action.NOTHING
 
 
 def _rest(facts: Facts, seen: RuntimeObservation, power: Power) -> Decision:

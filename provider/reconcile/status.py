@@ -22,6 +22,7 @@ from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Action, Decision
 from provider.reconcile.power import RESUMES, last_resume
 from provider.reconcile.preload import Preloading
+from provider.reconcile.registries import Connecting
 from provider.reconcile.replicas import counters, selector, versions
 from provider.reconcile.scope import Scope
 from provider.reconcile.update_plan import update_plan
@@ -36,7 +37,13 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
     scope = outcome.scope
     now = {**scope.conditions, **found}
     before = {name: value for name, value in scope.status.items() if name != "expiresAt" or scope.deleting}
-    status = {**before, **_observed(outcome), **_images(outcome.preloading), **_recorded(outcome.record)}
+    status = {
+        **before,
+        **_observed(outcome),
+        **_images(outcome.preloading),
+        **_registry(outcome.connecting),
+        **_recorded(outcome.record),
+    }
     if "nodes" in status:
         status |= counters(status["nodes"], now)
         status["selector"] = selector(scope.metadata)
@@ -60,6 +67,8 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status.pop("plan", None)
     if not scope.spec.images:
         status.pop("images", None)
+    if outcome.connecting is not None and outcome.connecting.over:
+        status.pop("registry", None)
     if not outcome.record.failure_reason:
         status.pop("failureReason", None)
         status.pop("failureMessage", None)
@@ -168,6 +177,13 @@ def _end(scope: Scope, now: Conditions) -> JsonObject:
 
 def _images(found: Preloading | None) -> JsonObject:
     return {} if found is None or found.seen is None else {"images": [_image(one, found.nodes) for one in found.seen]}
+
+
+def _registry(found: Connecting | None) -> JsonObject:
+    if found is None or found.seen is None:
+        return {}
+    entry = {"nodes": f"{sum(node in found.seen.nodes for node in found.nodes)}/{len(found.nodes)}"}
+    return {"registry": entry | ({"host": found.seen.host} if found.seen.host else {})}
 
 
 def _image(one: Preloaded, nodes: tuple[str, ...]) -> JsonObject:

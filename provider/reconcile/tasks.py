@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from provider.errors import Terminal, Transient
+from provider.ports.registries import NO_REGISTRIES, Registries
 from provider.ports.runtime import ClusterRequest, Identity, Progress, Runtime, Verb
 from provider.ports.tasks import Work
 from provider.reconcile.plan import Action, Decision, Plan
@@ -22,9 +23,14 @@ class LongWork(NamedTuple):
 
 
 def task_of(
-    decision: Decision, runtime: Runtime, identity: Identity, request: ClusterRequest, images: Sequence[str] = ()
+    decision: Decision,
+    runtime: Runtime,
+    identity: Identity,
+    request: ClusterRequest,
+    images: Sequence[str] = (),
+    registries: Registries = NO_REGISTRIES,
 ) -> LongWork | None:
-    """None: nothing that takes long. `images`: what nodes are to have."""
+    """None: nothing that takes long. `images`, `registries`: what nodes are to have and to know."""
 
     async def preflight() -> None:
         """Raises Terminal or Transient for what stands in the way, before minutes are lost."""
@@ -51,6 +57,7 @@ def task_of(
         Action.STOP: LongWork(Verb.STOP, partial(runtime.stop, identity)),
         Action.PAUSE: LongWork(Verb.PAUSE, partial(runtime.pause, identity)),
         Action.LOAD: LongWork(Verb.LOAD, partial(runtime.load, identity, images)),
+        Action.CONNECT: LongWork(Verb.CONNECT, partial(runtime.connect, identity, registries)),
         Action.CLEAN: LongWork(Verb.DELETE, partial(runtime.delete, identity)),
     }
     return tasks.get(decision.action)

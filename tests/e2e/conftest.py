@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devenv import engine
+from devenv import engine, registry
 from devenv.controlplane import ManagementAPI
 from devenv.managed import Managed
 from devenv.manager import ManagerProcess
@@ -52,7 +52,9 @@ def api() -> Iterator[ManagementAPI]:
 @pytest.fixture
 def manager(api: ManagementAPI, tmp_path: Path) -> Iterator[ManagerProcess]:
     """A running manager with a private HOME. Whatever a failing test leaves is deleted through it, else by force."""
-    manager = ManagerProcess(api, tmp_path, *FLAGS, f"--default-image={engine.node_image()}")
+    manager = ManagerProcess(
+        api, tmp_path, *FLAGS, f"--default-image={engine.node_image()}", f"--registry-image={registry.image()}"
+    )
     manager.start()
     yield manager
     _clean_up(manager)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +27,10 @@ spec: {{networking: {{apiServerPort: -1}}}}
 IMAGE = "localhost/e2e-shop:dev"
 NOTICED = 5.0
 """Seconds within which the status must tell the truth about a broken node."""
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "registry.md"
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def kubectl(manager: ManagerProcess, *args: str) -> str:
@@ -55,6 +62,7 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
     assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
     _idle_writes_nothing(manager)
     _an_image_is_preloaded_and_runs(manager, image)
+    _an_image_is_pushed_and_pulled(manager, image)
     for breakage in ("stop", "kill", "pause"):
         _noticed_and_repaired(manager, breakage)
     for state, container in (("Paused", "paused"), ("Stopped", "exited")):
@@ -63,12 +71,14 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
     _lost_secret_comes_back(manager)
     assert f"{NAME}-control-plane" in kubectl(manager, "get", "nodes")
     _nothing_is_loaded_again(manager)
+    assert "1/1" == manager.status(NAME)["registry"]["nodes"]
     _lost_data_is_said(manager)
     assert mine.read_text() == "sentinel"
 
     manager.api.kubectl("delete", "kindcluster", NAME, "--timeout=60s")
 
     assert engine.containers(NAME) == []
+    assert "" == engine.docker("ps", "-aq", "--filter", "name=^capk-registry$")
     assert set() == engine.leaked_since(volumes)
     assert engine.networks() <= networks
     assert "NotFound" in manager.api.kubectl("get", "secret", f"{NAME}-config", check=False).stderr
@@ -106,6 +116,22 @@ def _an_image_is_preloaded_and_runs(manager: ManagerProcess, image: str) -> None
     kubectl(manager, "run", "shop", f"--image={image}", "--image-pull-policy=Never", "--restart=Never", "--", "version")
     kubectl(manager, "wait", "pod/shop", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
     assert "kind v" in kubectl(manager, "logs", "shop")
+
+
+def _an_image_is_pushed_and_pulled(manager: ManagerProcess, image: str) -> None:
+    """docs/howto/registry.md, up to leaving the registry: the registry outlives all that happens to the cluster, and goes with it."""
+    *blocks, _ = BLOCK.findall(PAGE.read_text())
+    script = "".join(blocks).replace("demo", NAME).replace("docker tag shop:dev", f"docker tag {image}")
+    path = os.pathsep.join([str(Path(find.path("kubectl")).parent), os.environ["PATH"]])
+    environ = {**os.environ, "PATH": path, "KUBECONFIG": str(manager.api.kubeconfig)}
+    argv = ["bash", "-c", f"set -euo pipefail\n{script}"]
+    done = subprocess.run(argv, cwd=manager.folder, env=environ, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}\n{manager.log[-6000:]}"
+
+    engine.docker("rmi", "localhost:5001/shop:dev")
+    assert {"host": "localhost:5001", "nodes": "1/1"} == manager.status(NAME)["registry"]
+    assert "kind v" in kubectl(manager, "logs", "pulled")
+    assert "localhost:5001" in kubectl(manager, "get", "configmap", "local-registry-hosting", "-n=kube-public", "-o=yaml")
 
 
 def _nothing_is_loaded_again(manager: ManagerProcess) -> None:

@@ -63,6 +63,12 @@ class FakeBinaries:
         return found
 
     @property
+    def state(self) -> dict[str, Any]:
+        """All of it."""
+        found: dict[str, Any] = self._read("state")
+        return found
+
+    @property
     def volumes(self) -> list[str]:
         with self._locked():
             return sorted(volume["Name"] for volume in self._read("state")["volumes"])

@@ -166,7 +166,7 @@ class Script:
 
     def do_ps(self, args: list[str]) -> None:
         with Locked(self.folder):
-            found = self.state()["containers"]
+            found = [one for one in self.state()["containers"] if CLUSTER in one["Config"]["Labels"]]
         if "-q" in args:
             return self.say("\n".join(container["Id"] for container in found))
         for one in found:
@@ -180,6 +180,7 @@ class Script:
                 args[2:],
                 {container["Id"]: container for container in self.state()["containers"] if not container["unready"]},
             )
+        present |= {container["Name"].lstrip("/"): container for container in present.values()}
         for upset in (container["upsets"] for one, container in present.items() if one in wanted and container["upsets"]):
             self.say('[{"Id": "cut off')
             sys.stderr.write(upset)
@@ -284,6 +285,8 @@ class Script:
 
     def do_exec(self, args: list[str]) -> int:
         """`exec ID PROGRAM…`: what the test put into the file exec.out, whatever the program. `ctr` works on the node's image store."""
+        if (done := self._in_node(args)) is not None:
+            return done
         if "ctr" in args:
             place = args.index("ctr")
             return self._ctr(args[place - 1], args[place + 4 :])
@@ -291,6 +294,52 @@ class Script:
             with open(self.path("exec.out")) as file:  # noqa: PTH123
                 self.say(file.read())
         return 0 if "kubeadm" in args or "sh" in args else 1
+
+    def _in_node(self, args: list[str]) -> int | None:
+        """What is done in a node to its files below /etc/containerd, and by kubectl to its cluster's ConfigMap; None: something else."""
+        words = [word for word in args if word != "-i"]
+        node, program, rest = words[0], words[1], words[2:]
+        if program not in ("tar", "mv", "rm", "systemctl", "kubectl"):
+            return None
+        fault = self._fault(f"node {program}")
+        if "code" in fault:
+            sys.stderr.write(fault.get("stderr", ""))
+            return int(fault["code"])
+        with Locked(self.folder):
+            state = self.state()
+            container = next(one for one in state["containers"] if one["Id"] == node)
+            files, begin = container.setdefault("files", {}), "/etc/containerd/"
+            if program == "tar":
+                files |= self._unpacked(sys.stdin.buffer)
+            elif program == "mv":
+                files[rest[1].removeprefix(begin)] = files.pop(rest[0].removeprefix(begin))
+            elif program == "rm":
+                gone = tuple(f"{place.removeprefix(begin)}/" for place in rest if place.startswith(begin))
+                container["files"] = {name: text for name, text in files.items() if not name.startswith(gone)}
+            elif program == "systemctl":
+                container["restarts"] = [*container.get("restarts", []), files.get("config.toml", "")]
+            else:
+                self._kubectl(state, container["Config"]["Labels"][CLUSTER], rest)
+            self.save(state)
+        return 0
+
+    def _kubectl(self, state: dict[str, Any], cluster: str, args: list[str]) -> None:
+        """get, apply and delete of one ConfigMap."""
+        import json
+
+        said = state.setdefault("config_maps", {})
+        if "apply" in args:
+            said[cluster] = json.load(sys.stdin)
+        elif "delete" in args:
+            said.pop(cluster, None)
+        elif cluster in said:
+            self.say(json.dumps(said[cluster]))
+
+    def _unpacked(self, stream: Any) -> dict[str, str]:
+        import tarfile
+
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            return {one.name: content.read().decode() for one in tar if (content := tar.extractfile(one))}
 
     def _ctr(self, container: str, args: list[str]) -> int:
         """`ctr -n k8s.io images …` in a node: ls, import, label."""
@@ -330,13 +379,38 @@ class Script:
             return [json.load(manifest)[0]["RepoTags"][0], "sha256:" + hashlib.sha256(content).hexdigest()]
 
     def do_cp(self, args: list[str]) -> int:
-        """`cp ID:PATH -`: the tar stream that the test put into admin.tar."""
+        """`cp ID:PATH -`: the tar stream that the test put into admin.tar; of /etc/containerd, the node's files."""
+        node, _, place = args[0].partition(":")
+        if place == "/etc/containerd":
+            return self._packed(node)
         if not os.path.exists(self.path("admin.tar")):  # noqa: PTH110
             sys.stderr.write("Error: Could not find the file /etc/kubernetes/admin.conf in container\n")
             return 1
         with open(self.path("admin.tar"), "rb") as file:  # noqa: PTH123
             sys.stdout.buffer.write(file.read())
         return 0
+
+    def _packed(self, node: str) -> int:
+        import io
+        import tarfile
+
+        with Locked(self.folder):
+            container = next(one for one in self.state()["containers"] if one["Id"] == node)
+        with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
+            for name, text in {"config.toml": "version = 2\n", **container.get("files", {})}.items():
+                member = tarfile.TarInfo(f"containerd/{name}")
+                member.size = len(text.encode())
+                tar.addfile(member, io.BytesIO(text.encode()))
+        return 0
+
+    def do_network(self, args: list[str]) -> None:
+        """`network connect NETWORK CONTAINER`."""
+        with Locked(self.folder):
+            state = self.state()
+            for one in state["containers"]:
+                if one["Id"] == args[2]:
+                    one["NetworkSettings"]["Networks"][args[1]] = {"IPAddress": "172.18.0.9", "GlobalIPv6Address": ""}
+            self.save(state)
 
     def do_events(self, _: list[str]) -> None:
         """Lines of events.log as they come; ends when the file `events.stop` appears."""
@@ -347,13 +421,34 @@ class Script:
                 sys.stdout.flush()
                 time.sleep(0.01)
 
-    def do_run(self, args: list[str]) -> None:
-        """`run SECONDS CLUSTER NAME MOUNT`: a container that shows up late."""
+    def do_run(self, args: list[str]) -> int:
+        """`run -d … IMAGE`: a container with name, label and network. `run SECONDS CLUSTER NAME MOUNT`: one that shows up late."""
+        if args[0] == "-d":
+            return self._run_plain(args)
         time.sleep(float(args[0]))
         with Locked(self.folder):
             state = self.state()
             new_container(state, args[1], args[2], "control-plane", mounts=[args[3]], status="created")
             self.save(state)
+        return 0
+
+    def _run_plain(self, args: list[str]) -> int:
+        given = {name: args[args.index(f"--{name}") + 1] for name in ("name", "label", "network", "publish")}
+        fault = self._fault("start container")
+        with Locked(self.folder):
+            state = self.state()
+            if any(one["Name"] == f"/{given['name']}" for one in state["containers"]):
+                sys.stderr.write(f'docker: The container name "/{given["name"]}" is already in use.\n')
+                return 125
+            container = new_container(state, "", given["name"], "worker", image=args[-1])
+            label, _, value = given["label"].partition("=")
+            container["Config"]["Labels"] = {label: value}
+            container["NetworkSettings"]["Networks"] = {given["network"]: {"IPAddress": "172.18.0.9", "GlobalIPv6Address": ""}}
+            if fault:
+                set_status(container, "created")
+                sys.stderr.write(fault["stderr"])
+            self.save(state)
+        return 125 if fault else 0
 
     def _set(self, ids: list[str], status: str) -> None:
         with Locked(self.folder):

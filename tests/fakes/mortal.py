@@ -16,6 +16,7 @@ from provider.api.conditions import Reason
 from provider.api.meta import JsonObject, ObjectKey, Resource
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Transient
+from provider.ports.registries import Registries
 from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Progress
 from tests.fakes.kube import FakeKube
 from tests.fakes.runtime import FakeRuntime
@@ -122,6 +123,10 @@ class MortalRuntime(FakeRuntime):
     async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:
         with self.effects.effect():
             await super().load(identity, images, self._mortal(progress))
+
+    async def connect(self, identity: Identity, wanted: Registries, progress: Progress) -> None:
+        with self.effects.effect():
+            await super().connect(identity, wanted, self._mortal(progress))
 
     def _mortal(self, progress: Progress) -> Progress:
         def step(news: Any) -> None:
@@ -242,6 +247,20 @@ class Life:
         self.home.edit({"metadata": {"annotations": {names.APPROVED_PLAN_ANNOTATION: self.home.status()["plan"]["approval"]}}})
         await self.time(self.home)
 
+    async def connect(self) -> None:
+        """With the registry that clusters share, and a mirror."""
+        mirror = {"host": "docker.io", "endpoints": ["https://mirror.example.org"]}
+        self.home.edit({"spec": {"registry": "Shared", "registryMirrors": [mirror]}})
+        await self.time(self.home)
+
+    async def disconnect(self) -> None:
+        self.home.edit({"spec": {"registry": None, "registryMirrors": None}})
+        await self.time(self.home)
+
+    async def leave(self) -> None:
+        """The last cluster of the registry goes."""
+        await self.delete()
+
     async def delete(self) -> None:
         """As the core manager does when its Cluster is deleted: it keeps the Cluster until ours is gone."""
         self.home.delete()
@@ -295,8 +314,11 @@ class Life:
         ]
         return {
             "objects": [masked(obj) for obj in objects],
+            "registry": (self.runtime.registry, {name: cluster.told for name, cluster in self.runtime.clusters.items()}),
             "nodes": sorted(
-                (name, node.name, node.state) for name, cluster in self.runtime.clusters.items() for node in cluster.nodes
+                (name, node.name, node.state, repr(node.registries))
+                for name, cluster in self.runtime.clusters.items()
+                for node in cluster.nodes
             ),
         }
 

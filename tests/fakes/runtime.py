@@ -20,6 +20,7 @@ from provider.api.conditions import Reason
 from provider.api.image import parse
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, ProviderError, Transient
+from provider.ports.registries import NO_REGISTRIES, Connected, Registries
 from provider.ports.runtime import (
     ClusterRequest,
     Endpoint,
@@ -43,6 +44,7 @@ CREATE_STEPS = ("Preparing nodes", "Writing configuration", "Starting control-pl
 DELETE_STEP = "Removing containers"
 START_STEP = "Starting containers"
 API_PORT = 6443
+REGISTRY_NAME, REGISTRY_HOST = "capk-registry", "localhost:5001"
 EMERGENCY_USER = "emergency"
 FIRST_PORT = 40001
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,6 +63,8 @@ class FakeNode:
     starts: int = 1
     images: dict[str, str] = field(default_factory=dict)
     """Name to content, of what was loaded into it."""
+    registries: Registries = NO_REGISTRIES
+    """What it was told of."""
 
 
 @dataclass(slots=True)
@@ -71,6 +75,8 @@ class FakeCluster:
     nodes: list[FakeNode] = field(default_factory=list)
     uid: str = ""
     """Of its namespace kube-system."""
+    told: bool = False
+    """Whether it says where the shared registry is."""
     initialized: bool = False
     """Whether a kubeconfig can be had: the create got past its control plane."""
 
@@ -125,6 +131,10 @@ class FakeRuntime:
         """Name to content of what can be loaded into nodes."""
         self.loaded: list[tuple[str, str]] = []
         """(node, image) of each load, in their order."""
+        self.registry: str | None = None
+        """Where the shared registry answers; None: there is none."""
+        self.foreign_registry = False
+        """Somebody else's container has its name."""
         self.problems: list[Problem] = []
         """What preflight answers."""
         self.credentials_expire_at: datetime | None = None
@@ -212,14 +222,19 @@ class FakeRuntime:
                 return
         raise KeyError(node_name)
 
+    def lose_registry(self) -> None:
+        """As docker rm -f of the shared registry would; no event tells of it."""
+        self.registry = None
+
     def emit(self, cluster_name: str | None) -> None:
         for queue in self._listeners:
             queue.put_nowait(RuntimeEvent(cluster_name))
 
     def marked(self) -> list[str]:
-        """Names of all nodes that carry anybody's marker, and markers of what nodes left: what a leak test expects to be empty."""
+        """Names of all nodes that carry anybody's marker, markers of what nodes left, a shared registry that nobody uses: what a leak
+        test expects to be empty."""
         nodes = [node.name for cluster in self.clusters.values() for node in cluster.nodes if node.marker is not None]
-        return [*nodes, *self.remains]
+        return [*nodes, *self.remains, *([REGISTRY_NAME] if self._registry_is_unused() else [])]
 
     # --- Runtime -------------------------------------------------------------------------------------------------------------
 
@@ -317,6 +332,7 @@ class FakeRuntime:
         self.emit(identity.cluster_name)
         progress(Step(DELETE_STEP, StepState.SUCCEEDED, 1.0))
         self.remains.discard(identity.marker)
+        await self._sweep(progress)
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         if await self._lies(self._begin("start", identity)):
@@ -356,6 +372,35 @@ class FakeRuntime:
                     node.images[name] = one.source
                     self.loaded.append((node.name, name))
 
+    async def connected(self, identity: Identity, wanted: Registries) -> Connected:
+        fault = self._begin("connected", identity)
+        if fault is not None and fault.error is not None:
+            raise fault.error
+        self._change(identity, locks=False)
+        nodes = frozenset(node.name for node in self._kubernetes(identity) if node.registries == wanted)
+        told = self.clusters[identity.cluster_name].told
+        settled = (told and self.registry is not None) if wanted.shared else not (told or self._registry_is_unused())
+        conflict = f"A container named {REGISTRY_NAME} is somebody else's." if wanted.shared and self.foreign_registry else ""
+        return Connected(nodes, settled, (self.registry or REGISTRY_HOST) if wanted.shared else "", conflict)
+
+    async def connect(self, identity: Identity, wanted: Registries, progress: Progress) -> None:
+        fault = self._begin("connect", identity)
+        self._change(identity, locks=False)
+        for node in self._kubernetes(identity):
+            if node.registries != wanted:
+                await self._steps((f"Telling {node.name} of registries",), progress, fault)
+                if fault is not None:
+                    await self._hold(fault)
+                    if fault.error is not None:
+                        raise fault.error
+                node.registries = wanted
+        if wanted.shared and self.registry is None:
+            await self._steps(("Starting the registry",), progress, None)
+            self.registry = REGISTRY_HOST
+            await self._steps(("Telling the cluster",), progress, None)
+        self.clusters[identity.cluster_name].told = wanted.shared
+        await self._sweep(progress)
+
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         fault = self._begin("emergency" if emergency else "kubeconfig", identity)
         if fault is not None:
@@ -391,6 +436,15 @@ class FakeRuntime:
     async def collect_logs(self, identity: Identity, directory: Path) -> None:
         self._begin("collect_logs", identity)
         _write_log(identity, directory)
+
+    def _registry_is_unused(self) -> bool:
+        users = [node for cluster in self.clusters.values() for node in cluster.nodes if node.registries.shared]
+        return self.registry is not None and not users
+
+    async def _sweep(self, progress: Progress) -> None:
+        if self._registry_is_unused():
+            await self._steps(("Removing the registry",), progress, None)
+            self.registry = None
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
@@ -493,7 +547,8 @@ class FakeRuntime:
             detail = f"Made on {identity.daemon}, and {self.daemon} answers."
             return RuntimeObservation(Presence.UNKNOWN, reason=Reason.OTHER_DAEMON, detail=detail, daemon=self.daemon)
         found = self._found(identity)
-        return replace(found, daemon=self.daemon, remains=not found.nodes and identity.marker in self.remains)
+        left = identity.marker in self.remains or self._registry_is_unused()
+        return replace(found, daemon=self.daemon, remains=not found.nodes and left)
 
     def _found(self, identity: Identity) -> RuntimeObservation:
         nodes = self._nodes(identity)

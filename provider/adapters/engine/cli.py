@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from provider.adapters.engine import freezer, images
-from provider.adapters.engine.copied import MAX_FILE, only_member
+from provider.adapters.engine.copied import MAX_FILE, MAX_FILES, NO_FILE, PACK, UNPACK, archive_of, only_member, text_members
 from provider.adapters.engine.daemon import daemon_name
 from provider.adapters.engine.dialects import Dialect
 from provider.adapters.engine.errors import engine_failure, pull_failure
-from provider.adapters.engine.lister import GONE, MAX_INSPECT, Lister
+from provider.adapters.engine.lister import GONE, MAX_INSPECT, NO_CONTAINER, Lister
 from provider.adapters.engine.listing import Listing
 from provider.adapters.engine.sharing import Shared
 from provider.adapters.engine.volumes import Volume, read_volumes
@@ -230,6 +230,38 @@ class Engine:
         found: list[dict[str, Any]] = json.loads(done.stdout)
         return found
 
+    async def find(self, name: str) -> dict[str, Any] | None:
+        """What `inspect` says of one container by its name, whoever made it; None: there is none."""
+        done = await self._run("inspect", "--type", "container", name, max_output=MAX_INSPECT, check=False)
+        self._check(done, NO_CONTAINER)
+        found: list[dict[str, Any]] = json.loads(done.stdout) if done.returncode == 0 else []
+        return found[0] if found else None
+
+    async def run(self, *args: str) -> None:
+        """Make a container of an image that is on the engine, and start it in the background."""
+        await self._change("run", "-d", "--pull=never", *args, timeout=SLOW)
+
+    async def join(self, network: str, container: str) -> None:
+        await self._change("network", "connect", network, container)
+
+    async def files(self, container: str, folder: str) -> dict[str, str]:
+        """The text files below a folder of a container, by their paths from there; empty where there is no such folder. Raises Transient,
+        also where an engine that cannot copy out (Dialect.copies_out) is asked for a container that does not run.
+        """
+        parent, _, name = folder.rpartition("/")
+        tar = ("cp", f"{container}:{folder}", "-") if self.dialect.copies_out else ("exec", container, *PACK, parent, name)
+        done = await self._run(*tar, max_output=MAX_FILES, check=False)
+        self._check(done, NO_FILE)
+        return text_members(done.output) if done.returncode == 0 else {}
+
+    async def put(self, container: str, folder: str, files: Mapping[str, str]) -> None:
+        """Write text files below a folder of a container that runs, with the folders in between. Not atomic."""
+        await self._change("exec", "-i", container, *UNPACK, folder, stdin=archive_of(files))
+
+    async def give(self, container: str, argv: Sequence[str], text: str) -> None:
+        """Run a command that changes something in a container, with a text to read. Raises Transient."""
+        await self._change("exec", "-i", container, *argv, stdin=text)
+
     async def read_file(self, container: str, path: str) -> str:
         """A small text file of a container. Raises Transient when it is not there (yet) or is not a small text file."""
         if not self.dialect.copies_out:
@@ -263,13 +295,13 @@ class Engine:
         present = set((await self._lister.ps("-q")).split())
         return [one for one in ids if one in present]
 
-    async def _change(self, *args: str, timeout: float = 0.0, check: bool = True) -> Completed:
+    async def _change(self, *args: str, timeout: float = 0.0, check: bool = True, stdin: str = "") -> Completed:
         """Run a command that changes something; when cancelled, end only after it has ended, or after FINISH seconds.
 
         The engine goes on with what its client asked for when the client is killed. A cancelled task that ended at once would leave
         a change that happens later, for instance in a cluster that was paused in the meantime.
         """
-        running = asyncio.create_task(self._run(*args, timeout=timeout, check=check))
+        running = asyncio.create_task(self._run(*args, timeout=timeout, check=check, stdin=stdin))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -284,8 +316,10 @@ class Engine:
         if done.returncode != 0 and not any(word in done.stderr.lower() for word in tolerated):
             raise engine_failure(done.failure(), self.name)
 
-    async def _run(self, *args: str, timeout: float = 0.0, max_output: int = MAX_OUTPUT, check: bool = True) -> Completed:
-        return await self._answer(run_command(self._command(args, timeout or self._timeout, max_output), check=check))
+    async def _run(
+        self, *args: str, timeout: float = 0.0, max_output: int = MAX_OUTPUT, check: bool = True, stdin: str = ""
+    ) -> Completed:
+        return await self._answer(run_command(self._command(args, timeout or self._timeout, max_output, stdin), check=check))
 
     async def _tail(self, *args: str, limit: int, timeout: float) -> str:
         done = await self._answer(run_for_tail(self._command(args, timeout, limit)))
@@ -297,8 +331,8 @@ class Engine:
         except RunError as error:
             raise engine_failure(error, self.name) from error
 
-    def _command(self, args: Sequence[str], timeout: float, max_output: int) -> Command:
-        return Command(argv=[self.name, *args], env=self._env, timeout=timeout, max_output=max_output)
+    def _command(self, args: Sequence[str], timeout: float, max_output: int, stdin: str = "") -> Command:
+        return Command(argv=[self.name, *args], env=self._env, timeout=timeout, max_output=max_output, stdin=stdin)
 
 
 def listed_subnets(text: str) -> list[str]:

@@ -17,7 +17,9 @@ from provider.errors import ProviderError, Transient
 MAX_INSPECT = 64 << 20
 MOST_SPLITS = 40
 """Further `inspect` commands in one listing by which containers that upset it are found: enough for two of a thousand."""
-GONE = ("no such container", "no such object", "no container with name or id", "removal of container", "already in progress")
+NO_CONTAINER = ("no such container", "no such object", "no container with name or id")
+"""Said by `inspect` where there is no container of a name (docker, nerdctl, podman)."""
+GONE = (*NO_CONTAINER, "removal of container", "already in progress")
 """Said by `inspect` and `rm` about containers that another program removes at the same time (moby errors, podman, nerdctl)."""
 
 

@@ -19,14 +19,18 @@ async def fetch(engine: Engine, archives: Archives, request: ClusterRequest, tim
     end = asyncio.get_running_loop().time() + timeout
     names = {str(node.get("image") or request.image or "") for node in request.config["nodes"]} - {""}
     for name in sorted(names):
-        if await engine.has_image(name):
-            continue
-        left = max(1.0, end - asyncio.get_running_loop().time())
-        archived = (await asyncio.to_thread(archives.look)).files.get(image.parse(name).wanted)
-        if archived is not None:
-            await as_step(progress, f"Loading {name} from {archived.path.name}", _load(engine, name, archived.path, left))
-        else:
-            await as_step(progress, f"Pulling {name}", _pull(engine, name, left, progress))
+        await fetch_one(engine, archives, name, max(1.0, end - asyncio.get_running_loop().time()), progress)
+
+
+async def fetch_one(engine: Engine, archives: Archives, name: str, timeout: float, progress: Progress) -> None:
+    """The same of one image."""
+    if await engine.has_image(name):
+        return
+    archived = (await asyncio.to_thread(archives.look)).files.get(image.parse(name).wanted)
+    if archived is not None:
+        await as_step(progress, f"Loading {name} from {archived.path.name}", _load(engine, name, archived.path, timeout))
+    else:
+        await as_step(progress, f"Pulling {name}", _pull(engine, name, timeout, progress))
 
 
 async def _load(engine: Engine, name: str, archive: Path, timeout: float) -> None:

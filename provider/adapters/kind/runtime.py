@@ -11,14 +11,14 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from provider.adapters import realpaths, state_dir
 from provider.adapters.engine.choice import EngineChoice, child_environment
 from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
-from provider.adapters.kind import containers, events, fetching, logs, network, preflight, preload, releases
+from provider.adapters.kind import connecting, containers, events, fetching, logs, network, preflight, preload, releases
 from provider.adapters.kind.archives import Archives
 from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, must_finish
 from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed
@@ -26,6 +26,7 @@ from provider.adapters.kind.ownership import complete, containers_of, control_pl
 from provider.adapters.kind.progress import StepLines
 from provider.adapters.kind.refusals import UNEXPLAINED, component_logs, refusal
 from provider.adapters.kind.restarts import survive_restarts
+from provider.adapters.kind.shared_registry import RegistryOptions, SharedRegistry
 from provider.adapters.kind.volumes import NodeVolumes
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
@@ -36,6 +37,7 @@ from provider.adapters.steps import as_step
 from provider.api import kind
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Transient
+from provider.ports.registries import Connected, Registries
 from provider.ports.runtime import (
     ClusterRequest,
     Identity,
@@ -88,6 +90,7 @@ class KindOptions:
     """Seconds that one listing of all containers serves several observers."""
     archives: Path | None = None
     """Folder of image archives (docker save), looked into where the engine lacks an image; None = there is none."""
+    registry: RegistryOptions = field(default_factory=RegistryOptions)
     log_dir: Path | None = None
     """Where logs of failed creates are kept, one folder per cluster name, before their containers go; None = they are not."""
 
@@ -104,6 +107,7 @@ class KindRuntime:
             options.kind_binary, self._env, options.state_dir / state_dir.CLUSTER_SCRATCH, options.finish_timeout
         )
         self._archives = Archives(options.archives)
+        self._registry = SharedRegistry(options.registry, self._archives, self._env)
         self._locks = NameLocks(options.state_dir / state_dir.LOCKS)
         self._volumes = NodeVolumes(options.state_dir / state_dir.VOLUMES)
         self._changing: set[str] = set()
@@ -144,7 +148,9 @@ class KindRuntime:
         pending = (pending or self._may_appear(identity.cluster_name)) if seen.presence is Presence.ABSENT else ""
         if pending:
             return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=pending)
-        left = seen.presence is not Presence.UNKNOWN and not seen.nodes and self._volumes.known(identity, seen.daemon)
+        if seen.presence is Presence.UNKNOWN or seen.nodes:
+            return seen
+        left = self._volumes.known(identity, seen.daemon) or await self._registry.is_unused(engine)
         return replace(seen, remains=left)
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
@@ -188,6 +194,15 @@ class KindRuntime:
     async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:
         engine = await self._engines.get()
         await preload.load(engine, self._archives, containers_of(await engine.containers(), identity), images, progress)
+
+    async def connected(self, identity: Identity, wanted: Registries) -> Connected:
+        engine = await self._engines.get()
+        return await connecting.look(engine, self._registry, containers_of(await engine.containers(), identity), wanted)
+
+    async def connect(self, identity: Identity, wanted: Registries, progress: Progress) -> None:
+        engine = await self._engines.get()
+        own = containers_of(await engine.containers(), identity)
+        await connecting.connect(engine, self._registry, own, wanted, progress)
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         """Parsed strictly and written anew: safe to load. Raises Terminal(KubeconfigRefused) besides what the port says."""
@@ -249,6 +264,7 @@ class KindRuntime:
         engine = await self._engines.get()
         async with self._hold(engine, identity):
             await as_step(progress, REMOVING, self._remove(engine, identity, mixed=True))
+            await self._registry.sweep(engine, progress)
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()

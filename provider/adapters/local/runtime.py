@@ -21,6 +21,7 @@ from provider.adapters.process.shielded import finish
 from provider.adapters.steps import as_step
 from provider.api.conditions import Reason
 from provider.errors import NotOurs, ProviderError, Terminal, Transient
+from provider.ports.registries import Connected, Registries
 from provider.ports.runtime import (
     ClusterRequest,
     Identity,
@@ -36,6 +37,10 @@ from provider.ports.runtime import (
 
 NO_IMAGES = (
     "spec.images: runtime local runs no containers, so that nothing could use an image. Remove it, or use spec.runtime: kind."
+)
+NO_REGISTRY = (
+    "spec.registry, spec.registryMirrors: runtime local runs no containers, so that nothing could be pulled. Remove them, or use "
+    "spec.runtime: kind."
 )
 RESCAN_SECONDS = 5.0
 """How often the events stream looks for clusters that another process created, started or removed, and bounds the logs."""
@@ -136,6 +141,12 @@ class LocalRuntime:
 
     async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:  # noqa: ARG002 - there are none
         raise Terminal(Reason.NOT_SUPPORTED, NO_IMAGES)
+
+    async def connected(self, identity: Identity, wanted: Registries) -> Connected:  # noqa: ARG002 - there are none
+        raise Terminal(Reason.NOT_SUPPORTED, NO_REGISTRY)
+
+    async def connect(self, identity: Identity, wanted: Registries, progress: Progress) -> None:  # noqa: ARG002 - there are none
+        raise Terminal(Reason.NOT_SUPPORTED, NO_REGISTRY)
 
     async def create(self, identity: Identity, request: ClusterRequest, progress: Progress) -> None:
         maker = await self._maker(identity, progress)

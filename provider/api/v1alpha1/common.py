@@ -44,6 +44,7 @@ RuntimeConfigKey = Annotated[str, Field(max_length=317, pattern=patterns.RUNTIME
 RuntimeConfigValue = Annotated[str, Field(max_length=63, pattern=patterns.RUNTIME_CONFIG_VALUE)]
 SearchDomain = Annotated[str, Field(max_length=253, pattern=patterns.DNS_SEARCH)]
 Protocol = Annotated[str, Field(max_length=4, pattern=patterns.PROTOCOL), AfterValidator(str.upper)]
+MirrorEndpoint = Annotated[str, Field(min_length=1, max_length=512, pattern=patterns.REGISTRY_URL)]
 EmptyIsAbsent = AfterValidator(lambda entries: entries or None)
 """kind makes no difference between the two. One form here, so that an edit from one to the other changes nothing."""
 AnnotationValue = Annotated[str, Field(max_length=4096)]
@@ -168,6 +169,25 @@ class Networking(Model):
     )
 
 
+class RegistryMirror(Model):
+    """Where nodes ask first for the images of one registry."""
+
+    host: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=patterns.REGISTRY,
+        description='host of the registry, as names of images begin, e.g. "docker.io" or "registry.example.org:5000".',
+    )
+    endpoints: list[MirrorEndpoint] = Field(
+        min_length=1,
+        max_length=8,
+        description=(
+            'endpoints are URLs of its mirrors, e.g. "https://mirror.example.org", asked in this order; the registry itself comes last. '
+            "Nodes have to reach them; a path goes before /v2."
+        ),
+    )
+
+
 class ConfigMapKey(Model):
     """A key of a ConfigMap in the object's namespace."""
 
@@ -210,6 +230,19 @@ class ClusterSettings(Model):
             'images are loaded into every node, e.g. "localhost/shop:dev": from the engine, else from the manager\'s folder of archives; '
             "again when they are built anew, and into nodes that are. Taking one off the list unloads nothing."
         ),
+    )
+    registry: Annotated[Literal["Shared", "None"] | None, Marker(FREE, REFUSED)] = Field(
+        None,
+        description=(
+            "registry: Shared lets every node pull from a registry that all such clusters of the engine share: push to what "
+            "status.registry.host says. It is made for the first of them and goes after the last, with all that was pushed. Default: None."
+        ),
+    )
+    registry_mirrors: Annotated[list[RegistryMirror] | None, Marker(FREE, REFUSED)] = Field(
+        None,
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host"]},
+        description="registryMirrors are asked by every node before the registries themselves; one entry for each registry.",
     )
     worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
         None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0."

@@ -167,6 +167,17 @@ class UpdatePlan(Model):
     )
 
 
+class RegistryStatus(Model):
+    """Registries that nodes know, as spec.registry and spec.registryMirrors ask."""
+
+    host: str | None = Field(
+        None,
+        max_length=64,
+        description="host of the shared registry: push to it from the engine's host, pull from it in the cluster.",
+    )
+    nodes: str = Field(max_length=16, description='nodes that know them, and nodes there are, e.g. "2/3".')
+
+
 class VersionStatus(Model):
     """A Kubernetes version in use."""
 
@@ -227,6 +238,7 @@ class KINDClusterStatus(Model):
         None, description="plan: what of the spec differs from what is there, and what comes of it; absent where nothing does."
     )
     images: list[PreloadedImage] | None = Field(None, max_length=32, description="images: where those of spec.images are.")
+    registry: RegistryStatus | None = Field(None, description="registry: how far nodes know registries.")
     version: str | None = Field(None, max_length=64, description="version the API server reports.")
     versions: list[VersionStatus] | None = Field(
         None, max_length=16, description="versions of Kubernetes in use, oldest first (Cluster API control-plane contract)."

@@ -68,6 +68,8 @@ OURS = {
     "ttl",
     "expiresAt",
     "expiryPolicy",
+    "registry",
+    "registryMirrors",
     "controlPlaneEndpoint",
     "identity",
 }

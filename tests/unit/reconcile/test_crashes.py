@@ -24,6 +24,9 @@ PARTS = {
     "update": ["create", "update"],
     "approve": ["create", "approve"],
     "delete": ["create", "delete"],
+    "connect": ["create", "connect"],
+    "disconnect": ["create", "connect", "disconnect"],
+    "leave": ["create", "connect", "leave"],
     "keep": ["create", "keep"],
     "move": ["create", "move"],
     "expire": ["create_alone", "expire"],
@@ -51,7 +54,7 @@ def difference(part: str, life: Life, undisturbed: Life) -> list[str]:
         found.append(f"the end is {now}, not {wanted}")
     if not (0 <= made <= MAKES_AGAIN.get(part, 0)):
         found.append(f"made {made} times more often")
-    if part not in ("create", "update", "approve", "delete", "expire") and removed:
+    if part not in ("create", "update", "approve", "delete", "leave", "expire") and removed:
         found.append(f"removed {removed} times more often")
     return found
 
@@ -64,7 +67,23 @@ async def test_a_kill_at_any_effect_of_making_ends_as_the_undisturbed_run(figure
 
 @pytest.mark.fault(2, "the manager dies before, after and inside each effect (fakes)", invariants="I1 I2 I3 I6 I13")
 @pytest.mark.parametrize(
-    "part", ["repair", "stop", "pause", "resume", "unpause", "update", "approve", "delete", "keep", "move", "expire"]
+    "part",
+    [
+        "repair",
+        "stop",
+        "pause",
+        "resume",
+        "unpause",
+        "update",
+        "approve",
+        "connect",
+        "disconnect",
+        "leave",
+        "delete",
+        "keep",
+        "move",
+        "expire",
+    ],
 )
 async def test_a_kill_at_any_effect_of_living_ends_as_the_undisturbed_run(part: str, figure: Figure) -> None:
     """Same end state, no leak, nothing of others touched, finalizer last: whatever the moment."""
