@@ -34,8 +34,7 @@ class ConditionType(StrEnum):
     CONFIG_RESOLVED = "ConfigResolved"
     """Only with spec.configFrom: kind's config there can be read, is valid, and goes with the fields of the spec."""
     POLICY_ALLOWED = "PolicyAllowed"
-    """The manager's policy allows this namespace the mounts, images, host ports and patches that the spec asks for. Asked before anything
-    is made; what runs already is left alone."""
+    """The manager's policy allows this namespace what the spec asks of the host; asked before anything is made, what runs is left alone."""
     IMAGES_AVAILABLE = "ImagesAvailable"
     """The images that nodes are made from are on the engine, or in the manager's folder of archives; Unknown: they have to be pulled."""
     ENDPOINT_CURRENT = "EndpointCurrent"
@@ -89,8 +88,7 @@ class Reason(StrEnum):
     NOT_PAUSED = "NotPaused"
     """The object is reconciled."""
     PAUSED = "Paused"
-    """Of the condition Paused: Cluster.spec.paused is true or the object has the paused annotation. Elsewhere: the nodes are frozen, as
-    spec.powerState asks."""
+    """Of the condition Paused: Cluster or object are paused, by spec.paused or annotation. Elsewhere: as spec.powerState asks, frozen."""
     REACHABLE = "Reachable"
     """The runtime answers."""
     VERIFIED = "Verified"
@@ -397,6 +395,6 @@ class Reason(StrEnum):
     CONFIG_CONFLICT = "ConfigConflict", Fault.SPEC
     """A field of the spec and the config of spec.configFrom say different things."""
     POLICY_REFUSED = "PolicyRefused", Fault.SPEC
-    """The manager's policy (--policy-file) does not allow this namespace a mount, image, port or patch of the spec; nothing is made."""
+    """The manager's policy (--policy-file) does not allow this namespace something that the spec asks of the host; it is not made."""
     VERSION_NOT_AVAILABLE = "VersionNotAvailable", Fault.SPEC
     """Runtime `local` has another Kubernetes version than spec.version."""

@@ -1,7 +1,7 @@
 """Registries in a node's containerd: which files it should have below certs.d, how far those that it has are that, and writing them.
 
-containerd reads certs.d/HOST/hosts.toml anew for each pull (docs/hosts of its repository), if its own settings say that the folder is there:
-kind's node images since v0.27 do, others are told here. A file that does not begin with MARK is not ours: it is never written to.
+containerd reads certs.d/HOST/hosts.toml anew for each pull, if its own settings say that the folder is there: node images since kind 0.27
+say so, others are told here. A file that does not begin with MARK is not ours: it is never written to.
 """
 
 from __future__ import annotations
