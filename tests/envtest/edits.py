@@ -43,6 +43,13 @@ class Edit:
     """Also by an object that refuses edits which need other nodes."""
 
 
+MIRROR = {"host": "docker.io", "endpoints": ["https://mirror.example.org"]}
+
+
+def mirror(changed: Spec) -> Edit:
+    return Edit({"registryMirrors": [MIRROR]}, {"registryMirrors": [MIRROR | changed]}, Leads.DONE, always_accepted=True)
+
+
 def top(field: str, before: Any, after: Any, leads: Leads = Leads.RECREATE) -> tuple[str, Edit]:
     free = leads in (Leads.DONE, Leads.IN_PLACE)
     return field, Edit(
@@ -116,6 +123,13 @@ EDITS: dict[str, Edit] = dict(
         top("updatePolicy", "Report", "Refuse", Leads.DONE),
         top("standalone", None, True, Leads.DONE),
         top("powerState", "Running", "Stopped", Leads.IN_PLACE),
+        top("ttl", None, "8h", Leads.DONE),
+        top("expiresAt", None, "2100-01-31T18:00:00Z", Leads.DONE),
+        top("expiryPolicy", None, "Delete", Leads.DONE),
+        top("registry", None, "Shared", Leads.DONE),
+        top("registryMirrors", None, [MIRROR], Leads.DONE),
+        ("registryMirrors[].host", mirror({"host": "mirror.example.org"})),
+        ("registryMirrors[].endpoints", mirror({"endpoints": ["https://other.example.org"]})),
         top("clusterName", None, "other", Leads.REFUSED),
         top("controlPlaneEndpoint", ENDPOINT, {"host": "127.0.0.2", "port": 6444}, Leads.REFUSED),
         ("controlPlaneEndpoint.host", Edit({}, {"controlPlaneEndpoint": ENDPOINT | {"host": "127.0.0.2"}}, Leads.REFUSED)),
