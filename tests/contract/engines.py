@@ -27,7 +27,7 @@ from tests.fakes.engine_cli import FakeBinaries
 ENGINES = ("docker", "podman", "nerdctl")
 GREETING = "/etc/greeting"
 LABELS = ("io.x-k8s.kind.cluster", "io.x-k8s.kind.role")
-PROGRAMS = ("/bin/sleep", "/bin/cat")
+PROGRAMS = ("/bin/sleep", "/bin/cat", "/bin/tar")
 ULIMITS = '["nofile=1024:1024", "nproc=4096:4096"]'
 
 

@@ -160,6 +160,31 @@ async def test_a_node_says_what_is_asked_of_it(real_subject: RealSubject, cluste
         await engine.read_file(node, "/etc/nothing")
 
 
+async def test_the_files_of_a_folder_go_in_and_come_out(real_subject: RealSubject, cluster: str) -> None:
+    """With the folders in between, also of a node that does not run where the engine copies out; no folder is no failure."""
+    engine, node, wanted = real_subject.engine, f"{cluster}-control-plane", {"localhost:5001/hosts.toml": "a = 1\n", "b.toml": ""}
+    real_subject.node(cluster, MARK)
+    await engine.put(node, "/etc", {f"certs.d/{name}": text for name, text in wanted.items()})
+
+    assert (wanted, {}) == (await engine.files(node, "/etc/certs.d"), await engine.files(node, "/etc/none"))
+    real_subject.stop(node)
+    if engine.dialect.copies_out:
+        assert wanted == await engine.files(node, "/etc/certs.d")
+    else:
+        with pytest.raises(Transient):
+            await engine.files(node, "/etc/certs.d")
+
+
+async def test_a_container_is_found_by_its_name(subject: Subject, cluster: str) -> None:
+    """Whoever made it; none is an answer, not a failure."""
+    subject.node(cluster, MARK)
+    found = await subject.engine.find(f"{cluster}-control-plane")
+
+    assert found is not None
+    assert found["Id"] in str(await node_of(subject.engine, cluster))
+    assert None is await subject.engine.find(f"{cluster}-worker")
+
+
 async def test_an_address_where_nobody_listens_is_said(real_subject: RealSubject, tmp_path: Path) -> None:
     """The engine's own variable leads elsewhere (DOCKER_HOST and the like): unreachable, which is not absence."""
     dialect = real_subject.engine.dialect

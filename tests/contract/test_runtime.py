@@ -13,8 +13,11 @@ import yaml
 from provider.adapters.kube.kubeconfig import parse
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Terminal, Transient
+from provider.ports.registries import NO_REGISTRIES, Mirror, Registries
 from provider.ports.runtime import Identity, NodeRunState, Ownership, Presence, Runtime, Step, StepState
 from tests.contract.runtimes import FakeSubject, KindSubject, LocalSubject, Subject, identity
+
+MIRROR = Mirror("docker.io", ("https://mirror.example.org",))
 
 
 def silent(_: Step) -> None: ...
@@ -118,6 +121,7 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
     assert old <= parse(await runtime.kubeconfig(who)).expires_at
 
     await _loads_once(subject, who)
+    await _tells_once(subject, who)
     before = subject.fingerprint(name)
     assert {NotOurs} == await refusals(subject, name)
     assert Ownership.FOREIGN is (await runtime.observe(identity(name))).ownership
@@ -173,6 +177,27 @@ async def _loads_once(subject: Subject, who: Identity) -> None:
     assert (True, frozenset(), before.source) == (bool(before.source), before.nodes, after.source)
     assert (nodes, len(nodes)) == (set(after.nodes), len(first))
     assert first == [step.name for step in steps if step.state is StepState.SUCCEEDED]
+
+
+async def _tells_once(subject: Subject, who: Identity) -> None:
+    """Every node is told of a mirror; a second time there is no step, and what nobody wants is forgotten. A runtime without containers says
+    that it cannot. Without the shared registry, which other tests may use on the same engine."""
+    runtime, wanted, steps = subject.runtime, Registries(mirrors=(MIRROR,)), list[Step]()
+    if not subject.loadable():
+        with pytest.raises(Terminal):
+            await runtime.connect(who, wanted, silent)
+        return
+    before = await runtime.connected(who, wanted)
+    await runtime.connect(who, wanted, steps.append)
+    after, told = await runtime.connected(who, wanted), len(steps)
+    await runtime.connect(who, wanted, steps.append)
+    await runtime.connect(who, NO_REGISTRIES, silent)
+    forgotten = await runtime.connected(who, NO_REGISTRIES)
+
+    nodes = {node.name for node in (await runtime.observe(who)).nodes}
+    assert (set(), nodes, nodes) == (set(before.nodes), set(after.nodes), set(forgotten.nodes))
+    assert (True, "", "", True) == (after.settled, after.host, after.conflict, forgotten.settled)
+    assert 0 < told == len(steps)
 
 
 @pytest.mark.fault(15, "a cluster of somebody else, each runtime", invariants="I3")
