@@ -20,8 +20,7 @@ from provider.controller.tasks import TaskManager
 from provider.manager import Parts
 from provider.observability.metrics import Metrics
 from provider.ports.runtime import Verb
-from provider.ports.tasks import INSIDE
-from provider.ports.tasks import Tasks
+from provider.ports.tasks import INSIDE, Tasks
 from provider.reconcile import kindcluster, kindcontrolplane
 from provider.reconcile.options import ReconcileOptions
 from provider.settings import Settings
