@@ -85,6 +85,12 @@ PRELOAD_RETRY = timedelta(minutes=1)
 """Before the next look at images that are to be loaded into nodes: what failed, what was not to be had, what may have been built anew."""
 REGISTRY_RETRY = timedelta(minutes=1)
 """Before the next look at registries that nodes are to know: nothing tells when the shared one, or a file in a node, goes."""
+ADDON_BELIEVED = timedelta(minutes=1)
+"""For which add-ons that were seen ready count as ready, without a look into the cluster."""
+ADDON_AGAIN = timedelta(seconds=2)
+"""Between two tasks for the add-ons of one cluster."""
+ADDON_REFUSED_RETRY = timedelta(minutes=10)
+"""Before what a cluster's API server has refused is tried again with the same text: an admission policy may have changed."""
 ABANDONED_RETRY = timedelta(minutes=1)
 """Before the next try to remove what a create made for an object that is gone."""
 SECRET_RETRY = timedelta(minutes=1)

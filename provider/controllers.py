@@ -20,7 +20,7 @@ from provider.controller.tasks import TaskManager
 from provider.manager import Parts
 from provider.observability.metrics import Metrics
 from provider.ports.runtime import Verb
-from provider.ports.tasks import Tasks
+from provider.ports.tasks import INSIDE, Tasks
 from provider.reconcile import kindcluster, kindcontrolplane
 from provider.reconcile.options import ReconcileOptions
 from provider.settings import Settings
@@ -91,7 +91,7 @@ def build(
 
     slots = {
         Verb.CREATE: settings.create_slots,
-        **dict.fromkeys((Verb.PREPARE, Verb.LOAD, Verb.CONNECT), settings.pull_slots),
+        **dict.fromkeys((Verb.PREPARE, *INSIDE), settings.pull_slots),
         **dict.fromkeys((Verb.START, Verb.STOP, Verb.PAUSE), settings.start_slots),
         Verb.DELETE: settings.delete_slots,
     }

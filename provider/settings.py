@@ -153,7 +153,7 @@ class Settings:
         Flag(
             parse_count,
             "Clusters whose images are fetched at the same time, which takes none of the create slots; into as many, images are loaded, "
-            "and as many are told of registries.",
+            "and as many are told of registries, or get add-ons.",
         ),
     ] = 4
     delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at the same time.")] = 4

@@ -40,6 +40,15 @@ REGISTRY_LABEL = "infrastructure.cluster.x-k8s.io/registry"
 KINDCLUSTER_LABEL = "infrastructure.cluster.x-k8s.io/kindcluster"
 """On Secrets we write: the name of the KINDCluster in the same namespace that they belong to (at most 63 characters)."""
 
+ADDON_LABEL = "infrastructure.cluster.x-k8s.io/addon"
+"""In a made cluster, on every object of an add-on: the name of the add-on. What does not carry it is never changed or deleted."""
+
+ADDON_INVENTORY_LABEL = "infrastructure.cluster.x-k8s.io/addon-inventory"
+"""In a made cluster, on the ConfigMap that lists an add-on's objects: the name of the add-on."""
+
+ADDON_APPLIED_ANNOTATION = "infrastructure.cluster.x-k8s.io/applied"
+"""On that ConfigMap: the digest of the manifests that have been applied whole."""
+
 
 def kubeconfig_secret_name(cluster_name: str) -> str:
     """Secret with the kubeconfig for people on the host."""

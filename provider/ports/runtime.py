@@ -216,7 +216,7 @@ Progress = Callable[[Step], None]
 
 
 class Verb(StrEnum):
-    """The long operations: each is a method of Runtime that changes something."""
+    """The long operations: each but `apply` is a method of Runtime that changes something."""
 
     CREATE = "create"
     PREPARE = "prepare"
@@ -228,6 +228,9 @@ class Verb(StrEnum):
     """Bring images into nodes that run. What is observed of the cluster is not touched."""
     CONNECT = "connect"
     """Tell nodes that run of registries, with the registry that the engine's clusters share. As LOAD."""
+    APPLY = "apply"
+    """Bring add-ons into a cluster that runs, through its API: the one verb that is no method of a runtime. What is observed of the
+    cluster is not touched."""
     DELETE = "delete"
 
 

@@ -17,6 +17,10 @@ Work = Callable[[Progress], Coroutine[Any, Any, None]]
 """A long operation, which reports its steps. It cleans up when it is cancelled, and raises ProviderError when it fails."""
 
 
+INSIDE = (Verb.LOAD, Verb.CONNECT, Verb.APPLY)
+"""Verbs that bring something into a cluster which runs, and leave the cluster itself alone."""
+
+
 class TaskState(StrEnum):
     QUEUED = "Queued"
     RUNNING = "Running"
@@ -68,7 +72,7 @@ class TaskStatus:
     @property
     def changes_cluster(self) -> bool:
         """It works, or is about to work, on the cluster itself: what is observed meanwhile is not its state."""
-        return self.unfinished and self.verb not in (Verb.PREPARE, Verb.LOAD, Verb.CONNECT)
+        return self.unfinished and self.verb not in (Verb.PREPARE, *INSIDE)
 
 
 class Tasks(Protocol):

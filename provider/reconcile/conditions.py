@@ -14,6 +14,7 @@ from provider.ports.runtime import Endpoint, Ownership, Presence, RuntimeObserva
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
+from provider.reconcile.addon_conditions import addons_ready
 from provider.reconcile.data_loss import data_loss
 from provider.reconcile.drift import Drift, listed
 from provider.reconcile.expiry import expiring
@@ -51,6 +52,7 @@ def _seen(outcome: Outcome) -> Iterator[Condition]:
     yield from images_available(outcome)
     yield from images_preloaded(outcome)
     yield from registry_ready(outcome)
+    yield from addons_ready(outcome)
     yield from _endpoint(outcome)
     yield from _config(outcome)
     yield from _policy(outcome)

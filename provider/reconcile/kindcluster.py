@@ -26,6 +26,7 @@ from provider.ports.kube import EventNote, Kube, Recorder
 from provider.ports.runtime import Identity, Presence, Runtime, RuntimeEvent, Verb
 from provider.ports.tasks import Target, Tasks, TaskState, TaskStatus
 from provider.ports.workload import Workload
+from provider.reconcile.addons import AddonKeeper
 from provider.reconcile.allowed import with_host
 from provider.reconcile.attempts import Progress, progress
 from provider.reconcile.capi import blocked_by_owner, index_cluster, is_excluded, pause_reason, read_owner, referred_by_cluster
@@ -71,7 +72,7 @@ PERMISSIONS = (
     Permission(KINDCLUSTERS, ("patch",), "The outcome of each pass.", subresource="status"),
     Permission(KINDCONTROLPLANES, ("get",), "Version and replicas of a Cluster with a topology."),
     Permission(contract.CLUSTERS, ("get", "list", "watch"), "Owners: read only."),
-    Permission(names.CONFIG_MAPS, ("get",), "kind configs that spec.configFrom names: one by one, by name."),
+    Permission(names.CONFIG_MAPS, ("get",), "kind configs and manifests of add-ons that a spec names: one by one, by name."),
     Permission(names.SECRETS, ("get", "list", "watch", "create", "patch", "delete"), "Kubeconfigs."),
 )
 
@@ -95,7 +96,7 @@ class KINDClusterReconciler:
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
         self._observer, self._unchanged = Observer(workload, inside_network=options.inside_network), Unchanged()
         self._renewal, self._preloader = Renewal(recorder), Preloader()
-        self._connector = Connector()
+        self._connector, self._addons = Connector(), AddonKeeper(kube, workload)
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
         self.claims, self._tokens = Claims(), Tokens(options.namespace)
@@ -180,6 +181,7 @@ class KINDClusterReconciler:
         connecting = await self._connector.look(
             scope, runtime, identity, replace(observed, cluster=seen), task, self._options.policy
         )
+        addons = await self._addons.look(scope, observed, task)
         facts = Facts(
             observation=observed.cluster,
             expected=drift.nodes,
@@ -197,6 +199,7 @@ class KINDClusterReconciler:
             resumes=resumes(scope),
             unloaded=preloading is not None and preloading.due,
             unconnected=connecting is not None and connecting.due,
+            unapplied=addons is not None and addons.work is not None,
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, desired, choice, refused = await self._decide(scope, runtime, desired, facts)
@@ -208,14 +211,15 @@ class KINDClusterReconciler:
         if decision.action is Action.CREATE:
             record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
         outcome = Outcome(
-            scope, record, decision, task, desired, drift, observed, published, choice, refused, preloading, connecting
+            scope, record, decision, task, desired, drift, observed, published, choice, refused, preloading, connecting, addons
         )
         result = await report(outcome, self._kube, self._recorder, self._unchanged)
         # Only now, because the status that announces the work is written.
         if task is not None and _is_spent(task, decision, drift, known=scope.unresolved is None):
             self._tasks.forget(scope.key)
         request = desired.request if choice is None else replace(desired.request, image=choice.image)
-        if (long := task_of(decision, runtime, identity, request, scope.spec.images or (), wanted(scope))) is not None:
+        apply = addons.work if addons is not None else None
+        if (long := task_of(decision, runtime, identity, request, scope.spec.images or (), wanted(scope), apply)) is not None:
             target = Target(runtime.name, identity)
             self._tasks.start(scope.key, long.verb, long.work, before=long.before, tag=desired.config_hash, target=target)
         if fault is not None:
@@ -294,6 +298,7 @@ class KINDClusterReconciler:
         self._renewal.forget(key)
         self._preloader.forget(key)
         self._connector.forget(key)
+        self._addons.forget(key)
         self._unchanged.forget(key)
         self._release_name(key)
         return Result()

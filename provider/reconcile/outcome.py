@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from provider.api.kind import NodeNames
 from provider.ports.tasks import TaskStatus
+from provider.reconcile.addons import Addons
 from provider.reconcile.attempts import Record
 from provider.reconcile.desired import Desired
 from provider.reconcile.drift import Drift
@@ -36,6 +37,8 @@ class Outcome:
     """Why the policy refuses what is asked for."""
     preloading: Preloading | None = None
     connecting: Connecting | None = None
+
+    addons: Addons | None = None
 
     @property
     def working(self) -> TaskStatus | None:

@@ -16,7 +16,7 @@ from provider.api.kind import NodeNames
 from provider.api.meta import timestamp
 from provider.backoff import COOLDOWN, CREATE, FOREIGN_RETRY, PREPARE_COOLDOWN, UNKNOWN_RETRY
 from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation, Verb
-from provider.ports.tasks import TaskState, TaskStatus
+from provider.ports.tasks import INSIDE, TaskState, TaskStatus
 from provider.reconcile.attempts import Attempts
 
 
@@ -37,6 +37,8 @@ class Action(StrEnum):
     """Bring images into the nodes of a cluster that runs."""
     CONNECT = "Connect"
     """Let the nodes of a cluster that runs know their registries."""
+    APPLY = "Apply"
+    """Apply add-ons to a cluster that runs, or remove them from it."""
     CLEAN = "Clean"
     """Remove own remains and make nothing."""
     PREPARE = "Prepare"
@@ -50,7 +52,7 @@ class Action(StrEnum):
         return self in (Action.NOTHING, *ASIDE)
 
 
-ASIDE = frozenset({Action.PREPARE, Action.LOAD, Action.CONNECT})
+ASIDE = frozenset({Action.PREPARE, Action.LOAD, Action.CONNECT, Action.APPLY})
 """What goes on beside a cluster that is used, and waits for its turn."""
 
 
@@ -129,12 +131,14 @@ class Facts:
     """Nodes lack images that can be loaded into them."""
     unconnected: bool = False
     """Nodes do not know their registries, or the shared one is not there, and that can be changed."""
+    unapplied: bool = False
+    """Something of an add-on can be applied to the cluster, or removed from it."""
 
 
 def plan(facts: Facts) -> Decision:
     """Decide for an object that is neither paused nor being deleted."""
     decision, task = _decide(facts), facts.task
-    beside = task is not None and task.verb in (Verb.LOAD, Verb.CONNECT) and task.unfinished
+    beside = task is not None and task.verb in INSIDE and task.unfinished
     if not beside or decision.action in (Action.NOTHING, Action.WAIT):
         return decision
     # One task at a time: what waits for images would not even begin. A replacement that is only to be fetched can wait: where that
@@ -241,10 +245,12 @@ def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
 
 
 def _beside(facts: Facts) -> Action:
-    """What a cluster that runs lacks: registries first, which are a matter of seconds."""
+    """What a cluster that runs lacks: registries first, which are a matter of seconds; then images, which pods of add-ons may need."""
     if facts.unconnected:
         return Action.CONNECT
-    return Action.LOAD if facts.unloaded else Action.NOTHING
+    if facts.unloaded:
+        return Action.LOAD
+    return Action.APPLY if facts.unapplied else Action.NOTHING
 
 
 def _rest(facts: Facts, seen: RuntimeObservation, power: Power) -> Decision:

@@ -25,6 +25,7 @@ TOLD = (
     ConditionType.ENGINE_REACHABLE,
     ConditionType.IMAGES_PRELOADED,
     ConditionType.REGISTRY_READY,
+    ConditionType.ADDONS_READY,
     ConditionType.UP_TO_DATE,
     ConditionType.ENDPOINT_CURRENT,
     ConditionType.EXPIRING,
@@ -84,11 +85,11 @@ def _requeue_after(outcome: Outcome, new: JsonObject, elapsed: timedelta, end: t
     looks = [part.after for part in blocked if part is not None and part.after is not None]
     if outcome.decision.after is None and (look := _next_look(outcome, new, elapsed)) is not None:
         looks.append(look)
-    beside = [part.after for part in (outcome.preloading, outcome.connecting) if part is not None]
+    beside = [part.after for part in (outcome.preloading, outcome.connecting, outcome.addons) if part is not None]
     # Also of a cluster that runs: nothing tells of a ConfigMap.
     config = outcome.scope.unresolved.after if outcome.scope.unresolved is not None else None
-    waits = [wait for wait in (outcome.decision.after, max(looks, default=None), *beside, config, end) if wait is not None]
-    return min((max(0.0, wait.total_seconds()) for wait in waits), default=None)
+    waits = (outcome.decision.after, max(looks, default=None), *beside, config, end)
+    return min((max(0.0, wait.total_seconds()) for wait in waits if wait is not None), default=None)
 
 
 def _next_look(outcome: Outcome, new: JsonObject, elapsed: timedelta) -> timedelta | None:

@@ -15,6 +15,7 @@ from provider.ports.runtime import NodeObservation, Ownership, Preloaded, Presen
 from provider.ports.tasks import TaskState
 from provider.ports.workload import WorkloadObservation
 from provider.reconcile import kstatus
+from provider.reconcile.addon_conditions import entries
 from provider.reconcile.attempts import Record
 from provider.reconcile.data_loss import known_uid
 from provider.reconcile.expiry import expiry_of
@@ -42,6 +43,7 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         **_observed(outcome),
         **_images(outcome.preloading),
         **_registry(outcome.connecting),
+        **entries(outcome),
         **_recorded(outcome.record),
     }
     if "nodes" in status:
@@ -65,6 +67,8 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status["plan"] = plan
     else:
         status.pop("plan", None)
+    if not status.get("addons"):
+        status.pop("addons", None)
     if not scope.spec.images:
         status.pop("images", None)
     if outcome.connecting is not None and outcome.connecting.over:

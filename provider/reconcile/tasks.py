@@ -1,4 +1,4 @@
-"""What each action does as a long operation: one call of the runtime, with what must come before it."""
+"""What each action does as a long operation: one call of the runtime, or the work on add-ons, with what must come before it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def task_of(
     request: ClusterRequest,
     images: Sequence[str] = (),
     registries: Registries = NO_REGISTRIES,
+    apply: Work | None = None,
 ) -> LongWork | None:
-    """None: nothing that takes long. `images`, `registries`: what nodes are to have and to know."""
+    """None: nothing that takes long. `images`, `registries`: what nodes are to have and to know; `apply`: the work on add-ons."""
 
     async def preflight() -> None:
         """Raises Terminal or Transient for what stands in the way, before minutes are lost."""
@@ -60,4 +61,6 @@ def task_of(
         Action.CONNECT: LongWork(Verb.CONNECT, partial(runtime.connect, identity, registries)),
         Action.CLEAN: LongWork(Verb.DELETE, partial(runtime.delete, identity)),
     }
+    if apply is not None:
+        tasks[Action.APPLY] = LongWork(Verb.APPLY, apply)
     return tasks.get(decision.action)

@@ -63,6 +63,7 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
     _idle_writes_nothing(manager)
     _an_image_is_preloaded_and_runs(manager, image)
     _an_image_is_pushed_and_pulled(manager, image)
+    _addons_are_applied_changed_and_pruned(manager, image)
     for breakage in ("stop", "kill", "pause"):
         _noticed_and_repaired(manager, breakage)
     for state, container in (("Paused", "paused"), ("Stopped", "exited")):
@@ -132,6 +133,51 @@ def _an_image_is_pushed_and_pulled(manager: ManagerProcess, image: str) -> None:
     assert {"host": "localhost:5001", "nodes": "1/1"} == manager.status(NAME)["registry"]
     assert "kind v" in kubectl(manager, "logs", "pulled")
     assert "localhost:5001" in kubectl(manager, "get", "configmap", "local-registry-hosting", "-n=kube-public", "-o=yaml")
+
+
+def _addons_are_applied_changed_and_pruned(manager: ManagerProcess, image: str) -> None:
+    """In their order, with a Job of a real pod in between; another Job instead of the first; nothing at all."""
+    _addons(manager, base=[_NAMESPACE], job=[_job("first", image)], late=[_LATE])
+    manager.wait(60, lambda: _addon_phases(manager) == {"base": "Ready", "job": "Ready", "late": "Ready"}, "add-ons are applied")
+    started = ("get", "job", "first", "-n", "shop", "-o", "jsonpath={.status.completionTime}")
+    assert kubectl(manager, *started) <= kubectl(
+        manager, "get", "configmap", "late", "-n", "shop", "-o", "jsonpath={.metadata.creationTimestamp}"
+    )
+
+    _addons(manager, base=[_NAMESPACE], job=[_job("second", image)], late=[_LATE])
+    manager.wait(60, lambda: _marked(manager, "jobs") == ["second"], "the first Job is pruned")
+    manager.wait_reason(NAME, "AddonsReady", "AddonsReady", 60)
+
+    _addons(manager)
+    manager.wait(60, lambda: _addon_phases(manager) == {}, "add-ons are removed")
+    assert [] == _marked(manager, "jobs,configmaps,namespaces")
+    assert "True" == manager.condition(NAME, "AddonsReady")["status"]
+
+
+def _addons(manager: ManagerProcess, **addons: list[dict[str, object]]) -> None:
+    listed = [{"name": name, "manifests": "\n---\n".join(map(json.dumps, objects))} for name, objects in addons.items()]
+    patch = json.dumps({"spec": {"addons": listed}})
+    manager.api.kubectl("patch", "kindcluster", NAME, "--type=merge", f"-p={patch}")
+
+
+def _addon_phases(manager: ManagerProcess) -> dict[str, str]:
+    return {one["name"]: one["phase"] for one in manager.status(NAME).get("addons", [])}
+
+
+def _marked(manager: ManagerProcess, kinds: str) -> list[str]:
+    selector = "infrastructure.cluster.x-k8s.io/addon"
+    return kubectl(manager, "get", kinds, "-A", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}").split()
+
+
+def _job(name: str, image: str) -> dict[str, object]:
+    container = {"name": "shop", "image": image, "imagePullPolicy": "Never", "args": ["version"]}
+    template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+    metadata = {"name": name, "namespace": "shop"}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
+
+
+_NAMESPACE: dict[str, object] = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+_LATE: dict[str, object] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late", "namespace": "shop"}}
 
 
 def _nothing_is_loaded_again(manager: ManagerProcess) -> None:

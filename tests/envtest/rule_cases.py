@@ -135,6 +135,28 @@ CONFIG_FROM = [
     ),
 ]
 
+
+def addon(**fields: Any) -> JsonObject:
+    return kindcluster(addons=[{"name": "a", "manifests": "", **fields}])
+
+
+ADDON = [
+    Case(
+        common.AddOn,
+        "an add-on takes one",
+        accept=[addon(), kindcluster(addons=[{"name": "a", "configMapKeyRef": {"name": "b", "key": "c"}}])],
+        reject=[kindcluster(addons=[{"name": "a"}]), addon(configMapKeyRef={"name": "b", "key": "c"})],
+        says=("spec.addons[0]", "give exactly one"),
+    ),
+    Case(
+        common.AddOn,
+        "name must",
+        accept=[addon(name="a-1")],
+        reject=[addon(name=name) for name in ("A", "a_b", "-a", "a-", "a.b")],
+        says=("spec.addons[0].name: ", "lower-case letters"),
+    ),
+]
+
 SPEC = [
     Case(
         KINDClusterSpec,
@@ -548,6 +570,7 @@ NETWORKING = [
 
 KINDCLUSTER_CASES = [
     *CONFIG_FROM,
+    *ADDON,
     *OBJECT,
     *SPEC,
     *(settled(field, *values) for field, values in SETTLED.items()),

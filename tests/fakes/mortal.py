@@ -7,18 +7,20 @@ call of the runtime, each of its steps. A learning run counts the points of a pa
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from provider.api import contract, names
 from provider.api.conditions import Reason
-from provider.api.meta import JsonObject, ObjectKey, Resource
+from provider.api.meta import JsonObject, ObjectKey, Resource, part
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Transient
 from provider.ports.registries import Registries
 from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Progress
 from tests.fakes.kube import FakeKube
+from tests.fakes.objects import FakeObjects
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.world import KEY, World, kindcluster
 
@@ -136,6 +138,35 @@ class MortalRuntime(FakeRuntime):
         return step
 
 
+class MortalObjects(FakeObjects):
+    """A made cluster's API whose caller may die around each write."""
+
+    def __init__(self, effects: Effects, violations: list[str]) -> None:
+        super().__init__()
+        self.effects, self.violations = effects, violations
+
+    async def apply(self, resource: Resource, key: ObjectKey, obj: JsonObject) -> JsonObject:
+        if names.ADDON_LABEL in obj["metadata"]["labels"] and not self._listed(resource.kind, key.name):
+            self.violations.append(f"{key} was applied before an inventory listed it")
+        with self.effects.effect():
+            answer = await super().apply(resource, key, obj)
+        self.effects.answer()
+        return answer
+
+    async def delete(self, resource: Resource, key: ObjectKey, *, uid: str) -> None:
+        found = await self.get(resource, key)
+        if found is not None and not {names.ADDON_LABEL, names.ADDON_INVENTORY_LABEL} & set(found["metadata"]["labels"]):
+            self.violations.append(f"{key} was deleted, and is not ours")
+        with self.effects.effect():
+            await super().delete(resource, key, uid=uid)
+        self.effects.answer()
+
+    def _listed(self, kind: str, name: str) -> bool:
+        lists = [obj for obj in self.stored.values() if names.ADDON_INVENTORY_LABEL in part(obj, "metadata", "labels")]
+        rows = [row for obj in lists for row in json.loads(obj["data"]["objects"])]
+        return any((row[2], row[4]) == (kind, name) for row in rows)
+
+
 class Life:
     """One or two management clusters (`home`, and `away` to move to), one engine with clusters of others on it, one object."""
 
@@ -148,6 +179,7 @@ class Life:
             self.runtime.add_foreign(name)
         self.after_kill: Callable[[], None] = lambda: None
         """What the user does between two managers."""
+        self.stores: dict[str, FakeObjects] = {}
         self.home, self.away = self._world(), self._world()
         self._canaries = self.canaries()
 
@@ -155,6 +187,8 @@ class Life:
         world = World(runtime=self.runtime)
         world.kube = MortalKube(now=world.clock.now)
         world.kube.effects = self.effects
+        world.workload.stores = self.stores
+        world.workload.make_objects = lambda: MortalObjects(self.effects, self.violations)
         world.kube.groups.add(contract.CAPI_GROUP)
         world.kube.put(
             names.SECRETS, {"metadata": {"name": FOREIGN_SECRET.name, "namespace": "default"}, "data": {"value": "eA=="}}
@@ -231,6 +265,20 @@ class Life:
 
     async def _power(self, state: str) -> None:
         self.home.edit({"spec": {"powerState": state}})
+        await self.time(self.home)
+
+    async def addons(self) -> None:
+        await self._addons(addon("one", "a", "b"), addon("two", "c"))
+
+    async def change_addons(self) -> None:
+        """One object goes, one changes, one comes, and one becomes another add-on's."""
+        await self._addons(addon("one", "a", "d", data="new"), addon("three", "c"))
+
+    async def drop_addons(self) -> None:
+        await self._addons()
+
+    async def _addons(self, *addons: JsonObject) -> None:
+        self.home.edit({"spec": {"addons": list(addons)}})
         await self.time(self.home)
 
     async def update(self) -> None:
@@ -320,7 +368,21 @@ class Life:
                 for name, cluster in self.runtime.clusters.items()
                 for node in cluster.nodes
             ),
+            "inside": sorted(map(repr, self._inside())),
         }
+
+    def _inside(self) -> Iterator[tuple[object, ...]]:
+        """What the object's cluster has of add-ons."""
+        if KEY.name not in self.runtime.clusters:
+            return
+        for obj in self.home.workload.store(KEY.name).stored.values():
+            metadata = obj["metadata"]
+            yield obj["kind"], metadata["name"], metadata.get("labels"), metadata.get("annotations"), obj.get("data")
+
+
+def addon(name: str, *config_maps: str, data: str = "") -> JsonObject:
+    objects = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": one}, "data": {"of": data}} for one in config_maps]
+    return {"name": name, "manifests": "\n---\n".join(map(json.dumps, objects))}
 
 
 def capi_cluster(**spec: object) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import yaml
@@ -11,6 +12,7 @@ from provider.api.meta import JsonObject
 from provider.ports.kube import EventNote
 from provider.ports.runtime import NodeRunState
 from provider.ports.workload import WorkloadNode, WorkloadObservation
+from tests.fakes.objects import FakeObjects
 from tests.fakes.runtime import EMERGENCY_USER, FakeRuntime
 
 VERSION = "v1.34.4"
@@ -30,9 +32,27 @@ class FakeWorkload:
     answer: WorkloadObservation | None = None
     """Set: every question gets this answer."""
     asked: int = 0
+    stores: dict[str, FakeObjects] = field(default_factory=dict)
+    """Objects of each cluster, by the cluster's uid."""
+    make_objects: Callable[[], FakeObjects] = FakeObjects
 
     async def observe(self, kubeconfig: str) -> WorkloadObservation:
         return replace(self._answered(kubeconfig), credentials_expire_at=self.runtime.credentials_expire_at)
+
+    def objects(self, kubeconfig: str) -> FakeObjects:
+        name = yaml.load(kubeconfig, Loader=LOADER)["current-context"].removeprefix("kind-")  # noqa: S506 - as below
+        return self.store(name)
+
+    def store(self, name: str) -> FakeObjects:
+        """Of the cluster that has this name now."""
+        cluster = self.runtime.clusters[name]
+        if cluster.uid not in self.stores:
+            self.stores[cluster.uid] = self.make_objects()
+        store = self.stores[cluster.uid]
+        store.up = lambda: any(
+            node.role is NodeRole.CONTROL_PLANE and node.state is NodeRunState.RUNNING for node in cluster.nodes
+        )
+        return store
 
     def _answered(self, kubeconfig: str) -> WorkloadObservation:
         self.asked += 1

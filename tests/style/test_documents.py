@@ -15,7 +15,7 @@ FILE = re.compile(r"^\d+\. `([\w/.]+)`( \(\*new\*\))?", re.MULTILINE)
 LIMITS = {
     "A field of kind's configuration": 1,
     "A quirk of a container engine": 1,
-    "A condition": 2,
+    "A condition": 3,
     "How often every object is looked at": 1,
     "Workers that scale in place": 8,
     "A kind of object": 4,

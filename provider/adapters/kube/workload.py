@@ -1,4 +1,4 @@
-"""provider.ports.workload.Workload: asks the API server of a cluster we made. Reads only, with a short deadline.
+"""provider.ports.workload.Workload: asks the API server of a cluster we made, with a short deadline. Its objects: .objects.
 
 Nothing here is trusted. The kubeconfig goes through adapters.kube.kubeconfig, and its private key is not written to disk where the system
 allows that. Whatever answers at its address may be hostile: answers are bounded, redirects are not followed, proxies are not used.
@@ -17,11 +17,14 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
 
+from provider.adapters.kube import bounded
 from provider.adapters.kube.kubeconfig import Kubeconfig, parse
+from provider.adapters.kube.objects import WorkloadObjects
 from provider.adapters.oserrors import lack, transient
 from provider.errors import Terminal
 from provider.ports.workload import WorkloadNode, WorkloadObservation
@@ -31,8 +34,6 @@ DEADLINE = 3.0
 SESSIONS = 128
 """Clusters whose connections are kept open."""
 CONNECTIONS = 5
-MAX_ANSWER = 8 << 20
-"""Bytes read of one answer; a Node is about ten thousand."""
 MAX_DETAIL = 300
 OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
 PATHS = {
@@ -73,6 +74,9 @@ class WorkloadProbe:
     async def observe(self, kubeconfig: str) -> WorkloadObservation:
         answer = await self._ask(kubeconfig)
         return replace(answer, credentials_expire_at=self._expiry(kubeconfig))
+
+    def objects(self, kubeconfig: str) -> WorkloadObjects:
+        return WorkloadObjects(partial(self._session, kubeconfig))
 
     def _expiry(self, kubeconfig: str) -> datetime | None:
         """Of the client certificate; remembered, because certificates are read once and looked at in every pass."""
@@ -141,13 +145,7 @@ def client_tls(kubeconfig: Kubeconfig) -> ssl.SSLContext:
 
 async def _get(session: aiohttp.ClientSession, path: str) -> Answer:
     async with session.get(path, allow_redirects=False, headers={"Accept": "application/json"}) as response:
-        parts, size = [], 0
-        async for part in response.content.iter_chunked(1 << 16):
-            size += len(part)
-            if size > MAX_ANSWER:
-                raise ValueError("the answer is too large")
-            parts.append(part)
-        return Answer(response.status, b"".join(parts))
+        return Answer(response.status, await bounded.read(response))
 
 
 def _unreachable(error: Exception) -> WorkloadObservation:

@@ -269,6 +269,20 @@ CONFIG_FROM = (
     ),
 )
 
+ADDON = (
+    Rule(
+        rule="has(self.manifests) != has(self.configMapKeyRef)",
+        message="an add-on takes one of manifests and configMapKeyRef: give exactly one",
+        path=".manifests",
+        holds=lambda held: ("manifests" in held) != ("configMapKeyRef" in held),
+    ),
+    matches(
+        "name",
+        patterns.LABEL,
+        'must consist of lower-case letters, digits and "-" and start and end with a letter or digit',
+    ),
+)
+
 TEMPLATE = (
     *SETTINGS,
     Rule(

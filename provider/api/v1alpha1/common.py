@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from provider.api import patterns
 from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, MarkedField, Marker, marked_fields
 from provider.api.model import Model, validated_by
-from provider.api.rules.cluster import CONFIG_FROM
+from provider.api.rules.cluster import ADDON, CONFIG_FROM
 from provider.api.rules.networking import NETWORKING
 from provider.api.rules.node import MOUNT, NODE, PORT_MAPPING
 
@@ -28,6 +28,7 @@ def _with_a_day(text: str) -> str:
 
 
 ClusterName = Annotated[str, Field(min_length=1, max_length=49, pattern=patterns.LABEL)]
+AddOnName = Annotated[str, Field(min_length=1, max_length=63, pattern=patterns.LABEL)]
 Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=patterns.DURATION)]
 Time = Annotated[str, Field(max_length=40, pattern=patterns.TIME), AfterValidator(_with_a_day)]
 """Without the format date-time, because CEL sees no text then, and a refusal could not quote it."""
@@ -203,6 +204,20 @@ class ConfigFrom(Model):
     inline: Text | None = Field(None, description="inline is the config itself, as text.")
 
 
+@validated_by(*ADDON)
+class AddOn(Model):
+    """Kubernetes objects that every cluster made from the spec has."""
+
+    name: AddOnName = Field(description="name of the add-on, once in the list: a label value of every object of it.")
+    manifests: Annotated[str, Field(max_length=262144)] | None = Field(
+        None, description='manifests are the objects as YAML text, documents separated by "---".'
+    )
+    config_map_key_ref: ConfigMapKey | None = Field(
+        None,
+        description="configMapKeyRef names where that text stands instead. A change of it is noticed with the next look at the object.",
+    )
+
+
 class ClusterSettings(Model):
     """What a cluster is made of, whichever object asks for it. Field names of kind's config are kind's own."""
 
@@ -243,6 +258,15 @@ class ClusterSettings(Model):
         max_length=16,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host"]},
         description="registryMirrors are asked by every node before the registries themselves; one entry for each registry.",
+    )
+    addons: Annotated[list[AddOn] | None, Marker(FREE)] = Field(
+        None,
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        description=(
+            "addons are applied to the cluster one after the other, each when the one before it is ready; what an add-on no longer "
+            "contains, and an add-on that is taken off the list, is deleted from the cluster."
+        ),
     )
     worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
         None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0."

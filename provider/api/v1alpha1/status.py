@@ -178,6 +178,24 @@ class RegistryStatus(Model):
     nodes: str = Field(max_length=16, description='nodes that know them, and nodes there are, e.g. "2/3".')
 
 
+class AddOnStatus(Model):
+    """An add-on of spec.addons, or one that was taken off the list and is being removed."""
+
+    name: str = Field(max_length=63, description="name as the spec has it.")
+    phase: Literal["Pending", "Applying", "Waiting", "Ready", "Failed", "Removing"] = Field(
+        description=(
+            "phase: Pending (waits for the one before it), Applying, Waiting (applied, and not ready yet), Ready, Failed (see message) or "
+            "Removing."
+        )
+    )
+    since: OptionalTime = Field(None, description="since when it has been in this phase.")
+    objects: str | None = Field(
+        None, max_length=16, description='objects that are ready, and objects there are to be, e.g. "3/4".'
+    )
+    applied: str | None = Field(None, max_length=64, description="applied is the digest of the manifests that were applied last.")
+    message: str | None = Field(None, max_length=1024, description="message for people: what it waits for, or what failed.")
+
+
 class VersionStatus(Model):
     """A Kubernetes version in use."""
 
@@ -239,6 +257,7 @@ class KINDClusterStatus(Model):
     )
     images: list[PreloadedImage] | None = Field(None, max_length=32, description="images: where those of spec.images are.")
     registry: RegistryStatus | None = Field(None, description="registry: how far nodes know registries.")
+    addons: list[AddOnStatus] | None = Field(None, max_length=32, description="addons: how far those of spec.addons are.")
     version: str | None = Field(None, max_length=64, description="version the API server reports.")
     versions: list[VersionStatus] | None = Field(
         None, max_length=16, description="versions of Kubernetes in use, oldest first (Cluster API control-plane contract)."

@@ -49,6 +49,7 @@ KIND = {
 """Fields of kind.x-k8s.io/v1alpha4 (pkg/apis/config/v1alpha4/types.go); a Cluster's name is our clusterName."""
 
 OURS = {
+    "addons",
     "clusterName",
     "version",
     "image",

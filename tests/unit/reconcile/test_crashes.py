@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pytest
 
+from provider.api import names
 from tests.conftest import Figure
 from tests.fakes.mortal import Effects, Life
 
@@ -30,8 +31,12 @@ PARTS = {
     "keep": ["create", "keep"],
     "move": ["create", "move"],
     "expire": ["create_alone", "expire"],
+    "addons": ["create", "addons"],
+    "change_addons": ["create", "addons", "change_addons"],
+    "drop_addons": ["create", "addons", "drop_addons"],
 }
 """Part of a life → what happens up to its end. The last step is the one whose effects are looked at."""
+ADDONS = ("addons", "change_addons", "drop_addons")
 MAKES_AGAIN = {"create": 1, "update": 1, "approve": 1}
 """How many times more than undisturbed a cluster may be made: the remains of an interrupted create cannot be finished."""
 
@@ -83,6 +88,7 @@ async def test_a_kill_at_any_effect_of_making_ends_as_the_undisturbed_run(figure
         "keep",
         "move",
         "expire",
+        *ADDONS,
     ],
 )
 async def test_a_kill_at_any_effect_of_living_ends_as_the_undisturbed_run(part: str, figure: Figure) -> None:
@@ -118,6 +124,17 @@ async def test_the_undisturbed_run_keeps_what_it_is_told_to_keep() -> None:
     assert secret is not None
     assert "ownerReferences" not in secret["metadata"]
     assert life.runtime.marked() == ["demo-control-plane", "demo-worker"]
+
+
+async def test_the_undisturbed_run_applies_and_prunes() -> None:
+    """What the kills are compared with is what add-ons are for."""
+    life, _ = await lived(PARTS["change_addons"], Effects())
+    store = life.home.workload.store("demo")
+    found = store.find("ConfigMap", "c")
+
+    assert ["a", "c", "d", "kindcluster-addon-one", "kindcluster-addon-three"] == store.names("ConfigMap")
+    assert found is not None
+    assert "three" == found["metadata"]["labels"][names.ADDON_LABEL]
 
 
 @pytest.mark.fault(13, "each write is done and answered by a broken connection (fakes)", invariants="I1 I4 I13")

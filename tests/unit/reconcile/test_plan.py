@@ -35,7 +35,7 @@ REMAINS = replace(ABSENT, remains=True)
 RESTING = replace(WHOLE, nodes=tuple(node(name, NodeRunState.PAUSED) for name, _ in EXPECTED))
 
 
-LOADING = TaskStatus(Verb.LOAD, TaskState.RUNNING)
+LOADING, APPLYING = TaskStatus(Verb.LOAD, TaskState.RUNNING), TaskStatus(Verb.APPLY, TaskState.RUNNING)
 
 
 def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) -> Facts:
@@ -62,6 +62,22 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
             Action.NOTHING,
             Reason.READY,
             id="a replacement that is only to be fetched waits for a load",
+        ),
+        pytest.param(facts(WHOLE, complete=True, unapplied=True), Action.APPLY, Reason.READY, id="add-ons are applied"),
+        pytest.param(
+            facts(WHOLE, complete=True, unapplied=True, unloaded=True), Action.LOAD, Reason.READY, id="images before add-ons"
+        ),
+        pytest.param(
+            facts(WHOLE, complete=True, unapplied=True, task=LOADING), Action.NOTHING, Reason.READY, id="add-ons wait for a load"
+        ),
+        pytest.param(
+            facts(WHOLE, complete=True, unloaded=True, task=APPLYING), Action.NOTHING, Reason.READY, id="a load waits for add-ons"
+        ),
+        pytest.param(
+            facts(STOPPED, complete=True, task=APPLYING), Action.CANCEL, Reason.READY, id="a repair does not wait for add-ons"
+        ),
+        pytest.param(
+            facts(STOPPED, complete=True, unapplied=True), Action.START, Reason.STARTING, id="what does not run gets no add-ons"
         ),
         pytest.param(facts(UNKNOWN, complete=True), Action.WAIT, Reason.ENGINE_UNREACHABLE, id="unknown waits"),
         pytest.param(facts(FOREIGN), Action.WAIT, Reason.NAME_CONFLICT, id="foreign waits"),

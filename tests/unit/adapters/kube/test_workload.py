@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from provider.adapters.files import replace_file
-from provider.adapters.kube import workload
+from provider.adapters.kube import bounded, workload
 from provider.adapters.kube.kubeconfig import Kubeconfig, parse
 from provider.adapters.kube.workload import WorkloadProbe
 from provider.adapters.local import pki
@@ -226,7 +226,7 @@ async def test_redirects_are_not_followed(api: Api, probe: WorkloadProbe) -> Non
 @pytest.mark.fault(44, "a cluster answers with more than memory holds", invariants="I14")
 async def test_huge_answers_are_cut_off(api: Api, probe: WorkloadProbe, monkeypatch: pytest.MonkeyPatch) -> None:
     """The manager's memory is not for the server to fill."""
-    monkeypatch.setattr(workload, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(bounded, "MAX_ANSWER", 1000)
     api.answers["/version"] = (200, "x" * 100_000)
 
     assert (await probe.observe(api.kubeconfig())).reachable is None
