@@ -107,7 +107,7 @@ class Reason(StrEnum):
     UP_TO_DATE = "UpToDate"
     """The cluster is what the spec asks for."""
     UPDATE_NEEDED = "UpdateNeeded", Fault.SPEC
-    """The spec asks for other nodes, and spec.updatePolicy does not allow to replace the cluster."""
+    """The spec asks for other nodes, and nobody has consented to replacing the cluster."""
     UPDATE_IMPOSSIBLE = "UpdateImpossible", Fault.SPEC
     """The spec asks for a change that replacing the cluster cannot make: another runtime or another endpoint."""
     PREPARING = "Preparing"
@@ -160,7 +160,7 @@ class Reason(StrEnum):
     REPAIR_NEEDED = "RepairNeeded", Fault.SPEC
     """Only a new cluster can help, and spec.healPolicy does not allow it."""
     RECREATING = "Recreating"
-    """The cluster is replaced, as spec.healPolicy or spec.updatePolicy: Recreate allows."""
+    """The cluster is replaced, as spec.healPolicy or spec.updatePolicy: Recreate, or an approved plan, allows."""
     ENGINE_UNREACHABLE = "EngineUnreachable", Fault.HOST
     """The runtime does not answer: nothing is changed until it does."""
     OTHER_DAEMON = "OtherDaemon", Fault.HOST

@@ -1,7 +1,7 @@
 """status.plan: what of the spec differs from what is there, what bringing it costs, and what has to be said for that. Pure.
 
 Two kinds of differences are in it: those from what the cluster was made from (provider.reconcile.drift), and those that a cluster takes as
-it runs, which show in what was observed (powerState, images). It is made from what a pass has decided, and decides nothing.
+it runs, which show in what was observed (powerState, images, addons). It is made from what a pass has decided, and decides nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Power, awake
 from provider.reconcile.power import resumes, wanted_power
 
-POWER, IMAGES = "powerState", "images"
+POWER, IMAGES, ADDONS = "powerState", "images", "addons"
+TOLD = {IMAGES: ConditionType.IMAGES_PRELOADED, ADDONS: ConditionType.ADDONS_READY}
+"""Fields that a cluster takes as it runs, and the conditions that say whether it has them."""
 MAX_APPROVED = 80
 """Characters of an approval that are repeated to whoever has set it."""
 REPLACING = "The cluster is being replaced: it is deleted and made anew, with the same name, identity and endpoint."
@@ -60,9 +62,11 @@ def other_approval(outcome: Outcome, approval: str) -> str:
 
 
 def _in_place(outcome: Outcome, now: Conditions) -> Iterator[Change]:
-    spec, loaded = outcome.scope.spec, now.get(ConditionType.IMAGES_PRELOADED)
-    if spec.images and loaded is not None and not loaded.true:
-        yield Change(IMAGES, "", ", ".join(spec.images))
+    spec = outcome.scope.spec
+    wanted = {IMAGES: spec.images or (), ADDONS: [addon.name for addon in spec.addons or ()]}
+    for field, kind in TOLD.items():
+        if kind in now and not now[kind].true and (wanted[field] or field == ADDONS):  # an add-on is removed, an image is not
+            yield Change(field, "", ", ".join(wanted[field]))
     yield from _power(outcome)
 
 
@@ -96,8 +100,7 @@ def _messages(outcome: Outcome, now: Conditions, changes: tuple[Change, ...]) ->
         yield up_to_date.message
     if POWER in fields:
         yield f"The nodes are brought to {wanted_power(outcome.scope)} as they are: what they hold stays."
-    if IMAGES in fields:
-        yield now[ConditionType.IMAGES_PRELOADED].message
+    yield from (now[kind].message for field, kind in TOLD.items() if field in fields)
 
 
 def _shown(change: Change, outcome: Outcome) -> JsonObject:

@@ -71,6 +71,13 @@ def entry(field: str, base: Spec, name: str, value: Any) -> tuple[str, Edit]:
     return f"nodes[].{field}[].{name}", Edit(before, after, Leads.RECREATE)
 
 
+def addon(name: str, before: Any, after: Any) -> tuple[str, Edit]:
+    """A field of an add-on; whatever becomes of it, it comes in place."""
+    base = {"name": "a"} | ({"manifests": ADDON} if name == "name" else {})
+    edits = [{"addons": [{**base, name.partition(".")[0]: value}]} for value in (before, after)]
+    return f"addons[].{name}", Edit(*edits, Leads.IN_PLACE, always_accepted=True)
+
+
 def patch(name: str, value: Any, of: str = "") -> tuple[str, Edit]:
     """A field of a JSON 6902 patch, of all nodes or of one."""
     field, base = "kubeadmConfigPatchesJSON6902", PATCH
@@ -84,6 +91,7 @@ def config_from(field: str, before: Spec, after: Spec) -> tuple[str, Edit]:
     return field, Edit({"configFrom": before}, {"configFrom": after}, Leads.RECREATE, always_accepted=True)
 
 
+ADDON = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"
 CONFIG_MAP = {"a.yaml": f"{HEAD}featureGates: {{A: true}}\n", "b.yaml": f"{HEAD}featureGates: {{A: false}}\n"}
 """Keys of the ConfigMap `configs`; those of `others` are the other way round."""
 PATCH = {"group": "kubeadm.k8s.io", "version": "v1beta3", "kind": "ClusterConfiguration", "patch": "[]"}
@@ -105,6 +113,12 @@ EDITS: dict[str, Edit] = dict(
             ),
         ),
         top("images", None, ["localhost/shop:dev"], Leads.IN_PLACE),
+        top("addons", None, [{"name": "a", "manifests": ADDON}], Leads.IN_PLACE),
+        addon("name", "a", "b"),
+        addon("manifests", ADDON, ADDON.replace("name: a", "name: b")),
+        addon("configMapKeyRef", {"name": "configs", "key": "a.yaml"}, {"name": "others", "key": "b.yaml"}),
+        addon("configMapKeyRef.name", {"name": "configs", "key": "a.yaml"}, {"name": "others", "key": "a.yaml"}),
+        addon("configMapKeyRef.key", {"name": "configs", "key": "a.yaml"}, {"name": "configs", "key": "b.yaml"}),
         top("controlPlaneReplicas", 1, 3),
         top("workerReplicas", 1, 2),
         top("nodes", [{}], [{"labels": {"a": "b"}}]),

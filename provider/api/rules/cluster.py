@@ -128,7 +128,7 @@ def _settled(field: str) -> Rule:
         rule=f"{POLICY_TAKES_EDITS} || !has(oldSelf.controlPlaneEndpoint) || ({_unchanged(field)})",
         message=(
             f"{field} cannot change once the cluster has been made: create a new KINDCluster, or set updatePolicy: Recreate "
-            "to have this one replaced (its content is lost)"
+            "to have this one replaced (its content is lost), or Report to see its plan and approve that alone"
         ),
         path=f".{field}",
         reason=FORBIDDEN,

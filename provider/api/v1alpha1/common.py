@@ -337,8 +337,8 @@ class ClusterSettings(Model):
     update_policy: Annotated[Literal["Refuse", "Report", "Recreate"] | None, Marker(FREE)] = Field(
         None,
         description=(
-            "updatePolicy says what an edit does that needs other nodes: Refuse (default) refuses it, Report accepts it, changes nothing "
-            "and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
+            "updatePolicy says what an edit does that needs other nodes: Refuse (default) refuses it, Report accepts it and changes "
+            "nothing until the plan in status.plan is approved, Recreate replaces the cluster (its content is lost)."
         ),
     )
 

@@ -27,8 +27,8 @@ class KINDClusterTemplateSpec(ClusterSettings):
 
     update_policy: Annotated[Literal["Report", "Recreate"], Marker(FREE)] = Field(
         description=(
-            "updatePolicy says what an edit of the topology or its class does that needs other nodes: Report accepts it, changes "
-            "nothing and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
+            "updatePolicy says what an edit of the topology or its class does that needs other nodes: Report accepts it and changes "
+            "nothing until the plan in the KINDCluster's status.plan is approved, Recreate replaces the cluster (its content is lost)."
         )
     )
 
