@@ -73,9 +73,17 @@ def alive(daemon: Daemon | None) -> bool:
 
 
 def find(marker: str) -> dict[str, list[Daemon]]:
-    """Running processes of a marker by component, also those that a killed manager started and did not record."""
+    """Running processes of a marker by component, also those that a killed manager started and did not record. Blocks for EXEC_SECONDS at
+    most, and only while a process of this host is in the middle of an exec.
+    """
     found: dict[str, list[Daemon]] = {}
-    for one in strays.with_variable(MARK):
+    marked, unclear = strays.with_variable(MARK)
+    until = time.monotonic() + strays.EXEC_SECONDS
+    while unclear and time.monotonic() < until:
+        time.sleep(POLL)
+        more, unclear = strays.with_variable(MARK, [one.pid for one in unclear])
+        marked += more
+    for one in marked:
         if one.value.startswith(f"{marker}/"):
             found.setdefault(one.value.partition("/")[2], []).append(Daemon(one.pid, one.started, one.value))
     return found

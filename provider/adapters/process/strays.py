@@ -11,8 +11,7 @@ import contextlib
 import glob
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -25,8 +24,8 @@ SESSION, FLAGS, START_TIME = 3, 6, 19
 """Positions in /proc/PID/stat, counted from the state (field 3 of proc(5))."""
 KERNEL_THREAD = 0x00200000
 """Flag of what never has arguments or environment (PF_KTHREAD of the kernel's include/linux/sched.h)."""
-EXEC_SECONDS, EXEC_POLL = 0.1, 0.005
-"""In the middle of execve(2) a process has no environment: it is looked at again for this long, this often."""
+EXEC_SECONDS = 0.1
+"""In the middle of execve(2) a process has no environment: it is looked at again for this long."""
 EXEC_READS = 4
 """An exec between the open and the read of a file of /proc empties it, also of a process that has arguments by then: read so often."""
 DEATH = 5.0
@@ -44,6 +43,8 @@ class Process:
     started: int
     argv: tuple[str, ...]
     """Empty in the moments when the kernel replaces or tears down the process's memory (execve(2), exit(2))."""
+    sure: bool = True
+    """False: what it works for cannot be told in such a moment. It is looked at again, and not killed for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,28 +77,28 @@ def state(pid: int) -> str:
 
 
 def of_job(name: str) -> list[Process]:
-    """All processes of this user whose environment says that they work for the job; none for an empty name, which is no job's."""
-    return [Process(one.pid, one.started, _arguments(one.pid)) for one in with_variable(VARIABLE) if one.value == name]
+    """All processes of this user whose environment says that they work for the job; none for an empty name, which is no job's. Those of
+    which it cannot be told at the moment are not `sure`.
+    """
+    found, unclear = with_variable(VARIABLE)
+    mine = [Process(one.pid, one.started, _arguments(one.pid)) for one in found if one.value == name]
+    return mine + [Process(one.pid, one.started, (), sure=False) for one in unclear] if name else []
 
 
-def with_variable(name: str) -> list[Marked]:
-    """All processes of this user whose environment has a variable. Blocks for EXEC_SECONDS at most, and only while one is in an exec."""
-    found: list[Marked] = []
-    unclear, until = list(pids()), time.monotonic() + EXEC_SECONDS
-    while unclear:
-        again = []
-        for pid in unclear:
-            if (value := _variable(pid, name)) == "" or (stat := _stat(pid)) is None:
-                continue
-            # Read again after the start time: a pid that is reused later has another one, and `kill` sees that.
-            if value is not None and _variable(pid, name) == value:
-                found.append(Marked(pid, stat.started, value))
-            elif not stat.of_kernel:
-                again.append(pid)
-        unclear = again if time.monotonic() < until else []
-        if unclear:
-            time.sleep(EXEC_POLL)
-    return found
+def with_variable(name: str, among: Iterable[int] | None = None) -> tuple[list[Marked], list[Marked]]:
+    """All processes of this user whose environment has a variable, and those of which it cannot be told at the moment: they are in the
+    middle of an exec, and have to be looked at again. `among`: pids; None: all there are.
+    """
+    found, unclear = [], []
+    for pid in pids() if among is None else among:
+        if (value := _variable(pid, name)) == "" or (stat := _stat(pid)) is None:
+            continue
+        # Read again after the start time: a pid that is reused later has another one, and `kill` sees that.
+        if value is not None and _variable(pid, name) == value:
+            found.append(Marked(pid, stat.started, value))
+        elif not stat.of_kernel:
+            unclear.append(Marked(pid, stat.started, ""))
+    return found, unclear
 
 
 def of_session(session: int) -> list[Process]:
@@ -117,10 +118,14 @@ async def end(find: Callable[[], Sequence[Process]], must_finish: MustFinish, pa
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + patience
-    finished = True
-    while (found := find()) and loop.time() < deadline + DEATH:  # looked for again: a process may start another before it dies
+    finished, seen = True, loop.time()
+    while found := find():  # looked for again: a process may start another before it dies
+        if sure := [process for process in found if process.sure]:
+            seen = loop.time()
+        if loop.time() >= (deadline + DEATH if sure else seen + EXEC_SECONDS):
+            break
         late = loop.time() >= deadline
-        for process in found:
+        for process in sure:
             needed = bool(process.argv) and must_finish(process.argv)  # without arguments it has done nothing yet, or is ending
             if late or not needed:
                 finished = finished and not needed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -29,3 +31,47 @@ async def test_patience_has_an_end() -> None:
 def test_an_empty_name_is_no_jobs() -> None:
     """Most processes have no job in their environment."""
     assert [] == strays.of_job("")
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    child = subprocess.Popen(["/bin/sleep", "60"])
+    yield child
+    child.kill()
+    child.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="everything is read from /proc")
+async def test_a_process_in_the_middle_of_an_exec_is_looked_at_again_and_not_killed_for_it(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    """It may be one of the job: the search goes on until that can be told. It may be anybody's: nothing happens to it."""
+    unclear = Process(sleeper.pid, strays.start_time(sleeper.pid) or 0, (), sure=False)
+    found = [[unclear], [unclear], []]
+    assert await strays.end(lambda: found.pop(0), lambda _: False, patience=5.0)
+    assert [] == found
+    assert sleeper.poll() is None
+
+    looks: list[Process] = []
+
+    def never_told() -> list[Process]:
+        looks.append(unclear)
+        return [unclear]
+
+    assert await strays.end(never_told, lambda _: False, patience=5.0)
+    assert 2 <= len(looks) < 20
+    assert sleeper.poll() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="everything is read from /proc")
+def test_a_job_is_found_in_the_middle_of_an_exec(tmp_path: Path) -> None:
+    """It is either found, or something is left to be looked at again: never nothing."""
+    script = tmp_path / "again"
+    script.write_text('#!/bin/sh\nexec "$0"\n')
+    script.chmod(0o700)
+    child = subprocess.Popen([str(script)], env={strays.VARIABLE: str(tmp_path)})
+    try:
+        assert 0 == sum(child.pid not in {one.pid for one in strays.of_job(str(tmp_path))} for _ in range(300))
+    finally:
+        child.kill()
+        child.wait()
