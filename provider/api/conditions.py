@@ -52,9 +52,9 @@ class ConditionType(StrEnum):
     ROLLING_OUT = "RollingOut"
     """The cluster is being replaced, or what the replacement needs is being fetched."""
     SCALING_UP = "ScalingUp"
-    """Control-plane nodes are being made: those of a new cluster, or of one that replaces another."""
+    """Workers join, or control-plane nodes are being made: those of a new cluster, or of one that replaces another."""
     SCALING_DOWN = "ScalingDown"
-    """The cluster is being deleted, or replaced by one with fewer control-plane nodes."""
+    """Workers leave, or the cluster is being deleted, or replaced by one with fewer control-plane nodes."""
     RECONCILING = "Reconciling"
     """For kstatus (Flux, Argo CD): the cluster is usable, and what the spec asks for is still on its way. Absent otherwise."""
     STALLED = "Stalled"
@@ -120,20 +120,18 @@ class Reason(StrEnum):
     """Images of spec.images are being loaded into nodes."""
     IMAGES_TO_PULL = "ImagesToPull"
     """An image is pulled when the nodes are made; whether its registry has it shows then."""
-
     ROLLING_OUT = "RollingOut"
     """The cluster is being replaced."""
     NOT_ROLLING_OUT = "NotRollingOut"
     """No replacement is under way."""
     SCALING_UP = "ScalingUp"
-    """Control-plane nodes are being made."""
+    """Workers join, or control-plane nodes are being made."""
     NOT_SCALING_UP = "NotScalingUp"
-    """No control-plane nodes are being made."""
+    """No workers join, and no control-plane nodes are being made."""
     SCALING_DOWN = "ScalingDown"
-    """Control-plane nodes are being removed."""
+    """Workers are drained and removed, or control-plane nodes are being removed."""
     NOT_SCALING_DOWN = "NotScalingDown"
-    """No control-plane nodes are being removed."""
-
+    """No workers and no control-plane nodes are being removed."""
     UP_TO_DATE = "UpToDate"
     """The cluster is what the spec asks for."""
     UPDATE_NEEDED = "UpdateNeeded", Fault.SPEC
@@ -347,6 +345,8 @@ class Reason(StrEnum):
     """The control plane did not come up in the time that kubeadm gives it."""
     JOIN_FAILED = "JoinFailed", Fault.HOST
     """A node could not join the control plane."""
+    DRAIN_FAILED = "DrainFailed", Fault.HOST
+    """A worker that is to leave cannot be drained: the message names the pods that stay, and why; it is tried again."""
     ADDONS_FAILED = "AddonsFailed", Fault.HOST
     """The network plugin or the storage class could not be installed in the new cluster."""
     CREATE_TIMEOUT = "CreateTimeout", Fault.HOST

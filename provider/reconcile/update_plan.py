@@ -1,7 +1,7 @@
 """status.plan: what of the spec differs from what is there, what bringing it costs, and what has to be said for that. Pure.
 
 Two kinds of differences are in it: those from what the cluster was made from (provider.reconcile.drift), and those that a cluster takes as
-it runs, which show in what was observed (powerState, images). It is made from what a pass has decided, and decides nothing.
+it runs, which show in what was observed (powerState, images, workers). It is made from what a pass has decided, and decides nothing.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from collections.abc import Iterator
 
 from provider.api import names
 from provider.api.conditions import ConditionType
+from provider.api.kind import NodeRole
 from provider.api.markers import UpdateClass
 from provider.api.meta import Conditions, JsonObject, ObjectKey, part, shorten
 from provider.ports.runtime import Presence
-from provider.reconcile.drift import Change, as_text, greatest
+from provider.reconcile.drift import WORKERS, Change, as_text, greatest
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Power, awake
 from provider.reconcile.power import resumes, wanted_power
+from provider.reconcile.scaling import workers_of
 
 POWER, IMAGES = "powerState", "images"
+SCALING = (ConditionType.SCALING_UP, ConditionType.SCALING_DOWN)
 MAX_APPROVED = 80
 """Characters of an approval that are repeated to whoever has set it."""
 REPLACING = "The cluster is being replaced: it is deleted and made anew, with the same name, identity and endpoint."
@@ -63,7 +66,19 @@ def _in_place(outcome: Outcome, now: Conditions) -> Iterator[Change]:
     spec, loaded = outcome.scope.spec, now.get(ConditionType.IMAGES_PRELOADED)
     if spec.images and loaded is not None and not loaded.true:
         yield Change(IMAGES, "", ", ".join(spec.images))
+    yield from _workers(outcome)
     yield from _power(outcome)
+
+
+def _workers(outcome: Outcome) -> Iterator[Change]:
+    """From those that are there or, of more that are wanted, that are settled."""
+    if outcome.drift is None or outcome.drift.aim is None:
+        return
+    settled, wanted = len(workers_of(outcome.nodes)), len(workers_of(outcome.drift.aim))
+    if outcome.scaling is not None or settled != wanted:
+        seen = outcome.observed.cluster
+        there = sum(node.role is NodeRole.WORKER for node in seen.nodes) if seen is not None else settled
+        yield Change(WORKERS, str(settled if wanted > settled else max(there, settled)), str(wanted))
 
 
 def _power(outcome: Outcome) -> Iterator[Change]:
@@ -96,6 +111,8 @@ def _messages(outcome: Outcome, now: Conditions, changes: tuple[Change, ...]) ->
         yield up_to_date.message
     if POWER in fields:
         yield f"The nodes are brought to {wanted_power(outcome.scope)} as they are: what they hold stays."
+    if outcome.scaling is not None:
+        yield from (now[kind].message for kind in SCALING if kind in now and now[kind].true)
     if IMAGES in fields:
         yield now[ConditionType.IMAGES_PRELOADED].message
 

@@ -106,7 +106,7 @@ EDITS: dict[str, Edit] = dict(
         ),
         top("images", None, ["localhost/shop:dev"], Leads.IN_PLACE),
         top("controlPlaneReplicas", 1, 3),
-        top("workerReplicas", 1, 2),
+        top("workerReplicas", 1, 2, Leads.IN_PLACE),
         top("nodes", [{}], [{"labels": {"a": "b"}}]),
         top("networking", {"podSubnet": "10.1.0.0/16"}, None),
         top("featureGates", {"A": True}, {"A": False}),

@@ -14,7 +14,18 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from provider.api import patterns
-from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, MarkedField, Marker, marked_fields
+from provider.api.markers import (
+    FREE,
+    IN_PLACE,
+    KEPT,
+    RECREATE,
+    REFUSED,
+    SAME,
+    WITHOUT_EFFECT,
+    MarkedField,
+    Marker,
+    marked_fields,
+)
 from provider.api.model import Model, validated_by
 from provider.api.rules.cluster import CONFIG_FROM
 from provider.api.rules.networking import NETWORKING
@@ -244,8 +255,14 @@ class ClusterSettings(Model):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["host"]},
         description="registryMirrors are asked by every node before the registries themselves; one entry for each registry.",
     )
-    worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
-        None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0."
+    worker_replicas: Annotated[int | None, Marker(IN_PLACE)] = Field(
+        None,
+        ge=0,
+        le=50,
+        description=(
+            "workerReplicas: short form of nodes; absent: 0. What kubectl scale sets. Of a cluster that runs, workers join, or are drained "
+            "and removed, highest number first."
+        ),
     )
     nodes: Annotated[list[Node] | None, EmptyIsAbsent, Marker(RECREATE, kind=SAME)] = Field(
         None,
@@ -313,7 +330,7 @@ class ClusterSettings(Model):
     update_policy: Annotated[Literal["Refuse", "Report", "Recreate"] | None, Marker(FREE)] = Field(
         None,
         description=(
-            "updatePolicy says what an edit does that needs other nodes: Refuse (default) refuses it, Report accepts it, changes nothing "
+            "updatePolicy says what an edit does that needs a new cluster: Refuse (default) refuses it, Report accepts it, changes nothing "
             "and says so in the condition UpToDate, Recreate replaces the cluster (its content is lost)."
         ),
     )
