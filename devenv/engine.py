@@ -103,6 +103,11 @@ def make_image(name: str, program: Path) -> str:
     return name
 
 
+def kind(*args: str) -> str:
+    """The kind command, as a user would type it."""
+    return subprocess.run(["kind", *args], check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
 def remove_cluster(cluster: str) -> None:
     """Clean up after a failed test."""
     if found := containers(cluster):

@@ -49,10 +49,8 @@ NOT_RE2 = re.compile(r"\(\?[=!<>]|\(\?P=|\\[1-9]|[*+?}]\+")
 BOUNDS = {"array": "maxItems", "string": "maxLength"}
 
 
-SCALE = {
-    "statusReplicasPath": ".status.replicas",
-    "labelSelectorPath": ".status.selector",
-}
+SELECTOR = ".status.selector"
+"""Of the scale subresource. What it counts are nodes, which are no objects of the management cluster."""
 
 
 class Unrepresentable(Exception):
@@ -104,7 +102,10 @@ def labels(resource: Resource) -> dict[str, str]:
 def subresources(kind: CustomResource) -> Schema:
     """The status where the model has one, and the scale where the kind asks for it."""
     served: Schema = {"status": {}} if "status" in kind.model.model_fields else {}
-    return served | ({"scale": {"specReplicasPath": kind.scale, **SCALE}} if kind.scale else {})
+    if kind.scale is None:
+        return served
+    paths = {"specReplicasPath": kind.scale.wanted, "statusReplicasPath": kind.scale.there, "labelSelectorPath": SELECTOR}
+    return served | {"scale": paths}
 
 
 def root_schema(model: type[BaseModel], *, status: Mapping[str, int] | None = None) -> Schema:

@@ -81,6 +81,8 @@ COOLDOWN = timedelta(seconds=10)
 """After a start or a removal that did not help: a container that does not stay up must not be started in a tight loop."""
 PREPARE_COOLDOWN = timedelta(minutes=1)
 """After a failed preparation of a replacement: it asks a registry each time."""
+SCALE_COOLDOWN = timedelta(seconds=30)
+"""After a scaling that failed: a worker that cannot be drained is held by what runs in the cluster, and nothing tells when that goes."""
 PRELOAD_RETRY = timedelta(minutes=1)
 """Before the next look at images that are to be loaded into nodes: what failed, what was not to be had, what may have been built anew."""
 REGISTRY_RETRY = timedelta(minutes=1)

@@ -92,7 +92,7 @@ def build(
     slots = {
         Verb.CREATE: settings.create_slots,
         **dict.fromkeys((Verb.PREPARE, *INSIDE), settings.pull_slots),
-        **dict.fromkeys((Verb.START, Verb.STOP, Verb.PAUSE), settings.start_slots),
+        **dict.fromkeys((Verb.START, Verb.STOP, Verb.PAUSE, Verb.SCALE), settings.start_slots),
         Verb.DELETE: settings.delete_slots,
     }
     tasks = TaskManager(

@@ -145,7 +145,8 @@ def end_now() -> None:
 
 
 def make_runtimes(settings: Settings) -> dict[str, Runtime]:
-    from provider.adapters.kind.runtime import KindOptions, KindRuntime
+    from provider.adapters.kind.options import KindOptions
+    from provider.adapters.kind.runtime import KindRuntime
     from provider.adapters.kind.shared_registry import RegistryOptions
     from provider.adapters.local.runtime import LocalRuntime
 

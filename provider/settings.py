@@ -158,7 +158,8 @@ class Settings:
     ] = 4
     delete_slots: Annotated[int, Flag(parse_count, "Clusters deleted at the same time.")] = 4
     start_slots: Annotated[
-        int, Flag(parse_count, "Clusters started again at the same time; as many are stopped, and as many paused.")
+        int,
+        Flag(parse_count, "Clusters started again at the same time; as many are stopped, as many paused, and as many scaled."),
     ] = 4
     create_timeout: Annotated[
         timedelta, Flag(parse_duration, "How long a create may take where spec.createTimeout is not set.")

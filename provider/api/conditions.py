@@ -90,20 +90,18 @@ class Reason(StrEnum):
     """Applying or removing an add-on failed in a way that may pass: tried again."""
     IMAGES_TO_PULL = "ImagesToPull"
     """An image is pulled when the nodes are made; whether its registry has it shows then."""
-
     ROLLING_OUT = "RollingOut"
     """The cluster is being replaced."""
     NOT_ROLLING_OUT = "NotRollingOut"
     """No replacement is under way."""
     SCALING_UP = "ScalingUp"
-    """Control-plane nodes are being made."""
+    """Workers join, or control-plane nodes are being made."""
     NOT_SCALING_UP = "NotScalingUp"
-    """No control-plane nodes are being made."""
+    """No workers join, and no control-plane nodes are being made."""
     SCALING_DOWN = "ScalingDown"
-    """Control-plane nodes are being removed."""
+    """Workers are drained and removed, or control-plane nodes are being removed."""
     NOT_SCALING_DOWN = "NotScalingDown"
-    """No control-plane nodes are being removed."""
-
+    """No workers and no control-plane nodes are being removed."""
     UP_TO_DATE = "UpToDate"
     """The cluster is what the spec asks for."""
     UPDATE_NEEDED = "UpdateNeeded", Fault.SPEC
@@ -317,6 +315,8 @@ class Reason(StrEnum):
     """The control plane did not come up in the time that kubeadm gives it."""
     JOIN_FAILED = "JoinFailed", Fault.HOST
     """A node could not join the control plane."""
+    DRAIN_FAILED = "DrainFailed", Fault.HOST
+    """A worker that is to leave cannot be drained: the message names the pods that stay, and why; it is tried again."""
     ADDONS_FAILED = "AddonsFailed", Fault.HOST
     """The network plugin or the storage class could not be installed in the new cluster."""
     CREATE_TIMEOUT = "CreateTimeout", Fault.HOST

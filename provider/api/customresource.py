@@ -29,6 +29,14 @@ UNSEEN = {"observedGeneration": -1}
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """What the scale subresource reads and writes, as JSON paths. A version of a kind can have one only."""
+
+    wanted: str
+    there: str
+
+
+@dataclass(frozen=True, slots=True)
 class CustomResource:
     """A kind to be served."""
 
@@ -39,5 +47,4 @@ class CustomResource:
     short_names: Sequence[str] = ()
     status: Mapping[str, int] = field(default_factory=dict)
     """Default of the status; empty: there is none."""
-    scale: str = ""
-    """JSON path of the wanted replicas, served with status.replicas as the scale subresource; empty: there is none."""
+    scale: Scale | None = None

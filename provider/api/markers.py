@@ -37,6 +37,8 @@ class Mutability(StrEnum):
     """When a field may change. The values are the words of the reference."""
 
     FREE = "at any time"
+    IN_PLACE = "at any time, in place"
+    """The cluster follows as it is: nodes join and leave (docs/adr/0109). Part of what it was made from, all the same."""
     RECREATE = "with a new cluster"
     """kind reads it only while it makes a cluster. Free until the cluster is there; then spec.updatePolicy decides about an edit."""
     KEPT = "until there is a cluster"
@@ -48,7 +50,7 @@ class Mutability(StrEnum):
     @property
     def update_class(self) -> UpdateClass:
         match self:
-            case Mutability.FREE:
+            case Mutability.FREE | Mutability.IN_PLACE:
                 return UpdateClass.IN_PLACE
             case Mutability.RECREATE:
                 return UpdateClass.RECREATE
@@ -66,7 +68,7 @@ class Local(StrEnum):
     """Accepted, because there is nothing that it could change."""
 
 
-FREE, RECREATE, KEPT, ONCE, IMMUTABLE = Mutability
+FREE, IN_PLACE, RECREATE, KEPT, ONCE, IMMUTABLE = Mutability
 REFUSED, WITHOUT_EFFECT = Local.REFUSED, Local.WITHOUT_EFFECT
 # Short, because every field of a spec spells one of them.
 

@@ -184,6 +184,20 @@ class Preloaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """What is to become of workers; those that are in neither list are left alone."""
+
+    join: tuple[str, ...] = ()
+    """Names of those that are to be there, in the order of their numbers. One that has not finished joining is made anew."""
+    leave: tuple[str, ...] = ()
+    """Names of those that are to go, highest number first."""
+    last: bool = False
+    """No worker stays, and there is but one control plane: it has to take the workloads, as one does that kind makes alone."""
+    network: bool = True
+    """A network plugin comes with the cluster: without one, no node becomes Ready by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing a preflight found: field path, value and cure are in `message`."""
 
@@ -231,6 +245,8 @@ class Verb(StrEnum):
     APPLY = "apply"
     """Bring add-ons into a cluster that runs, through its API: the one verb that is no method of a runtime. What is observed of the
     cluster is not touched."""
+    SCALE = "scale"
+    """Let workers join and leave. The cluster is used as before, and observed, meanwhile."""
     DELETE = "delete"
 
 
@@ -247,7 +263,7 @@ class Runtime(Protocol):
     Ownership is checked inside each of the changing methods, by marker, immediately before the effect; a cluster of the same
     name without the marker raises NotOurs and is left alone. Where another daemon answers than identity.daemon, observe is UNKNOWN
     and the changing methods raise Transient(Reason.OTHER_DAEMON). A per-name lock on the host serialises create, delete, start,
-    stop and pause; a lock held by somebody else raises Transient(Reason.NAME_LOCKED).
+    stop, pause and scale; a lock held by somebody else raises Transient(Reason.NAME_LOCKED).
     """
 
     @property
@@ -300,6 +316,14 @@ class Runtime(Protocol):
 
     async def pause(self, identity: Identity, progress: Progress) -> None:
         """Freeze all nodes that run; what does not run is left as it is. Raises as `stop`."""
+
+    async def scale(self, identity: Identity, workers: Workers, progress: Progress) -> None:
+        """Let workers leave, one after the other, then others join; return when those are Ready, or have had their time for it.
+
+        A worker that leaves is cordoned and drained first, within a bounded time; what keeps it is named in Transient(DRAIN_FAILED), and
+        the worker stays, cordoned. One that is to join and has been on its way out is uncordoned. May be repeated after an end at any
+        moment, with another wish as well. Raises Transient, NotOurs.
+        """
 
     async def preloaded(self, identity: Identity, images: Sequence[str]) -> Sequence[Preloaded]:
         """Which of the nodes that run have which of these images; one entry for each. Raises Transient, NotOurs."""

@@ -72,7 +72,7 @@ class TaskStatus:
     @property
     def changes_cluster(self) -> bool:
         """It works, or is about to work, on the cluster itself: what is observed meanwhile is not its state."""
-        return self.unfinished and self.verb not in (Verb.PREPARE, *INSIDE)
+        return self.unfinished and self.verb not in (Verb.PREPARE, Verb.SCALE, *INSIDE)
 
 
 class Tasks(Protocol):

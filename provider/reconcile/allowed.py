@@ -5,6 +5,7 @@ it, before anything is made. Effects: reads only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from provider.api.conditions import Reason
 from provider.backoff import UNKNOWN_RETRY
@@ -15,7 +16,7 @@ from provider.reconcile.choose_images import with_images
 from provider.reconcile.desired import Desired
 from provider.reconcile.node_images import Choice
 from provider.reconcile.options import ReconcileOptions
-from provider.reconcile.plan import Action, Blocked, Decision, Facts, without_replacement
+from provider.reconcile.plan import Action, Blocked, Decision, Facts, plan, without_replacement
 from provider.reconcile.registries import wanted
 from provider.reconcile.scope import Scope
 
@@ -61,6 +62,9 @@ async def _with_policy(
     from_a_map = scope.spec.config_from is not None and scope.spec.config_from.config_map_key_ref is not None
     again = UNKNOWN_RETRY if from_a_map or unknown is not None else None
     blocked = Blocked(Reason.POLICY_REFUSED, " ".join(refused), again)
+    if decision.action is Action.SCALE and facts.scaling is not None and facts.scaling.join:
+        # What is refused now may run on, and go; no more of it is made.
+        decision = plan(replace(facts, scaling=replace(facts.scaling, join=()) if facts.scaling.leave else None))
     return (without_replacement(facts, blocked) if making else decision), blocked
 
 

@@ -102,7 +102,8 @@ def _containers(outcome: Outcome, seen: RuntimeObservation) -> Condition:
         return Condition(kind, ConditionStatus.FALSE, Reason.CONTAINERS_MISSING, f"Missing: {', '.join(missing)}.")
     if outcome.decision.reason in AT_REST:
         return Condition(kind, ConditionStatus.FALSE, outcome.decision.reason, outcome.decision.message)
-    not_running = [f"{node.name} ({node.state})" for node in seen.nodes if not node.state.running]
+    expected = {name for name, _ in outcome.nodes}
+    not_running = [f"{node.name} ({node.state})" for node in seen.nodes if not node.state.running and node.name in expected]
     if not_running:
         return Condition(kind, ConditionStatus.FALSE, Reason.CONTAINERS_STOPPED, f"Not running: {', '.join(not_running)}.")
     return Condition(kind, ConditionStatus.TRUE, Reason.RUNNING)

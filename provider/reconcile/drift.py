@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from provider.api import names
@@ -31,6 +32,8 @@ CLASSES: Mapping[str, UpdateClass] = {
 """Field of the spec → what a change of it takes."""
 COUNTS: Mapping[str, NodeRole] = {"controlPlaneReplicas": NodeRole.CONTROL_PLANE, "workerReplicas": NodeRole.WORKER}
 """Always in a record, however the spec says them: which nodes a cluster must have is read from them."""
+WORKERS = "workerReplicas"
+"""The one part of a cluster that can change in place, where nodes are only counted."""
 POSSIBLE_COUNTS = frozenset(map(str, range(51)))
 """The CRD allows at most 50 nodes of a role."""
 
@@ -67,9 +70,11 @@ class Drift:
     """The running cluster against what is wanted now."""
 
     changes: tuple[Change, ...] | None
-    """None while there is no finished cluster, or what is wanted is not known."""
+    """What would need another cluster; None while there is no finished one, or what is wanted is not known."""
     nodes: NodeNames
-    """The containers it must have: of what was made, which may be another number than is wanted now."""
+    """The containers it must have: of what was made, which may be another number than is wanted now. Without workers that are to leave."""
+    aim: NodeNames | None = None
+    """Those that it is to have as soon as its workers are as wanted; None where nobody can tell, or there is no finished cluster."""
     update: str = ""
     """The changes, if the cluster may and can be replaced, and a replacement brings all of them; else empty."""
     approval: str = ""
@@ -111,21 +116,30 @@ def compare(
     """`made`: the record of a finished cluster, None without one. `wanted`: None where it is not known. `replaceable`: nothing contradicts
     what is wanted. `config`: kind's document of what is wanted now; `load_balancer`: several control planes get one before them.
     """
-    if made is not None:
-        # Names depend on the roles alone, so the counts of the record are enough.
-        nodes = [{"role": str(role)} for field, role in COUNTS.items() for _ in range(int(made[field]))]
-        config = {**config, "nodes": nodes}
-    containers = node_names(config, load_balancer=load_balancer)
-    found = None if wanted is None else changes(made or {}, wanted)
+    if made is None:
+        return Drift(None if wanted is None else changes({}, wanted), node_names(config, load_balancer=load_balancer))
+    found, aim = None if wanted is None else changes(made, wanted), made
+    if wanted is not None and scales_in_place(made, wanted):
+        found, aim = tuple(change for change in found or () if change.field != WORKERS), {**made, WORKERS: wanted[WORKERS]}
+    settled = {**made, WORKERS: min(made[WORKERS], aim[WORKERS], key=int)}
+    names_of = partial(_counted, config, load_balancer=load_balancer)
+    drift = Drift(found, names_of(settled), names_of(aim) if wanted is not None and replaceable else None)
     if not found or greatest(found) is not UpdateClass.RECREATE:
-        return Drift(found, containers)
-    consented = consent.to(found)
-    return Drift(
-        found,
-        containers,
-        update=listed(found) if consented and replaceable else "",
-        approval="" if consented else consent.approval(found),
-    )
+        return drift
+    if consent.to(found):
+        return replace(drift, update=listed(found) if replaceable else "")
+    return replace(drift, approval=consent.approval(found))
+
+
+def scales_in_place(made: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether another number of workers needs no other cluster: nodes that are listed with something of their own are kind's to make."""
+    return "nodes" not in made and "nodes" not in wanted
+
+
+def _counted(config: Mapping[str, Any], counts: Mapping[str, str], *, load_balancer: bool) -> NodeNames:
+    """Names depend on the roles alone, so the counts of a record are enough."""
+    nodes = [{"role": str(role)} for field, role in COUNTS.items() for _ in range(int(counts[field]))]
+    return node_names({**config, "nodes": nodes}, load_balancer=load_balancer)
 
 
 def wanted_values(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +149,7 @@ def wanted_values(spec: KINDClusterSpec, config: Mapping[str, Any]) -> dict[str,
     """
     dumped, fields = spec.model_dump(by_alias=True, exclude_none=True), dict[str, Any]()
     for field in spec.marked:
-        if field.marker.mutability not in (Mutability.RECREATE, Mutability.KEPT):
+        if field.marker.mutability not in (Mutability.IN_PLACE, Mutability.RECREATE, Mutability.KEPT):
             continue
         if field.fields and not field.is_list:
             given = config.get(field.kind_name) if field.kind_name else dumped.get(field.name)

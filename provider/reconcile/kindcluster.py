@@ -57,6 +57,7 @@ from provider.reconcile.registries import Connector, wanted
 from provider.reconcile.renewal import Renewal
 from provider.reconcile.report import report, report_paused
 from provider.reconcile.retry import without_needless_wait
+from provider.reconcile.scaling import scaling
 from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.stop_tasks import end_stale_task, stop_making
 from provider.reconcile.tasks import task_of
@@ -200,6 +201,8 @@ class KINDClusterReconciler:
             unloaded=preloading is not None and preloading.due,
             unconnected=connecting is not None and connecting.due,
             unapplied=addons is not None and addons.work is not None,
+            answers=observed.workload is not None and bool(observed.workload.reachable),
+            scaling=scaling(scope, drift, seen, observed.workload),
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, desired, choice, refused = await self._decide(scope, runtime, desired, facts)
@@ -210,12 +213,11 @@ class KINDClusterReconciler:
         scope, published, fault = await publish(scope, self._kube, observed)
         if decision.action is Action.CREATE:
             record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
-        outcome = Outcome(
-            scope, record, decision, task, desired, drift, observed, published, choice, refused, preloading, connecting, addons
-        )
+        looks = (preloading, connecting, facts.scaling, addons)
+        outcome = Outcome(scope, record, decision, task, desired, drift, observed, published, choice, refused, *looks)
         result = await report(outcome, self._kube, self._recorder, self._unchanged)
         # Only now, because the status that announces the work is written.
-        if task is not None and _is_spent(task, decision, drift, known=scope.unresolved is None):
+        if task is not None and _is_spent(task, facts, decision, drift, known=scope.unresolved is None):
             self._tasks.forget(scope.key)
         request = desired.request if choice is None else replace(desired.request, image=choice.image)
         apply = addons.work if addons is not None else None
@@ -353,7 +355,7 @@ def _creation(scope: Scope, task: TaskStatus | None, desired: Desired) -> Progre
     )
 
 
-def _is_spent(task: TaskStatus, decision: Decision, drift: Drift, *, known: bool) -> bool:
+def _is_spent(task: TaskStatus, facts: Facts, decision: Decision, drift: Drift, *, known: bool) -> bool:
     """Whether no later pass has to know of the task. The status written now is an event that brings the next pass at once: what is tried
     again only after a while must be known to it. `known`: what is wanted is.
     """
@@ -361,6 +363,8 @@ def _is_spent(task: TaskStatus, decision: Decision, drift: Drift, *, known: bool
         return False
     if task.verb is Verb.PREPARE:
         return not drift.update
+    if task.verb is Verb.SCALE:
+        return facts.scaling is None or task.tag != facts.config_hash
     if task.verb is Verb.CREATE:
         # How it ended is in the status; whether that is the cluster that is wanted may have to wait until that can be told.
         return known or task.state is not TaskState.SUCCEEDED

@@ -14,17 +14,20 @@ MARKS = (ConditionType.RECONCILING, ConditionType.STALLED)
 """What goes from a status when a pass does not find it."""
 _DECIDE = (ConditionType.READY, ConditionType.UP_TO_DATE)
 """The first of them that is not True says what is wrong: an outdated cluster is of interest only while the cluster is usable."""
+_SCALE = (ConditionType.SCALING_UP, ConditionType.SCALING_DOWN)
+"""Of a cluster that is usable and up to date: workers join or leave."""
 
 
 def marks(now: Conditions) -> dict[ConditionType, Condition]:
     """At most one of MARKS. `now`: all other conditions, as they will be written."""
     wrong = next((now[kind] for kind in _DECIDE if kind in now and not now[kind].true), None)
+    wrong = wrong or next((now[kind] for kind in _SCALE if kind in now and now[kind].true), None)
     if wrong is None:
         return {}
     if wrong.reason.fault is Fault.SPEC:
         return _mark(ConditionType.STALLED, wrong)
     # A Ready that is False says "in progress" by itself.
-    return _mark(ConditionType.RECONCILING, wrong) if wrong.type is ConditionType.UP_TO_DATE else {}
+    return {} if wrong.type is ConditionType.READY else _mark(ConditionType.RECONCILING, wrong)
 
 
 def _mark(kind: ConditionType, wrong: Condition) -> dict[ConditionType, Condition]:

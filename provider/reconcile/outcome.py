@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from provider.api.kind import NodeNames
+from provider.ports.runtime import Workers
 from provider.ports.tasks import TaskStatus
 from provider.reconcile.addons import Addons
 from provider.reconcile.attempts import Record
@@ -37,6 +38,8 @@ class Outcome:
     """Why the policy refuses what is asked for."""
     preloading: Preloading | None = None
     connecting: Connecting | None = None
+    scaling: Workers | None = None
+    """Workers that are to join or to leave; None: all are as wanted, or nobody can tell."""
 
     addons: Addons | None = None
 

@@ -14,8 +14,8 @@ from typing import ClassVar
 from provider.api.conditions import Reason
 from provider.api.kind import NodeNames
 from provider.api.meta import timestamp
-from provider.backoff import COOLDOWN, CREATE, FOREIGN_RETRY, PREPARE_COOLDOWN, UNKNOWN_RETRY
-from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation, Verb
+from provider.backoff import COOLDOWN, CREATE, FOREIGN_RETRY, PREPARE_COOLDOWN, SCALE_COOLDOWN, UNKNOWN_RETRY
+from provider.ports.runtime import NodeRunState, Ownership, Presence, RuntimeObservation, Verb, Workers
 from provider.ports.tasks import INSIDE, TaskState, TaskStatus
 from provider.reconcile.attempts import Attempts
 
@@ -39,6 +39,8 @@ class Action(StrEnum):
     """Let the nodes of a cluster that runs know their registries."""
     APPLY = "Apply"
     """Apply add-ons to a cluster that runs, or remove them from it."""
+    SCALE = "Scale"
+    """Let workers join and leave."""
     CLEAN = "Clean"
     """Remove own remains and make nothing."""
     PREPARE = "Prepare"
@@ -49,11 +51,13 @@ class Action(StrEnum):
     @property
     def leaves_alone(self) -> bool:
         """The cluster is used as before while this goes on."""
-        return self in (Action.NOTHING, *ASIDE)
+        return self in (Action.NOTHING, Action.SCALE, *ASIDE)
 
 
 ASIDE = frozenset({Action.PREPARE, Action.LOAD, Action.CONNECT, Action.APPLY})
 """What goes on beside a cluster that is used, and waits for its turn."""
+BESIDE = frozenset({*INSIDE, Verb.SCALE})
+"""Tasks beside which the cluster is observed, and which whatever it needs more ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Plan:
     """Next pass after this long, whatever else happens."""
     fetch: bool = False
     """What a create needs is not all on the host: it is fetched first, before the create takes a slot."""
+    workers: Workers | None = None
+    """Who is to join and to leave, of a SCALE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class Power(StrEnum):
     PAUSED = "Paused"
 
 
+NOT_BROUGHT_BACK = "What was on a node that was removed cannot be brought back."
 AT_REST = frozenset({Reason.STOPPED, Reason.PAUSED})
 """Reasons of a decision that the cluster is as spec.powerState wants it, and does not run."""
 
@@ -133,17 +140,24 @@ class Facts:
     """Nodes do not know their registries, or the shared one is not there, and that can be changed."""
     unapplied: bool = False
     """Something of an add-on can be applied to the cluster, or removed from it."""
+    answers: bool = False
+    """The cluster's API server does, as it has to where workers join or leave."""
+    scaling: Workers | None = None
+    """Workers that are to join or to leave; None: all are as wanted, or nobody can tell."""
 
 
 def plan(facts: Facts) -> Decision:
     """Decide for an object that is neither paused nor being deleted."""
     decision, task = _decide(facts), facts.task
-    beside = task is not None and task.verb in INSIDE and task.unfinished
-    if not beside or decision.action in (Action.NOTHING, Action.WAIT):
+    if task is None or not task.unfinished or task.verb not in BESIDE or decision.action is Action.WAIT:
         return decision
-    # One task at a time: what waits for images would not even begin. A replacement that is only to be fetched can wait: where that
-    # fails, or is refused, images are loaded meanwhile, and the two would end each other for ever.
-    return Plan(Action.NOTHING if decision.action in ASIDE else Action.CANCEL)
+    scales = task.verb is Verb.SCALE
+    if scales and task.tag != facts.config_hash:
+        return Plan(Action.CANCEL)
+    # One task at a time: what waits for its end would not even begin. A replacement that is only to be fetched can wait: where that
+    # fails, or is refused, images are loaded and workers join meanwhile, and the two would end each other for ever.
+    waits = decision.action in (Action.NOTHING, *ASIDE) or (scales and decision.action is Action.SCALE)
+    return Plan(Action.NOTHING, after=decision.after) if waits else Plan(Action.CANCEL)
 
 
 def without_replacement(facts: Facts, blocked: Blocked) -> Decision:
@@ -228,11 +242,12 @@ def _rival_message(facts: Facts) -> str:
 def _maintain(facts: Facts, seen: RuntimeObservation) -> Decision:
     if facts.power is not Power.RUNNING:
         return _rest(facts, seen, facts.power)
-    missing, stopped = seen.missing(facts.expected), seen.stopped
+    expected = {name for name, _ in facts.expected}
+    missing, stopped = seen.missing(facts.expected), [name for name in seen.stopped if name in expected]
     if missing:
-        return _replace(facts, seen, f"Missing: {', '.join(missing)}. kind cannot add nodes to a cluster.")
+        return _replace(facts, seen, f"Missing: {', '.join(missing)}. {NOT_BROUGHT_BACK}")
     if not stopped:
-        return _replace(facts, seen, facts.lost) if facts.lost else Plan(_beside(facts))
+        return _replace(facts, seen, facts.lost) if facts.lost else _tend(facts)
     # Whoever asked for the rest asks for its end: that is no repair.
     if facts.heal is Heal.REPORT and not facts.resumes:
         message = f"Not running: {', '.join(stopped)}. Start them, or set spec.healPolicy: Repair."
@@ -253,6 +268,17 @@ def _beside(facts: Facts) -> Action:
     return Action.APPLY if facts.unapplied else Action.NOTHING
 
 
+def _tend(facts: Facts) -> Decision:
+    """What a cluster that runs, and is whole, may still need."""
+    otherwise = Plan(_beside(facts))
+    if (workers := facts.scaling) is None or not facts.answers:
+        return otherwise
+    failed = facts.task if facts.task is not None and facts.task.tag == facts.config_hash else None
+    if (left := cooldown_left(failed, Verb.SCALE, facts.now, SCALE_COOLDOWN)) > timedelta(0):
+        return replace(otherwise, after=left)
+    return Plan(Action.SCALE, Reason.SCALING_UP if workers.join else Reason.SCALING_DOWN, workers=workers)
+
+
 def _rest(facts: Facts, seen: RuntimeObservation, power: Power) -> Decision:
     """Bring what runs to rest. What is stopped already is not started to be paused: it is at rest."""
     verb, action, reason = {
@@ -268,7 +294,7 @@ def _rest(facts: Facts, seen: RuntimeObservation, power: Power) -> Decision:
         return Plan(action, reason, what)
     missing = seen.missing(facts.expected)
     if missing and facts.heal is not Heal.RECREATE:
-        return _replace(facts, seen, f"Missing: {', '.join(missing)}. kind cannot add nodes to a cluster.")
+        return _replace(facts, seen, f"Missing: {', '.join(missing)}. {NOT_BROUGHT_BACK}")
     gone = f" Missing: {', '.join(missing)}; the cluster is replaced when it is to run again." if missing else ""
     paused = any(node.state is NodeRunState.PAUSED for node in seen.nodes)
     message = (

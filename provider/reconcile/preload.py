@@ -70,8 +70,8 @@ class Preloader:
         if not wanted or seen is None or seen.presence is not Presence.PRESENT or seen.ownership is not Ownership.OURS:
             self.forget(scope.key)
             return None
-        if task is not None and task.verb is Verb.LOAD and task.unfinished:
-            return Preloading()
+        if task is not None and task.verb in (Verb.LOAD, Verb.SCALE) and task.unfinished:
+            return Preloading()  # of nodes that come and go there is nothing to tell
         running = {node.name: node.id for node in seen.nodes if node.state.running and node.role is not NodeRole.LOAD_BALANCER}
         if not running:
             return None

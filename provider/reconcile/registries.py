@@ -87,7 +87,8 @@ class Connector:
             return None
         if refused := decide.registry_refusals(policy, scope.key.namespace, wish):
             return Connecting(wish, blocked=Blocked(Reason.POLICY_REFUSED, " ".join(refused)))
-        if workload is None or not workload.reachable or (task is not None and task.verb is Verb.CONNECT and task.unfinished):
+        changing = task is not None and task.verb in (Verb.CONNECT, Verb.SCALE) and task.unfinished
+        if workload is None or not workload.reachable or changing:
             return Connecting(wish)
         fingerprint = (wish, *nodes)
         if task is not None and task.verb is Verb.CONNECT:

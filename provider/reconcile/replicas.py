@@ -1,4 +1,4 @@
-"""Control-plane nodes in numbers, as Cluster API counts Machines: how many there are, are ready, and run which version. Pure."""
+"""Nodes in numbers, control-plane nodes as Cluster API counts Machines: how many there are, are ready, and run which version. Pure."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def counters(nodes: Sequence[JsonObject], conditions: Conditions) -> JsonObject:
         "availableReplicas": ready if available is not None and available.true else 0,
         "upToDateReplicas": len(control_planes) if up_to_date is None or up_to_date.true else 0,
     }
+
+
+def worker_counters(nodes: Sequence[JsonObject]) -> JsonObject:
+    """What the scale subresource shows. `nodes`: status.nodes of a KINDCluster."""
+    workers = [node for node in nodes if node["role"] == NodeRole.WORKER]
+    return {"workerReplicas": len(workers), "readyWorkerReplicas": sum(1 for node in workers if node.get("ready"))}
 
 
 def selector(metadata: Mapping[str, Any]) -> str:

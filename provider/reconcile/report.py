@@ -29,8 +29,12 @@ TOLD = (
     ConditionType.UP_TO_DATE,
     ConditionType.ENDPOINT_CURRENT,
     ConditionType.EXPIRING,
+    ConditionType.SCALING_UP,
+    ConditionType.SCALING_DOWN,
 )
 """Conditions whose changes are Events."""
+BEGINNINGS = frozenset({ConditionType.SCALING_UP, ConditionType.SCALING_DOWN})
+"""Those of them of which only that they become True, or for another reason, is worth one; making a first cluster is told by Ready."""
 
 
 async def report(outcome: Outcome, kube: Kube, recorder: Recorder, unchanged: Unchanged | None = None) -> Result:
@@ -62,6 +66,8 @@ def transitions(before: Conditions, found: Conditions) -> list[EventNote]:
     for kind in TOLD:
         old, new = before.get(kind), found.get(kind)
         if new is None or (old is not None and (old.status, old.reason) == (new.status, new.reason)):
+            continue
+        if kind in BEGINNINGS and (old is None or not new.true):
             continue
         if kind is not ConditionType.READY and old is None and new.true and kind is not ConditionType.EXPIRING:
             continue

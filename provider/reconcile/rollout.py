@@ -1,7 +1,8 @@
 """The conditions RollingOut, ScalingUp and ScalingDown, which Cluster API sums up on the Cluster. Pure.
 
-kind cannot add, remove or exchange a node, so all three speak of a whole cluster that is made, replaced or removed. They are negative: True
-while something is under way, with a message; False with an empty one (control-plane contract "ControlPlane: conditions").
+Control-plane nodes come and go with a whole cluster that is made, replaced or removed; workers also one by one, of which the last two tell
+as well. All are negative: True while something is under way, with a message; False with an empty one (control-plane contract
+"ControlPlane: conditions").
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from provider.api.meta import Condition, ConditionStatus
 from provider.ports.runtime import Presence, Verb
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import Action
+from provider.reconcile.scaling import Said, joining, leaving
 
 DELETING = "The cluster is being deleted."
 
@@ -24,14 +26,17 @@ def rollout(outcome: Outcome) -> Iterator[Condition]:
     if seen is not None and seen.presence is Presence.UNKNOWN:
         return
     replacing = "" if outcome.scope.deleting else _replacing(outcome)
-    yield _condition(ConditionType.ROLLING_OUT, Reason.ROLLING_OUT, Reason.NOT_ROLLING_OUT, replacing)
+    rolling = Said(Reason.ROLLING_OUT, replacing) if replacing else None
+    yield _condition(ConditionType.ROLLING_OUT, rolling, Reason.NOT_ROLLING_OUT)
     up, down = _scaling(outcome, replacing=bool(replacing))
-    yield _condition(ConditionType.SCALING_UP, Reason.SCALING_UP, Reason.NOT_SCALING_UP, up)
-    yield _condition(ConditionType.SCALING_DOWN, Reason.SCALING_DOWN, Reason.NOT_SCALING_DOWN, down)
+    yield _condition(ConditionType.SCALING_UP, Said(Reason.SCALING_UP, up) if up else joining(outcome), Reason.NOT_SCALING_UP)
+    yield _condition(
+        ConditionType.SCALING_DOWN, Said(Reason.SCALING_DOWN, down) if down else leaving(outcome), Reason.NOT_SCALING_DOWN
+    )
 
 
-def _condition(kind: ConditionType, true: Reason, false: Reason, message: str) -> Condition:
-    return Condition(kind, ConditionStatus.of(bool(message)), true if message else false, message)
+def _condition(kind: ConditionType, said: Said | None, otherwise: Reason) -> Condition:
+    return Condition(kind, ConditionStatus.FALSE, otherwise) if said is None else Condition(kind, ConditionStatus.TRUE, *said)
 
 
 def _replacing(outcome: Outcome) -> str:

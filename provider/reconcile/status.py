@@ -24,7 +24,8 @@ from provider.reconcile.plan import AT_REST, Action, Decision
 from provider.reconcile.power import RESUMES, last_resume
 from provider.reconcile.preload import Preloading
 from provider.reconcile.registries import Connecting
-from provider.reconcile.replicas import counters, selector, versions
+from provider.reconcile.replicas import counters, selector, versions, worker_counters
+from provider.reconcile.scaling import last_scale
 from provider.reconcile.scope import Scope
 from provider.reconcile.update_plan import update_plan
 
@@ -47,7 +48,7 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         **_recorded(outcome.record),
     }
     if "nodes" in status:
-        status |= counters(status["nodes"], now)
+        status |= counters(status["nodes"], now) | worker_counters(status["nodes"])
         status["selector"] = selector(scope.metadata)
     status["ready"] = now[ConditionType.READY].true
     status["observedGeneration"] = scope.generation
@@ -61,6 +62,8 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status["lastResume"] = resume
     else:
         status.pop("lastResume", None)
+    if (scale := last_scale(outcome, ready=status["ready"])) is not None:
+        status["lastScale"] = scale
     if not scope.deleting:
         status |= _end(scope, now)
     if (plan := update_plan(outcome, now)) is not None:
@@ -153,8 +156,10 @@ def _observed(outcome: Outcome) -> JsonObject:
     if observation is None or observation.presence is Presence.UNKNOWN or observation.ownership is Ownership.FOREIGN:
         return seen
     seen["nodes"] = _nodes(observation.nodes, workload, scope.status.get("nodes") or [])
-    expected = [name for name, role in outcome.nodes if role is not NodeRole.LOAD_BALANCER]
-    seen["nodesReady"] = f"{sum(1 for entry in seen['nodes'] if entry.get('ready'))}/{len(expected)}"
+    wanted = outcome.drift.aim if outcome.drift is not None and outcome.drift.aim is not None else outcome.nodes
+    expected = {name for name, role in wanted if role is not NodeRole.LOAD_BALANCER}
+    ready = sum(1 for entry in seen["nodes"] if entry.get("ready") and entry["name"] in expected)
+    seen["nodesReady"] = f"{ready}/{len(expected)}"
     if observation.endpoint is not None:
         seen["endpoints"] = {"host": observation.endpoint.url}
         if observation.internal_endpoint is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from provider.errors import Terminal, Transient
 from provider.ports.registries import NO_REGISTRIES, Registries
-from provider.ports.runtime import ClusterRequest, Identity, Progress, Runtime, Verb
+from provider.ports.runtime import ClusterRequest, Identity, Progress, Runtime, Verb, Workers
 from provider.ports.tasks import Work
 from provider.reconcile.plan import Action, Decision, Plan
 
@@ -51,6 +51,7 @@ def task_of(
         await runtime.prepare(request, progress)
 
     fetch = isinstance(decision, Plan) and decision.fetch
+    workers = (decision.workers if isinstance(decision, Plan) else None) or Workers()
     tasks = {
         Action.CREATE: LongWork(Verb.CREATE, create, prepare if fetch else None),
         Action.PREPARE: LongWork(Verb.PREPARE, prepare),
@@ -59,6 +60,7 @@ def task_of(
         Action.PAUSE: LongWork(Verb.PAUSE, partial(runtime.pause, identity)),
         Action.LOAD: LongWork(Verb.LOAD, partial(runtime.load, identity, images)),
         Action.CONNECT: LongWork(Verb.CONNECT, partial(runtime.connect, identity, registries)),
+        Action.SCALE: LongWork(Verb.SCALE, partial(runtime.scale, identity, workers)),
         Action.CLEAN: LongWork(Verb.DELETE, partial(runtime.delete, identity)),
     }
     if apply is not None:

@@ -1,7 +1,7 @@
 """status.plan: what of the spec differs from what is there, what bringing it costs, and what has to be said for that. Pure.
 
 Two kinds of differences are in it: those from what the cluster was made from (provider.reconcile.drift), and those that a cluster takes as
-it runs, which show in what was observed (powerState, images, addons). It is made from what a pass has decided, and decides nothing.
+it runs, which show in what was observed (powerState, images, addons, workers). It is made from what a pass has decided, and decides nothing.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from collections.abc import Iterator
 
 from provider.api import names
 from provider.api.conditions import ConditionType
+from provider.api.kind import NodeRole
 from provider.api.markers import UpdateClass
 from provider.api.meta import Conditions, JsonObject, ObjectKey, part, shorten
 from provider.ports.runtime import Presence
-from provider.reconcile.drift import Change, as_text, greatest
+from provider.reconcile.drift import WORKERS, Change, as_text, greatest
 from provider.reconcile.outcome import Outcome
 from provider.reconcile.plan import AT_REST, Power, awake
 from provider.reconcile.power import resumes, wanted_power
+from provider.reconcile.scaling import workers_of
 
 POWER, IMAGES, ADDONS = "powerState", "images", "addons"
 TOLD = {IMAGES: ConditionType.IMAGES_PRELOADED, ADDONS: ConditionType.ADDONS_READY}
 """Fields that a cluster takes as it runs, and the conditions that say whether it has them."""
+SCALING = (ConditionType.SCALING_UP, ConditionType.SCALING_DOWN)
 MAX_APPROVED = 80
 """Characters of an approval that are repeated to whoever has set it."""
 REPLACING = "The cluster is being replaced: it is deleted and made anew, with the same name, identity and endpoint."
@@ -67,7 +70,19 @@ def _in_place(outcome: Outcome, now: Conditions) -> Iterator[Change]:
     for field, kind in TOLD.items():
         if kind in now and not now[kind].true and (wanted[field] or field == ADDONS):  # an add-on is removed, an image is not
             yield Change(field, "", ", ".join(wanted[field]))
+    yield from _workers(outcome)
     yield from _power(outcome)
+
+
+def _workers(outcome: Outcome) -> Iterator[Change]:
+    """From those that are there or, of more that are wanted, that are settled."""
+    if outcome.drift is None or outcome.drift.aim is None:
+        return
+    settled, wanted = len(workers_of(outcome.nodes)), len(workers_of(outcome.drift.aim))
+    if outcome.scaling is not None or settled != wanted:
+        seen = outcome.observed.cluster
+        there = sum(node.role is NodeRole.WORKER for node in seen.nodes) if seen is not None else settled
+        yield Change(WORKERS, str(settled if wanted > settled else max(there, settled)), str(wanted))
 
 
 def _power(outcome: Outcome) -> Iterator[Change]:
@@ -100,6 +115,8 @@ def _messages(outcome: Outcome, now: Conditions, changes: tuple[Change, ...]) ->
         yield up_to_date.message
     if POWER in fields:
         yield f"The nodes are brought to {wanted_power(outcome.scope)} as they are: what they hold stays."
+    if outcome.scaling is not None:
+        yield from (now[kind].message for kind in SCALING if kind in now and now[kind].true)
     yield from (now[kind].message for field, kind in TOLD.items() if field in fields)
 
 

@@ -90,8 +90,8 @@ def with_topology(managed: Managed) -> Scenario:
     managed.apply(managed.generate("class", "--flavor", "topology").replace("value: auto", "value: local"))
     yield
     managed.wait_available("class")
-    for workers, up_to_date in ((1, "False"), (0, "True")) * 2:
-        set_workers(managed, workers)
+    for control_planes, up_to_date in ((3, "False"), (1, "True")) * 2:
+        set_control_planes(managed, control_planes)
         managed.manager.wait(30, functools.partial(is_up_to_date, managed, up_to_date), f"UpToDate={up_to_date}")
     managed.delete("class")
     managed.wait_gone("class")
@@ -101,10 +101,9 @@ def is_up_to_date(managed: Managed, status: str) -> bool:
     return bool(managed.manager.condition("class", "UpToDate").get("status") == status)
 
 
-def set_workers(managed: Managed, count: int) -> None:
-    variables = managed.cluster("class")["spec"]["topology"]["variables"]
-    changed = [{**one, "value": count} if one["name"] == "workers" else one for one in variables]
-    managed.patch(f"{CLUSTERS}/namespaces/default/clusters/class", {"spec": {"topology": {"variables": changed}}})
+def set_control_planes(managed: Managed, count: int) -> None:
+    patch = {"spec": {"topology": {"controlPlane": {"replicas": count}}}}
+    managed.patch(f"{CLUSTERS}/namespaces/default/clusters/class", patch)
 
 
 SCENARIOS: tuple[Callable[[Managed], Scenario], ...] = (alone, expiring, owned, with_topology)

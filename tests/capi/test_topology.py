@@ -48,6 +48,12 @@ def set_variable(managed: Managed, name: str, value: object) -> None:
     managed.patch(f"{CLUSTERS}/namespaces/default/clusters/{NAME}", {"spec": {"topology": {"variables": changed}}})
 
 
+def set_replicas(managed: Managed, count: int) -> None:
+    """Of the control plane: kind makes those with the cluster."""
+    patch = {"spec": {"topology": {"controlPlane": {"replicas": count}}}}
+    managed.patch(f"{CLUSTERS}/namespaces/default/clusters/{NAME}", patch)
+
+
 def wait_outdated(managed: Managed, *words: str) -> None:
     """Both objects name what differs; the Cluster stays Available (with a message about the upgrade, if a version is pending)."""
 
@@ -105,13 +111,28 @@ def test_a_changed_variable_without_consent_is_reported_and_not_done(topology: M
     """The topology controller's writes are accepted; the cluster keeps its processes."""
     before = topology.processes(NAME)
 
-    set_variable(topology, "workers", 2)
-    wait_outdated(topology, "workerReplicas (0 → 2)", "KINDClusterTemplate")
+    set_replicas(topology, 3)
+    wait_outdated(topology, "controlPlaneReplicas (1 → 3)", "KINDClusterTemplate")
 
     assert before == topology.processes(NAME)
     assert reconciled(topology)
+    set_replicas(topology, 1)
+    wait_up_to_date(topology)
+
+
+def test_workers_join_and_leave_without_consent(topology: Managed) -> None:
+    """In place: the same processes, the same kubeconfig, and the Cluster is Available all the while."""
+    before, secret = topology.processes(NAME), topology.secret(f"{NAME}-kubeconfig")
+
+    set_variable(topology, "workers", 2)
+    topology.manager.wait(60, lambda: topology.kindcluster(NAME)["status"]["nodesReady"] == "3/3", "two workers")
+    assert ["topology-control-plane", "topology-worker", "topology-worker2"] == topology.secret_nodes(f"{NAME}-kubeconfig")
     set_variable(topology, "workers", 0)
+    topology.manager.wait(60, lambda: topology.kindcluster(NAME)["status"]["workerReplicas"] == 0, "no worker")
     wait_up_to_date(topology, workerReplicas=0)
+
+    assert before == topology.processes(NAME)
+    assert secret["data"] == topology.secret(f"{NAME}-kubeconfig")["data"]
 
 
 def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Managed) -> None:
@@ -119,15 +140,15 @@ def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Man
     before, secret, endpoint = topology.processes(NAME), topology.secret(f"{NAME}-kubeconfig"), _endpoint(topology)
     creates = topology.manager.log.count(f"Starting task KINDCluster=default/{NAME} verb=create")
 
-    set_variable(topology, "workers", 1)
-    wait_outdated(topology, "workerReplicas (0 → 1)")
+    set_replicas(topology, 3)
+    wait_outdated(topology, "controlPlaneReplicas (1 → 3)")
     set_variable(topology, "updatePolicy", "Recreate")
-    wait_up_to_date(topology, workerReplicas=1)
+    wait_up_to_date(topology, updatePolicy="Recreate")
 
     assert before.isdisjoint(topology.processes(NAME))
     assert endpoint == _endpoint(topology)
     assert secret["data"] != topology.secret(f"{NAME}-kubeconfig")["data"]
-    assert ["topology-control-plane", "topology-worker"] == topology.secret_nodes(f"{NAME}-kubeconfig")
+    assert [f"topology-control-plane{number}" for number in ("", 2, 3)] == topology.secret_nodes(f"{NAME}-kubeconfig")
     assert creates + 1 == topology.manager.log.count(f"Starting task KINDCluster=default/{NAME} verb=create")
     set_variable(topology, "updatePolicy", "Report")
     wait_up_to_date(topology, updatePolicy="Report")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from provider.adapters.kind.runtime import KindOptions, KindRuntime
+from provider.adapters.kind.options import KindOptions
+from provider.adapters.kind.runtime import KindRuntime
 from provider.ports.runtime import ClusterRequest, Identity, Step
 from tests.fakes.engine_cli import FakeBinaries
 

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 from devenv import engine
 from hack.tools import find
-from provider.adapters.kind.runtime import KindOptions, KindRuntime
+from provider.adapters.kind.options import KindOptions
+from provider.adapters.kind.runtime import KindRuntime
 from provider.adapters.local import components, state
 from provider.adapters.local.runtime import LocalRuntime
 from provider.adapters.locks import NameLocks

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hack.tools import find
-from provider.adapters.kind.runtime import KindOptions, KindRuntime
+from provider.adapters.kind.options import KindOptions
+from provider.adapters.kind.runtime import KindRuntime
 from provider.api.conditions import Reason
 from provider.errors import Transient
 from provider.ports.runtime import ClusterRequest, Ownership, Presence, Step

@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from provider.adapters.kube.kubeconfig import parse
+from provider.adapters.kube.workload import WorkloadProbe
 from provider.api.kind import NodeRole
 from provider.errors import NotOurs, Terminal, Transient
 from provider.ports.registries import NO_REGISTRIES, Mirror, Registries
-from provider.ports.runtime import Identity, NodeRunState, Ownership, Presence, Runtime, Step, StepState
+from provider.ports.runtime import Identity, NodeRunState, Ownership, Presence, Runtime, Step, StepState, Workers
 from tests.contract.runtimes import FakeSubject, KindSubject, LocalSubject, Subject, identity
+from tests.fakes.workload import FakeWorkload
 
 MIRROR = Mirror("docker.io", ("https://mirror.example.org",))
 
@@ -55,6 +57,7 @@ async def refusals(subject: Subject, name: str) -> set[type[object]]:
         lambda: runtime.start(stranger, silent),
         lambda: runtime.stop(stranger, silent),
         lambda: runtime.pause(stranger, silent),
+        lambda: runtime.scale(stranger, Workers(leave=(f"{name}-worker",)), silent),
         lambda: runtime.kubeconfig(stranger),
         lambda: runtime.create(stranger, subject.request(name), silent),
     ):
@@ -89,7 +92,12 @@ async def test_nothing_is_absent_and_deleting_it_succeeds(subject: Subject, name
     await subject.runtime.delete(who, silent)
 
     assert (Presence.ABSENT, Ownership.NONE, (), False) == (seen.presence, seen.ownership, seen.nodes, seen.remains)
-    for verb in (subject.runtime.kubeconfig(who), subject.runtime.stop(who, silent), subject.runtime.pause(who, silent)):
+    for verb in (
+        subject.runtime.kubeconfig(who),
+        subject.runtime.stop(who, silent),
+        subject.runtime.pause(who, silent),
+        subject.runtime.scale(who, Workers(), silent),
+    ):
         with pytest.raises(Transient):
             await verb
 
@@ -127,6 +135,7 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
     assert Ownership.FOREIGN is (await runtime.observe(identity(name))).ownership
     assert before == subject.fingerprint(name)
 
+    await _scales_and_comes_back(subject, who)
     head = next(node for node in seen.nodes if node.role is NodeRole.CONTROL_PLANE)
     subject.stop(head.name)
     stopped = await runtime.observe(who)
@@ -158,6 +167,45 @@ async def _rests_and_comes_back(runtime: Runtime, who: Identity) -> None:
         back = await runtime.observe(who)
         assert {NodeRunState.RUNNING} == {node.state for node in back.nodes}
         assert None is not back.endpoint
+
+
+async def _scales_and_comes_back(subject: Subject, who: Identity) -> None:
+    """A worker joins, is kept when it is asked for again, and leaves; the others stay the same ones. Asked for twice, it leaves once."""
+    runtime = subject.runtime
+    before, name = await _ids(runtime, who), f"{who.cluster_name}-worker2"
+    await runtime.scale(who, Workers(join=(name,)), silent)
+    joined = await _ids(runtime, who)
+    registered = await _registered(subject, who)
+    await runtime.scale(who, Workers(join=(name,)), silent)
+    kept = await _ids(runtime, who)
+    for _ in range(2):
+        await runtime.scale(who, Workers(leave=(name,)), silent)
+
+    assert {*before, name} == {*joined}
+    assert before.items() <= joined.items()
+    assert joined == kept
+    assert dict.fromkeys(joined, True) == registered
+    assert before == await _ids(runtime, who)
+    assert {*before} == {*await _registered(subject, who)}
+
+
+async def _registered(subject: Subject, who: Identity) -> dict[str, bool]:
+    """Nodes as the cluster's own API has them, and whether they are Ready."""
+    kubeconfig = await subject.runtime.kubeconfig(who)
+    if isinstance(subject, FakeSubject):
+        return {node.name: node.ready for node in (await FakeWorkload(subject.runtime).observe(kubeconfig)).nodes}
+    probe = WorkloadProbe()
+    try:
+        return {node.name: node.ready for node in (await probe.observe(kubeconfig)).nodes}
+    finally:
+        await probe.close()
+
+
+async def _ids(runtime: Runtime, who: Identity) -> dict[str, str]:
+    """Of all nodes, which are to run."""
+    nodes = (await runtime.observe(who)).nodes
+    assert {NodeRunState.RUNNING} == {node.state for node in nodes}
+    return {node.name: node.id for node in nodes}
 
 
 async def _loads_once(subject: Subject, who: Identity) -> None:

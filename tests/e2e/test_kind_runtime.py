@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from devenv import engine
-from provider.adapters.kind.runtime import KindOptions, KindRuntime
+from provider.adapters.kind.options import KindOptions
+from provider.adapters.kind.runtime import KindRuntime
 from provider.api.v1alpha1.kindcluster import KINDClusterSpec
 from provider.errors import ProviderError, Terminal, Transient
 from provider.ports.runtime import ClusterRequest, Identity, Ownership, Presence, Step
@@ -29,7 +30,8 @@ PREFIX = "c-e2e-"
 MANAGER = """
 import asyncio, json, os, sys
 from pathlib import Path
-from provider.adapters.kind.runtime import KindOptions, KindRuntime
+from provider.adapters.kind.options import KindOptions
+from provider.adapters.kind.runtime import KindRuntime
 from provider.ports.runtime import ClusterRequest, Identity
 
 async def main():

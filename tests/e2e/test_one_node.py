@@ -64,6 +64,7 @@ def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProces
     _an_image_is_preloaded_and_runs(manager, image)
     _an_image_is_pushed_and_pulled(manager, image)
     _addons_are_applied_changed_and_pruned(manager, image)
+    _a_worker_joins_and_leaves(manager, image)
     for breakage in ("stop", "kill", "pause"):
         _noticed_and_repaired(manager, breakage)
     for state, container in (("Paused", "paused"), ("Stopped", "exited")):
@@ -180,9 +181,28 @@ _NAMESPACE: dict[str, object] = {"apiVersion": "v1", "kind": "Namespace", "metad
 _LATE: dict[str, object] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late", "namespace": "shop"}}
 
 
+def _a_worker_joins_and_leaves(manager: ManagerProcess, image: str) -> None:
+    """By the scale subresource. The new node gets the preloaded image and runs it; kind knows the node; the first one stays the same."""
+    first = engine.containers(NAME)
+    manager.api.kubectl("scale", "kindcluster", NAME, "--replicas=1")
+    manager.wait(60, lambda: manager.status(NAME).get("nodesReady") == "2/2", "a worker has joined")
+    manager.wait(30, lambda: manager.status(NAME)["images"][0]["nodes"] == "2/2", "it has the image")
+    assert {f"{NAME}-control-plane", f"{NAME}-worker"} == set(engine.kind("get", "nodes", "--name", NAME).split())
+    pod = {"apiVersion": "v1", "spec": {"nodeName": f"{NAME}-worker"}}
+    options = ("--image-pull-policy=Never", "--restart=Never", f"--overrides={json.dumps(pod)}")
+    kubectl(manager, "run", "there", f"--image={image}", *options, "--", "version")
+    kubectl(manager, "wait", "pod/there", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
+
+    manager.api.kubectl("scale", "kindcluster", NAME, "--replicas=0")
+    manager.wait(60, lambda: "seconds" in manager.status(NAME)["lastScale"] and manager.status(NAME)["workerReplicas"] == 0)
+    assert first == engine.containers(NAME)
+    assert f"{NAME}-worker" not in kubectl(manager, "get", "nodes")
+    assert manager.status(NAME)["ready"]
+
+
 def _nothing_is_loaded_again(manager: ManagerProcess) -> None:
     """Neither after the node has been stopped and killed, nor by another manager, which has to look for itself."""
-    assert 1 == manager.log.count("verb=load outcome="), manager.log[-6000:]
+    assert 2 == manager.log.count("verb=load outcome="), manager.log[-6000:]  # the second: into a worker that was here
     manager.stop()
     patch = json.dumps({"status": {"images": None}})
     manager.api.kubectl("patch", "kindcluster", NAME, "--subresource=status", "--type=merge", f"-p={patch}")
@@ -190,7 +210,7 @@ def _nothing_is_loaded_again(manager: ManagerProcess) -> None:
     manager.wait(30, lambda: manager.status(NAME).get("images"), "another manager has looked")
 
     assert "1/1" == manager.status(NAME)["images"][0]["nodes"]
-    assert 1 == manager.log.count("verb=load outcome=")
+    assert 2 == manager.log.count("verb=load outcome=")
 
 
 def _noticed_and_repaired(manager: ManagerProcess, breakage: str) -> None:

@@ -120,7 +120,7 @@ EDITS: dict[str, Edit] = dict(
         addon("configMapKeyRef.name", {"name": "configs", "key": "a.yaml"}, {"name": "others", "key": "a.yaml"}),
         addon("configMapKeyRef.key", {"name": "configs", "key": "a.yaml"}, {"name": "configs", "key": "b.yaml"}),
         top("controlPlaneReplicas", 1, 3),
-        top("workerReplicas", 1, 2),
+        top("workerReplicas", 1, 2, Leads.IN_PLACE),
         top("nodes", [{}], [{"labels": {"a": "b"}}]),
         top("networking", {"podSubnet": "10.1.0.0/16"}, None),
         top("featureGates", {"A": True}, {"A": False}),

@@ -353,7 +353,6 @@ SETTLED: dict[str, tuple[Any, Any]] = {
     "version": ("v1.34.4", "v1.34.5"),
     "image": ("a", "b"),
     "controlPlaneReplicas": (1, 3),
-    "workerReplicas": (0, 1),
     "nodes": ([{}], [{"labels": {"a": "b"}}]),
     "networking": ({"apiServerPort": 0}, {"apiServerPort": 6443}),
     "featureGates": ({"A": True}, {"A": False}),

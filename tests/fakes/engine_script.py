@@ -60,6 +60,9 @@ def new_container(state: dict[str, Any], cluster: str, name: str, role: str, **m
         "Name": f"/{name}",
         "unready": more.get("unready", False),
         "upsets": more.get("upsets", ""),
+        "member": more.get("member", False),  # of its cluster's own API
+        "leaving": "",
+        "files": {},
         "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:00Z", "ExitCode": 0},
         "Config": {
             "Labels": {CLUSTER: cluster, ROLE: role},
@@ -67,7 +70,14 @@ def new_container(state: dict[str, Any], cluster: str, name: str, role: str, **m
             "Image": more.get("image", "kindest/node:fake"),
         },
         "Mounts": [{"Type": "bind", "Source": "/dev/null", "Destination": place} for place in more.get("mounts", [])],
-        "HostConfig": {"PortBindings": {}},
+        "Image": "sha256:" + "1" * 64,
+        "HostConfig": {
+            "PortBindings": {},
+            "NetworkMode": "kind",
+            "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 1},
+            "Init": False,
+            "CgroupnsMode": "private",
+        },
         "NetworkSettings": {"Ports": {}, "Networks": {"kind": {"IPAddress": "172.18.0.2", "GlobalIPv6Address": ""}}},
     }
     if volume := more.get("volume"):
@@ -279,12 +289,19 @@ class Script:
 
     def do_logs(self, args: list[str]) -> None:
         if not os.path.exists(self.path("node.log")):  # noqa: PTH110
-            return self.say("booting")
+            return self.say("booting\n[  OK  ] Reached target Multi-User System.")
         with open(self.path("node.log")) as file:  # noqa: PTH123
             return self.say(file.read())
 
     def do_exec(self, args: list[str]) -> int:
-        """`exec ID PROGRAM…`: what the test put into the file exec.out, whatever the program. `ctr` works on the node's image store."""
+        """`exec ID PROGRAM…`: what the test put into the file exec.out, whatever the program. `ctr` works on the node's image store,
+        `kubectl` and `kubeadm` on the cluster, `sh` with a path as its last argument writes that file."""
+        if args[0] == "-i" and args[2] == "sh":
+            return self._write_file(args[1], args[-1])
+        about_nodes = {"nodes", "node", "drain", "wait"}.intersection(args)
+        if (args[1] == "kubectl" and about_nodes) or (args[1] == "kubeadm" and args[2] != "certs"):
+            words = [word for word in args[2:] if not word.startswith("--")]
+            return self._cluster(args[0], f"{args[1]} {words[0]}", words[1:], args)
         if (done := self._in_node(args)) is not None:
             return done
         if "ctr" in args:
@@ -341,6 +358,44 @@ class Script:
         with tarfile.open(fileobj=stream, mode="r|") as tar:
             return {one.name: content.read().decode() for one in tar if (content := tar.extractfile(one))}
 
+    def _write_file(self, container: str, path: str) -> int:
+        with Locked(self.folder):
+            state = self.state()
+            next(one for one in state["containers"] if one["Id"] == container)["files"][path] = sys.stdin.read()
+            self.save(state)
+        return 0
+
+    def _cluster(self, container: str, verb: str, words: list[str], args: list[str]) -> int:
+        """The few questions and changes that workers join and leave by."""
+        fault = self._fault(verb)
+        if fault.get("hang"):
+            pause()
+        if "code" in fault:
+            sys.stderr.write(fault.get("stderr", ""))
+            return int(fault["code"])
+        with Locked(self.folder):
+            state = self.state()
+            nodes = {one["Name"].lstrip("/"): one for one in state["containers"]}
+            if verb == "kubectl get":
+                for name, one in nodes.items():
+                    if one["member"]:
+                        taint = "node-role.kubernetes.io/control-plane" if one.get("tainted") else ""
+                        self.say(f"{name}\t{one['leaving']}\t{taint}")
+            elif verb == "kubectl patch":
+                nodes[words[1]]["leaving"] = "" if "null" in args[-1] else "true"
+            elif verb == "kubectl delete" and words[1] in nodes:
+                nodes[words[1]]["member"] = False
+            elif verb == "kubectl taint":
+                nodes[words[1]]["tainted"] = False
+            elif verb == "kubeadm token":
+                self.say(
+                    f"kubeadm join demo:6443 --token abcdef.fedcba9876543210 --discovery-token-ca-cert-hash sha256:{'a' * 64} "
+                )
+            elif verb == "kubeadm join":
+                next(one for one in nodes.values() if one["Id"] == container)["member"] = True
+            self.save(state)
+        return 0
+
     def _ctr(self, container: str, args: list[str]) -> int:
         """`ctr -n k8s.io images …` in a node: ls, import, label."""
         fault = self._fault(f"ctr {args[0]}")
@@ -379,10 +434,24 @@ class Script:
             return [json.load(manifest)[0]["RepoTags"][0], "sha256:" + hashlib.sha256(content).hexdigest()]
 
     def do_cp(self, args: list[str]) -> int:
-        """`cp ID:PATH -`: the tar stream that the test put into admin.tar; of /etc/containerd, the node's files."""
+        """`cp ID:PATH -`: the node's file that was written or, of a control plane, that the test put into `files`; else the tar stream
+        that the test put into admin.tar."""
+        import io
+        import tarfile
+
         node, _, place = args[0].partition(":")
         if place == "/etc/containerd":
             return self._packed(node)
+        one, _, path = args[0].partition(":")
+        container = next((found for found in self.state()["containers"] if found["Id"] == one), None)
+        if container is not None and path != "/etc/kubernetes/admin.conf":
+            given = self.state().get("files", {}) if container["Config"]["Labels"][ROLE] == "control-plane" else {}
+            content = {**given, **container["files"]}.get(path, "as the image has it").encode()
+            with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
+                member = tarfile.TarInfo(path.rpartition("/")[2])
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+            return 0
         if not os.path.exists(self.path("admin.tar")):  # noqa: PTH110
             sys.stderr.write("Error: Could not find the file /etc/kubernetes/admin.conf in container\n")
             return 1
@@ -421,10 +490,34 @@ class Script:
                 sys.stdout.flush()
                 time.sleep(0.01)
 
+    def _run_node(self, args: list[str]) -> int:
+        values: dict[str, list[str]] = {}
+        for option, value in zip(args, args[1:], strict=False):  # noqa: RUF007 - itertools costs more than all the rest
+            values.setdefault(option, []).append(value)
+        name, labels = values["--name"][0], dict(label.split("=") for label in values["--label"])
+        with Locked(self.folder):
+            state = self.state()
+            if any(one["Name"] == f"/{name}" for one in state["containers"]):
+                sys.stderr.write(
+                    f'docker: Error response from daemon: Conflict. The container name "/{name}" is already in use.\n'
+                )
+                return 125
+            mounts = [place.split(":")[1] for place in values["--volume"] if place.startswith("/dev/null:")]
+            volume = new_volume(state, anonymous=True)
+            env = sys.stdin.read().splitlines() if "--env-file" in values else []
+            new_container(
+                state, labels[CLUSTER], name, labels[ROLE], mounts=mounts, image=args[-1], env=env, volume=volume, member=False
+            )
+            self.save(state)
+        return 0
+
     def do_run(self, args: list[str]) -> int:
-        """`run -d … IMAGE`: a container with name, label and network. `run SECONDS CLUSTER NAME MOUNT`: one that shows up late."""
+        """`run -d … IMAGE`: a container with name, label and network. `run SECONDS CLUSTER NAME MOUNT`: one that shows up late. `run
+        --name … IMAGE`: a node as kind makes them."""
         if args[0] == "-d":
             return self._run_plain(args)
+        if args[0].startswith("--"):
+            return self._run_node(args)
         time.sleep(float(args[0]))
         with Locked(self.folder):
             state = self.state()
@@ -486,7 +579,7 @@ class Script:
         self._say(STEPS[:2])
         for index, role in enumerate(roles[: fault.get("made", len(roles))]):
             number = "" if index == 0 or roles[index - 1] != role else str(index)
-            self._add(name, f"{name}-{role}{number}", role, mounts=[mount], volume=True)
+            self._add(name, f"{name}-{role}{number}", role, mounts=[mount], volume=True, member=True)
         if fault.get("volume_only"):
             with Locked(self.folder):
                 state = self.state()

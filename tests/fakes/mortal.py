@@ -18,7 +18,7 @@ from provider.api.meta import JsonObject, ObjectKey, Resource, part
 from provider.api.v1alpha1.kindcluster import KINDCLUSTERS
 from provider.errors import Transient
 from provider.ports.registries import Registries
-from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Progress
+from provider.ports.runtime import ClusterRequest, Identity, NodeRunState, Progress, Workers
 from tests.fakes.kube import FakeKube
 from tests.fakes.objects import FakeObjects
 from tests.fakes.runtime import FakeRuntime
@@ -121,6 +121,10 @@ class MortalRuntime(FakeRuntime):
     async def pause(self, identity: Identity, progress: Progress) -> None:
         with self.effects.effect():
             await super().pause(identity, self._mortal(progress))
+
+    async def scale(self, identity: Identity, workers: Workers, progress: Progress) -> None:
+        with self.effects.effect():
+            await super().scale(identity, workers, self._mortal(progress))
 
     async def load(self, identity: Identity, images: Sequence[str], progress: Progress) -> None:
         with self.effects.effect():
@@ -308,6 +312,22 @@ class Life:
     async def leave(self) -> None:
         """The last cluster of the registry goes."""
         await self.delete()
+
+    async def scale_up(self) -> None:
+        await self._scale(3)
+
+    async def scale_down(self) -> None:
+        await self._scale(0)
+
+    async def scale_and_back(self) -> None:
+        """The wish is taken back while it is being fulfilled, or after a manager has died of it."""
+        self.after_kill = lambda: self.home.edit({"spec": {"workerReplicas": 1}})
+        await self._scale(3)
+        await self._scale(1)
+
+    async def _scale(self, workers: int) -> None:
+        self.home.edit({"spec": {"workerReplicas": workers}})
+        await self.time(self.home)
 
     async def delete(self) -> None:
         """As the core manager does when its Cluster is deleted: it keeps the Cluster until ours is gone."""

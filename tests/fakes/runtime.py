@@ -38,6 +38,7 @@ from provider.ports.runtime import (
     RuntimeObservation,
     Step,
     StepState,
+    Workers,
 )
 
 CREATE_STEPS = ("Preparing nodes", "Writing configuration", "Starting control-plane", "Installing CNI", "Installing StorageClass")
@@ -61,6 +62,8 @@ class FakeNode:
     state: NodeRunState = NodeRunState.RUNNING
     image: str = ""
     starts: int = 1
+    joined: bool = True
+    """Whether it is registered with its cluster."""
     images: dict[str, str] = field(default_factory=dict)
     """Name to content, of what was loaded into it."""
     registries: Registries = NO_REGISTRIES
@@ -135,6 +138,8 @@ class FakeRuntime:
         """Where the shared registry answers; None: there is none."""
         self.foreign_registry = False
         """Somebody else's container has its name."""
+        self.undrainable: dict[str, str] = {}
+        """Name of a worker to what keeps it."""
         self.problems: list[Problem] = []
         """What preflight answers."""
         self.credentials_expire_at: datetime | None = None
@@ -349,6 +354,38 @@ class FakeRuntime:
 
     async def pause(self, identity: Identity, progress: Progress) -> None:
         await self._rest("pause", identity, progress, NodeRunState.PAUSED)
+
+    async def scale(self, identity: Identity, workers: Workers, progress: Progress) -> None:
+        """Node by node, each in two steps: one that dies in the middle leaves a node that has not joined, or has not gone."""
+        fault = self._begin("scale", identity)
+        self._change(identity)
+        if not any(node.role is NodeRole.CONTROL_PLANE and node.state.running for node in self._nodes(identity)):
+            raise Transient(Reason.API_UNREACHABLE, "No control-plane node is running.")
+        if fault is not None:
+            await self._hold(fault)
+            if fault.error is not None:
+                raise fault.error
+        cluster = self.clusters[identity.cluster_name]
+        for name in workers.leave:
+            await self._steps((f"Draining {name}",), progress, None)
+            if reason := self.undrainable.get(name):
+                raise Transient(Reason.DRAIN_FAILED, reason)
+            await self._steps((f"Removing {name}",), progress, None)
+            cluster.nodes = [node for node in cluster.nodes if node.name != name]
+            self.emit(identity.cluster_name)
+        for name in workers.join:
+            node = next((node for node in cluster.nodes if node.name == name), None)
+            if node is not None and node.joined:
+                continue
+            cluster.nodes = [node for node in cluster.nodes if node.name != name]
+            await self._steps((f"Making {name}",), progress, None)
+            image = cluster.nodes[0].image
+            made = FakeNode(name, NodeRole.WORKER, self._next_id(), identity.marker, image=image, joined=False)
+            cluster.nodes.append(made)
+            self.emit(identity.cluster_name)
+            await self._steps((f"Joining {name}",), progress, None)
+            made.joined = True
+            self.emit(identity.cluster_name)
 
     async def preloaded(self, identity: Identity, images: Sequence[str]) -> Sequence[Preloaded]:
         fault = self._begin("preloaded", identity)

@@ -73,7 +73,7 @@ class FakeWorkload:
                 node.name, node.state is NodeRunState.RUNNING and node.name not in self.not_ready, VERSION, "KubeletNotReady"
             )
             for node in nodes
-            if node.role is not NodeRole.LOAD_BALANCER
+            if node.role is not NodeRole.LOAD_BALANCER and node.joined
         )
         return WorkloadObservation(True, "", VERSION, registered, self.default_service_account, cluster.uid)
 

@@ -134,17 +134,21 @@ def test_failure_domains_are_a_list_by_name(instance: GroupKind, home: Managemen
 
 @pytest.mark.rule("CP-6")
 def test_what_can_be_scaled_is_counted(instance: GroupKind, home: Management, profile: Profile) -> None:
-    """With the scale subresource come the counters that core shows on the Cluster."""
+    """With spec.replicas come the scale subresource and the counters that core shows on the Cluster; these always come together."""
     definition = home.definition(instance)
     for one in definition["spec"]["versions"]:
-        scale = at(one, "subresources", "scale") if one["name"] in current(definition) else None
-        if scale is None and instance == profile.control_plane and one["name"] in current(definition):
-            pytest.skip("it has no notion of replicas")
-        if scale is None:
+        if one["name"] not in current(definition):
             continue
-        paths = {"statusReplicasPath": ".status.replicas", "labelSelectorPath": ".status.selector"}
-        assert paths == {name: scale.get(name) for name in paths}, one["name"]
-        found = {name: property_of(one["schema"]["openAPIV3Schema"], f"status.{name}").get("type") for name in COUNTERS}
+        schema, scale = one["schema"]["openAPIV3Schema"], at(one, "subresources", "scale") or {}
+        scales = scale.get("specReplicasPath") == ".spec.replicas"
+        if not scales and not property_of(schema, "status.replicas"):
+            if instance == profile.control_plane:
+                pytest.skip("it has no notion of replicas")
+            continue
+        if scales:
+            paths = {"statusReplicasPath": ".status.replicas", "labelSelectorPath": ".status.selector"}
+            assert paths == {name: scale.get(name) for name in paths}, one["name"]
+        found = {name: property_of(schema, f"status.{name}").get("type") for name in COUNTERS}
         assert dict.fromkeys(COUNTERS, "integer") == found, f"{one['name']}: counters are missing: {found}"
 
 

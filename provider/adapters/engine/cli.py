@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from provider.adapters.engine import freezer, images
+from provider.adapters.engine.answers import NO_CLUSTER, event_cluster, listed_subnets
 from provider.adapters.engine.copied import MAX_FILE, MAX_FILES, NO_FILE, PACK, UNPACK, archive_of, only_member, text_members
 from provider.adapters.engine.daemon import daemon_name
 from provider.adapters.engine.dialects import Dialect
@@ -29,14 +30,15 @@ from provider.adapters.process.command import (
     Command,
     CommandFailed,
     Completed,
+    Job,
     RunError,
     run_command,
     run_fed,
     run_for_tail,
+    run_making,
     run_telling,
     stream_lines,
 )
-from provider.api import kind
 from provider.api.conditions import Reason
 from provider.api.image import parse
 from provider.backoff import CONTAINER_REMOVAL
@@ -47,14 +49,13 @@ SLOW = 90.0
 FINISH = 6.0
 """Seconds that a change gets to finish when the task that asked for it is cancelled."""
 MAX_LOG = 1 << 20
+WRITE = 'umask 077 && cat >"$1.new" && mv "$1.new" "$1"'
 ATTEMPTS = 4
 """Tries of a removal while other programs remove the same containers."""
 NO_IMAGE = ("no such image", "no such object", "image not known", "not found")
 """What docker, nerdctl and podman say of an image that is not on the engine."""
 VOLUME_USED = "is being used"
 """Said by podman of a volume that some container has, running or not."""
-NO_CLUSTER = ""
-"""In place of a cluster's name, of a container that is not kind's."""
 REMOTE = ("tcp:", "ssh:", "http:", "https:")
 """Schemes of engine addresses that lead to another machine (docker/cli opts/hosts.go, podman-system-service); others are sockets here."""
 
@@ -269,9 +270,30 @@ class Engine:
         done = await self._run("cp", f"{container}:{path}", "-", max_output=MAX_FILE)
         return only_member(done.output)
 
-    async def execute(self, container: str, *argv: str) -> None:
+    async def write_file(self, container: str, path: str, text: str) -> None:
+        """Replace a file of a running container, in one moment; nobody but root may read it. Raises Transient."""
+        await self._to_its_end(self._run("exec", "-i", container, "sh", "-c", WRITE, "sh", path, stdin=text))
+
+    async def execute(self, container: str, *argv: str, timeout: float = 0.0) -> None:
         """Run a command that changes something in a container. Raises Transient."""
-        await self._change("exec", container, *argv)
+        await self._change("exec", container, *argv, timeout=timeout)
+
+    async def attempt(self, container: str, *argv: str, timeout: float) -> Completed:
+        """The same where the exit code is for the caller to judge. Raises Transient when the engine does not answer in that time."""
+        return await self._change("exec", container, *argv, timeout=timeout, check=False)
+
+    async def make(self, arguments: Sequence[str], stdin: str, job: Job, timeout: float) -> Completed:
+        """Make a container. It goes on when this process dies, as a job that the next holder of its lock waits for. Raises Transient."""
+        made = False
+        try:
+            done = await self._to_its_end(
+                self._answer(run_making(self._command(("run", *arguments), timeout, MAX_OUTPUT, stdin), job))
+            )
+            made = True
+        finally:
+            if not made:
+                job.on_interrupted()
+        return done
 
     async def events(self) -> AsyncGenerator[str | None, None]:
         """Cluster names of containers that changed; None: something changed. Raises Transient when the engine goes away."""
@@ -301,7 +323,10 @@ class Engine:
         The engine goes on with what its client asked for when the client is killed. A cancelled task that ended at once would leave
         a change that happens later, for instance in a cluster that was paused in the meantime.
         """
-        running = asyncio.create_task(self._run(*args, timeout=timeout, check=check, stdin=stdin))
+        return await self._to_its_end(self._run(*args, timeout=timeout, check=check, stdin=stdin))
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, Completed]) -> Completed:
+        running = asyncio.create_task(work)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -333,30 +358,6 @@ class Engine:
 
     def _command(self, args: Sequence[str], timeout: float, max_output: int, stdin: str = "") -> Command:
         return Command(argv=[self.name, *args], env=self._env, timeout=timeout, max_output=max_output, stdin=stdin)
-
-
-def listed_subnets(text: str) -> list[str]:
-    """Of an answer of `network inspect`: docker and nerdctl have IPAM.Config[].Subnet, podman subnets[].subnet."""
-    try:
-        (network,) = json.loads(text)
-        entries = network["subnets"] if "subnets" in network else network["IPAM"]["Config"]
-        return [str(entry.get("subnet") or entry["Subnet"]) for entry in entries or []]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []
-
-
-def event_cluster(line: str) -> str | None:
-    """The cluster an event is about; NO_CLUSTER: a container that is not kind's; None: not told.
-
-    docker has Actor.Attributes, podman Attributes, nerdctl neither.
-    """
-    try:
-        event = json.loads(line)
-        subject = event.get("Actor") or event
-        cluster = (subject["Attributes"] or {}).get(kind.KIND_CLUSTER_LABEL, NO_CLUSTER)
-    except (ValueError, AttributeError, KeyError, TypeError):
-        return None
-    return cluster if isinstance(cluster, str) else None
 
 
 def _info(engine: str, answer: Any, namespace: str) -> EngineInfo:

@@ -164,6 +164,14 @@ def pull_failure(image: str, output: str) -> ProviderError:
     return next(row.error(match) for row, match in found if match)  # the last of IMAGES matches every pull
 
 
+def run_failure(name: str, output: str) -> Transient:
+    """Why a container of that name could not be made."""
+    for row in RULES:
+        if match := row.pattern.search(output):
+            return Transient(row.reason, row.message(match))
+    return Transient(Reason.NODE_BOOT_FAILED, with_excerpt(f"{name} could not be made.", output))
+
+
 def missing_help(program: str) -> str:
     """How to get a program that is not on the PATH."""
     return MISSING_HELP.get(program, f"Install {program}") + ", and make sure that the manager's PATH finds it"

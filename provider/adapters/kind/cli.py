@@ -93,6 +93,24 @@ def must_finish(engine: str) -> Callable[[Sequence[str]], bool]:
     return judge
 
 
+def making_job(
+    engine: Engine,
+    held: Held,
+    finish_timeout: float,
+    on_interrupted: Callable[[], None],
+    on_line: Callable[[str], None] = lambda _: None,
+) -> Job:
+    """For a command that makes containers: how it is found, and waited for, should this process die."""
+    return Job(
+        on_line=on_line,
+        on_interrupted=on_interrupted,
+        name=held.job,
+        pass_fds=(held.fd,) if engine.dialect.children_exit else (),
+        must_finish=must_finish(engine.name),
+        finish_timeout=finish_timeout,
+    )
+
+
 class KindCommand:
     """The kind binary. `env` is the environment of every call."""
 
@@ -124,14 +142,7 @@ class KindCommand:
             timeout=timeout,
             stdin=compose(request, identity),
         )
-        job = Job(
-            on_line=listener.on_line,
-            on_interrupted=listener.on_interrupted,
-            name=held.job,
-            pass_fds=(held.fd,) if engine.dialect.children_exit else (),
-            must_finish=must_finish(engine.name),
-            finish_timeout=self._finish_timeout,
-        )
+        job = making_job(engine, held, self._finish_timeout, listener.on_interrupted, listener.on_line)
         try:
             return await run_long_command(command, job)
         finally:

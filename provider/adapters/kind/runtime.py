@@ -11,7 +11,8 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from provider.adapters import realpaths, state_dir
@@ -20,13 +21,15 @@ from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.listing import Container
 from provider.adapters.kind import connecting, containers, events, fetching, logs, network, preflight, preload, releases
 from provider.adapters.kind.archives import Archives
-from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, must_finish
+from provider.adapters.kind.cli import OLDEST, KindCommand, Listener, making_job, must_finish
 from provider.adapters.kind.errors import create_failure, only_kubeconfig_failed
+from provider.adapters.kind.options import KindOptions
 from provider.adapters.kind.ownership import complete, containers_of, control_plane, observation, wanted_roles
 from provider.adapters.kind.progress import StepLines
 from provider.adapters.kind.refusals import UNEXPLAINED, component_logs, refusal
 from provider.adapters.kind.restarts import survive_restarts
-from provider.adapters.kind.shared_registry import RegistryOptions, SharedRegistry
+from provider.adapters.kind.scaling import Scaler
+from provider.adapters.kind.shared_registry import SharedRegistry
 from provider.adapters.kind.volumes import NodeVolumes
 from provider.adapters.kube import kubeconfig
 from provider.adapters.locks import Held, NameLocks
@@ -50,6 +53,7 @@ from provider.ports.runtime import (
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
+    Workers,
 )
 
 NOT_INSTALLED = frozenset({Reason.ENGINE_MISSING, Reason.KIND_MISSING, Reason.KIND_UNUSABLE})
@@ -66,33 +70,6 @@ ENDED = 60.0
 """Seconds after a create's own timeout in which whatever it started has ended."""
 BOOT_LOG_LINES, BOOT_LOG_NODES = 80, 3
 RENEW = ("kubeadm", "certs", "renew", "admin.conf")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KindOptions:
-    """What the manager's settings mean to this runtime."""
-
-    state_dir: Path
-    """Private folder of the manager: locks/, volumes/, scratch/ and the record of the engine chosen."""
-    environment: Mapping[str, str]
-    """The manager's environment, of which engine and kind see a part (adapters.engine.choice.child_environment)."""
-    engine: str = "auto"
-    kind_binary: str = "kind"
-    in_pod: bool = False
-    """The manager runs in a pod: paths, ports and limits it sees are not those of the engine's host."""
-    engine_timeout: float = 20.0
-    """Seconds that a question to the engine may take; verbs that wait for containers get more."""
-    finish_timeout: float = 6.0
-    """Seconds that engine commands get to finish making a container after kind has ended: then what was observed stays true."""
-    recheck: float = 0.3
-    """Seconds after a removal before an empty listing is believed: the engine may still have been making a container."""
-    listing_age: float = 1.0
-    """Seconds that one listing of all containers serves several observers."""
-    archives: Path | None = None
-    """Folder of image archives (docker save), looked into where the engine lacks an image; None = there is none."""
-    registry: RegistryOptions = field(default_factory=RegistryOptions)
-    log_dir: Path | None = None
-    """Where logs of failed creates are kept, one folder per cluster name, before their containers go; None = they are not."""
 
 
 @at_the_edge
@@ -281,6 +258,13 @@ class KindRuntime:
         engine = await self._engines.get()
         async with self._hold(engine, identity):
             await as_step(progress, PAUSING, containers.pause(engine, identity))
+
+    async def scale(self, identity: Identity, workers: Workers, progress: Progress) -> None:
+        engine = await self._engines.get()
+        async with self._hold(engine, identity) as held:
+            interrupted = partial(self._on_interrupted, identity.cluster_name)
+            making = making_job(engine, held, self._options.finish_timeout, interrupted)
+            await Scaler(engine, identity, self._volumes, making, progress).scale(workers)
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 

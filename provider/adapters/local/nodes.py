@@ -1,6 +1,6 @@
-"""Requests to a new local cluster: is it ready, and create the Node objects that kwok then keeps Ready.
+"""Requests to a local cluster: is it ready, and its Node objects, which kwok keeps Ready: create them, drain and delete them.
 
-They use the cluster's own admin certificate and serve creation only; the manager observes clusters through adapters.kube.workload.
+They use the cluster's own admin certificate and serve changes only; the manager observes clusters through adapters.kube.workload.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from provider.errors import Transient
 REQUEST_SECONDS = 5.0
 PROBE_SECONDS = 1.0
 """Short: another program may listen there and never answer."""
+MERGE = "application/merge-patch+json"
 CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 NO_BALANCER_LABEL = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -62,11 +63,45 @@ class Api:
         if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
             raise Transient(Reason.LOCAL_NODE_FAILED, f"Node {name} was refused: {answer.get('message', status)}")
 
+    async def node(self, name: str) -> dict[str, Any] | None:
+        """None when there is none. Raises Transient, as all below."""
+        status, answer = await self._told("GET", f"/api/v1/nodes/{name}")
+        return answer if status == HTTPStatus.OK else None
+
+    async def patch(self, name: str, patch: dict[str, Any]) -> None:
+        """Of a Node, as merge patch."""
+        await self._told("PATCH", f"/api/v1/nodes/{name}", patch)
+
+    async def delete(self, name: str) -> None:
+        """A Node; absent is success."""
+        await self._told("DELETE", f"/api/v1/nodes/{name}")
+
+    async def pods_on(self, name: str) -> list[dict[str, Any]]:
+        _, answer = await self._told("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{name}")
+        found: list[dict[str, Any]] = answer.get("items") or []
+        return found
+
+    async def evict(self, namespace: str, name: str) -> None:
+        """As its PodDisruptionBudget allows; whether it goes shows in what is there afterwards."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"namespace": namespace, "name": name}}
+        await self._told("POST", f"/api/v1/namespaces/{namespace}/pods/{name}/eviction", body, HTTPStatus.TOO_MANY_REQUESTS)
+
+    async def _told(self, method: str, path: str, body: Any = None, *tolerated: int) -> tuple[int, dict[str, Any]]:
+        """An answer that is no error; "not found" is none."""
+        try:
+            status, answer = await self._request(method, path, body)
+        except (OSError, aiohttp.ClientError) as error:
+            raise Transient(Reason.LOCAL_NODE_FAILED, f"The cluster's API server gave no answer: {error}") from error
+        if status >= HTTPStatus.BAD_REQUEST and status not in (HTTPStatus.NOT_FOUND, *tolerated):
+            raise Transient(Reason.LOCAL_NODE_FAILED, f"{method} {path} was refused: {answer.get('message', status)}")
+        return status, answer
+
     async def _request(
         self, method: str, path: str, body: Any = None, timeout: float = REQUEST_SECONDS
     ) -> tuple[int, dict[str, Any]]:
         deadline = aiohttp.ClientTimeout(total=timeout)
-        async with self._session.request(method, path, json=body, timeout=deadline) as response:
+        headers = {"Content-Type": MERGE} if method == "PATCH" else None
+        async with self._session.request(method, path, json=body, headers=headers, timeout=deadline) as response:
             return response.status, await response.json() if response.content_type == "application/json" else {}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from provider.adapters.local import certificates, components, daemons, logs, loopback, nodes, preflight, state, view
 from provider.adapters.local.making import Maker
+from provider.adapters.local.scaling import Scaler
 from provider.adapters.local.state import State, Unreadable
 from provider.adapters.local.watching import Watcher
 from provider.adapters.locks import NameLocks
@@ -33,6 +34,7 @@ from provider.ports.runtime import (
     RuntimeEvent,
     RuntimeHealth,
     RuntimeObservation,
+    Workers,
 )
 
 NO_IMAGES = (
@@ -188,6 +190,13 @@ class LocalRuntime:
     async def pause(self, identity: Identity, progress: Progress) -> None:
         async with self._locked(identity.cluster_name):
             await as_step(progress, "Pausing processes", finish(asyncio.to_thread(self._freeze, identity)))
+        self._wake()
+
+    async def scale(self, identity: Identity, workers: Workers, progress: Progress) -> None:
+        maker = await self._maker(identity, progress)
+        async with self._locked(identity.cluster_name):
+            current = await finish(asyncio.to_thread(self._existing, identity))
+            await Scaler(maker.folder, maker.version, progress).scale(current, workers)
         self._wake()
 
     # --- inside -------------------------------------------------------------------------------------------------------------

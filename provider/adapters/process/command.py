@@ -168,6 +168,13 @@ async def run_long_command(command: Command, job: Job) -> Completed:
     return await _execute(command, argv, Tail(), Lines(job.on_line), job)
 
 
+async def run_making(command: Command, job: Job) -> Completed:
+    """Run a short command that makes something; its exit code is not judged. It goes on to its end when this process dies, with the file
+    descriptors that it inherited: who takes over finds it by the job's name, and waits for it.
+    """
+    return await _execute(command, _locate(command), Tail(), Lines(job.on_line), job)
+
+
 async def stream_lines(command: Command) -> AsyncGenerator[str, None]:
     """Lines of standard output for as long as the program runs (`timeout` is not looked at). Closing the iterator kills it.
 

@@ -14,7 +14,18 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from provider.api import patterns
-from provider.api.markers import FREE, KEPT, RECREATE, REFUSED, SAME, WITHOUT_EFFECT, MarkedField, Marker, marked_fields
+from provider.api.markers import (
+    FREE,
+    IN_PLACE,
+    KEPT,
+    RECREATE,
+    REFUSED,
+    SAME,
+    WITHOUT_EFFECT,
+    MarkedField,
+    Marker,
+    marked_fields,
+)
 from provider.api.model import Model, validated_by
 from provider.api.rules.cluster import ADDON, CONFIG_FROM
 from provider.api.rules.networking import NETWORKING
@@ -268,8 +279,14 @@ class ClusterSettings(Model):
             "contains, and an add-on that is taken off the list, is deleted from the cluster."
         ),
     )
-    worker_replicas: Annotated[int | None, Marker(RECREATE)] = Field(
-        None, ge=0, le=50, description="workerReplicas: short form of nodes; absent: 0."
+    worker_replicas: Annotated[int | None, Marker(IN_PLACE)] = Field(
+        None,
+        ge=0,
+        le=50,
+        description=(
+            "workerReplicas: short form of nodes; absent: 0. What kubectl scale sets. Of a cluster that runs, workers join, or are drained "
+            "and removed, highest number first."
+        ),
     )
     nodes: Annotated[list[Node] | None, EmptyIsAbsent, Marker(RECREATE, kind=SAME)] = Field(
         None,
@@ -337,7 +354,7 @@ class ClusterSettings(Model):
     update_policy: Annotated[Literal["Refuse", "Report", "Recreate"] | None, Marker(FREE)] = Field(
         None,
         description=(
-            "updatePolicy says what an edit does that needs other nodes: Refuse (default) refuses it, Report accepts it and changes "
+            "updatePolicy says what an edit does that needs a new cluster: Refuse (default) refuses it, Report accepts it and changes "
             "nothing until the plan in status.plan is approved, Recreate replaces the cluster (its content is lost)."
         ),
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provider.api import names
-from provider.api.customresource import AGE, UNSEEN, Column, CustomResource
+from provider.api.customresource import AGE, UNSEEN, Column, CustomResource, Scale
 from provider.api.markers import FREE, IMMUTABLE, ONCE, RECREATE, Marker
 from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
@@ -99,7 +99,7 @@ DEFINITION = CustomResource(
     model=KINDCluster,
     short_names=("kc",),
     status=UNSEEN,
-    scale=".spec.controlPlaneReplicas",
+    scale=Scale(".spec.workerReplicas", ".status.workerReplicas"),
     columns=(
         Column("Cluster", ".status.clusterName"),
         Column("Phase", ".status.phase"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from provider.api import names
-from provider.api.customresource import AGE, UNSEEN, Column, CustomResource
+from provider.api.customresource import AGE, UNSEEN, Column, CustomResource, Scale
 from provider.api.meta import Resource
 from provider.api.model import Model, validated_by
 from provider.api.rules.cluster import VERSION
@@ -73,7 +73,7 @@ DEFINITION = CustomResource(
     resource=KINDCONTROLPLANES,
     model=KINDControlPlane,
     status=UNSEEN,
-    scale=".spec.replicas",
+    scale=Scale(".spec.replicas", ".status.replicas"),
     columns=(
         Column("Cluster", r".metadata.labels['cluster\.x-k8s\.io/cluster-name']"),
         Column("Available", '.status.conditions[?(@.type=="Available")].status'),

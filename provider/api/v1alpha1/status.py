@@ -122,6 +122,17 @@ class LastResume(Model):
     seconds: int | None = Field(None, ge=0, description="seconds until the cluster was Ready; absent until it is.")
 
 
+class LastScale(Model):
+    """The newest change of the number of workers of a cluster that runs."""
+
+    started_at: OptionalTime = Field(None, description="startedAt is when it began.")
+    from_: int | None = Field(None, ge=0, alias="from", description="from so many workers.")
+    to: int | None = Field(None, ge=0, description="to so many.")
+    seconds: int | None = Field(
+        None, ge=0, description="seconds until all of them were Ready, and no others there; absent until then."
+    )
+
+
 class PreloadedImage(Model):
     """An image of spec.images."""
 
@@ -267,6 +278,10 @@ class KINDClusterStatus(Model):
     available_replicas: AvailableReplicas = None
     up_to_date_replicas: UpToDateReplicas = None
     selector: Selector = None
+    worker_replicas: int | None = Field(
+        None, ge=0, description="workerReplicas: workers that exist; what kubectl scale compares."
+    )
+    ready_worker_replicas: int | None = Field(None, ge=0, description="readyWorkerReplicas: workers that are Ready.")
     failure_reason: str | None = Field(
         None,
         max_length=256,
@@ -275,6 +290,9 @@ class KINDClusterStatus(Model):
     failure_message: Message | None = Field(None, description="failureMessage for people: what failed and what to do.")
     last_create: LastCreate | None = Field(None, description="lastCreate: the newest create and how far it got.")
     last_resume: LastResume | None = Field(None, description="lastResume: the newest start of its nodes and how long it took.")
+    last_scale: LastScale | None = Field(
+        None, description="lastScale: the newest change of the number of workers and how long it took."
+    )
     observed_generation: int | None = Field(
         None,
         ge=-1,

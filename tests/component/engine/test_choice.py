@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from provider.adapters.engine.answers import event_cluster
 from provider.adapters.engine.choice import EngineChoice, child_environment
-from provider.adapters.engine.cli import Engine, event_cluster
+from provider.adapters.engine.cli import Engine
 from provider.adapters.engine.dialects import DIALECTS
 from provider.adapters.kind import events as kind_events
 from provider.backoff import Backoff

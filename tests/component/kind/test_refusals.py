@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from provider.adapters.engine.cli import listed_subnets
+from provider.adapters.engine.answers import listed_subnets
 from provider.adapters.kind.refusals import COMMANDS, refusal
 from provider.adapters.kind.runtime import KindRuntime
 from provider.errors import ProviderError, Terminal, Transient

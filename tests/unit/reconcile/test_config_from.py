@@ -196,7 +196,7 @@ async def test_a_missing_key_is_named() -> None:
 async def test_an_edit_of_the_config_map_is_an_edit_that_needs_other_nodes() -> None:
     """The running cluster is kept, and told to be outdated; with updatePolicy: Recreate it is replaced."""
     world = await settled(TWO_NODES)
-    world.kube.edit(names.CONFIG_MAPS, KEY_OF_MAP, {"data": {"kind.yaml": TWO_NODES + "- role: worker\n"}})
+    world.kube.edit(names.CONFIG_MAPS, KEY_OF_MAP, {"data": {"kind.yaml": TWO_NODES + "- {role: worker, labels: {a: b}}\n"}})
     world.edit({"metadata": {"labels": {"look": "again"}}})
     await world.settle()
     assert ("False", "UpdateNeeded") == said(world, "UpToDate")[:2]

@@ -36,20 +36,20 @@ def made_by(world: World) -> list[str]:
 
 async def test_an_edit_without_consent_changes_nothing_and_says_so() -> None:
     """Report: the cluster stays Ready with the nodes it was made with, and the condition names field, old and new value and cure."""
-    world = await ready(World(), updatePolicy="Report", workerReplicas=1)
+    world = await ready(World(), updatePolicy="Report", controlPlaneReplicas=1)
     before = made_by(world)
 
-    world.edit({"spec": {"workerReplicas": 2}})
+    world.edit({"spec": {"controlPlaneReplicas": 3}})
     await world.pass_time(300)
 
     assert made_by(world) == before
-    assert (world.status()["phase"], world.status()["nodesReady"]) == ("Ready", "2/2")
+    assert (world.status()["phase"], world.status()["nodesReady"]) == ("Ready", "1/1")
     condition = world.condition("UpToDate")
     assert (condition["status"], condition["reason"]) == ("False", "UpdateNeeded")
-    assert "workerReplicas (1 → 2)" in condition["message"]
+    assert "controlPlaneReplicas (1 → 3)" in condition["message"]
     assert "Recreate" in condition["message"]
 
-    world.edit({"spec": {"workerReplicas": 1}})
+    world.edit({"spec": {"controlPlaneReplicas": 1}})
     await world.settle()
     assert world.condition("UpToDate")["status"] == "True"
 

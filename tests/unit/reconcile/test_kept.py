@@ -132,7 +132,7 @@ async def test_a_cluster_whose_replacement_still_waits_for_its_slot_is_kept(trou
     """The intent to replace it is written already, and nothing of it has been touched; also if the deletion takes several tries."""
     world = await ready(deletionPolicy="Retain", updatePolicy="Recreate")
     world.run_tasks = False
-    world.edit({"spec": {"workerReplicas": 1}})
+    world.edit({"spec": {"featureGates": {"A": True}}})
     await world.settle()
     world.tasks.queued = True
     await world.tasks.run(KEY)  # what the replacement needs is fetched

@@ -66,7 +66,14 @@ async def stopped_and_only_reported(world: World) -> None:
 async def outdated(world: World) -> None:
     world.apply(kindcluster(updatePolicy="Report"))
     await world.pass_time(30)
-    world.edit({"spec": {"workerReplicas": 1}})
+    world.edit({"spec": {"featureGates": {"A": True}}})
+
+
+async def worker_cannot_leave(world: World) -> None:
+    world.apply(kindcluster(workerReplicas=1))
+    await world.pass_time(30)
+    world.runtime.undrainable["demo-worker"] = "demo-worker cannot be drained: a PodDisruptionBudget."
+    world.edit({"spec": {"workerReplicas": 0}})
 
 
 async def replacement_cannot_be_fetched(world: World) -> None:
@@ -92,7 +99,8 @@ Trouble = Callable[[World], Awaitable[None]]
         (host_at_fault, Status.IN_PROGRESS, None),
         (node_lost, Status.FAILED, {"spec": {"healPolicy": "Recreate"}}),
         (stopped_and_only_reported, Status.FAILED, {"spec": {"healPolicy": "Repair"}}),
-        (outdated, Status.FAILED, {"spec": {"workerReplicas": None}}),
+        (outdated, Status.FAILED, {"spec": {"featureGates": None}}),
+        (worker_cannot_leave, Status.IN_PROGRESS, None),
         (replacement_cannot_be_fetched, Status.IN_PROGRESS, None),
         (engine_down, Status.CURRENT, None),
     ],

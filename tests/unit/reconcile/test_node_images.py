@@ -199,7 +199,7 @@ async def test_an_engine_that_does_not_say_what_it_has_when_a_replacement_is_to_
     world.apply(kindcluster(updatePolicy="Recreate"))
     await world.settle()
     world.runtime.fail("node_images", Transient(Reason.ENGINE_UNREACHABLE, "Silent."), call=2)  # the first is for what is fetched
-    world.edit({"spec": {"workerReplicas": 1}})
+    world.edit({"spec": {"featureGates": {"A": True}}})
 
     await world.settle()
     ready, up_to_date = world.condition("Ready")["status"], world.condition("UpToDate")

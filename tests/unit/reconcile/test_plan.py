@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole, node_names
-from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation, Verb
+from provider.ports.runtime import NodeObservation, NodeRunState, Ownership, Presence, RuntimeObservation, Verb, Workers
 from provider.ports.tasks import TaskState, TaskStatus
 from provider.reconcile.attempts import Attempts
 from provider.reconcile.plan import Action, Facts, Heal, Power, plan
@@ -36,6 +36,8 @@ RESTING = replace(WHOLE, nodes=tuple(node(name, NodeRunState.PAUSED) for name, _
 
 
 LOADING, APPLYING = TaskStatus(Verb.LOAD, TaskState.RUNNING), TaskStatus(Verb.APPLY, TaskState.RUNNING)
+SCALING = TaskStatus(Verb.SCALE, TaskState.RUNNING, tag="hash")
+UP = Workers(join=("demo-worker2",))
 
 
 def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) -> Facts:
@@ -50,6 +52,45 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
         pytest.param(facts(WHOLE), Action.CREATE, Reason.CREATING, id="remains of an interrupted create are replaced"),
         pytest.param(facts(WHOLE, complete=True), Action.NOTHING, Reason.READY, id="a finished cluster is left alone"),
         pytest.param(facts(WHOLE, complete=True, unloaded=True), Action.LOAD, Reason.READY, id="missing images are loaded"),
+        pytest.param(
+            facts(WHOLE, complete=True, scaling=UP, answers=True), Action.SCALE, Reason.SCALING_UP, id="workers join in place"
+        ),
+        pytest.param(
+            facts(WHOLE, complete=True, scaling=Workers(leave=("demo-worker2",)), answers=True),
+            Action.SCALE,
+            Reason.SCALING_DOWN,
+            id="workers leave in place",
+        ),
+        pytest.param(
+            facts(WHOLE, complete=True, scaling=UP), Action.NOTHING, Reason.READY, id="nobody joins what does not answer"
+        ),
+        pytest.param(
+            facts(WHOLE, complete=True, scaling=UP, answers=True, task=LOADING),
+            Action.CANCEL,
+            Reason.READY,
+            id="workers do not wait for images",
+        ),
+        pytest.param(
+            facts(WHOLE, complete=True, scaling=UP, answers=True, unloaded=True, task=SCALING),
+            Action.NOTHING,
+            Reason.READY,
+            id="a scale is let go on",
+        ),
+        pytest.param(
+            facts(WHOLE, complete=True, task=replace(SCALING, tag="old")),
+            Action.CANCEL,
+            Reason.READY,
+            id="a scale that nobody wants any more is stopped",
+        ),
+        pytest.param(
+            facts(STOPPED, complete=True, task=SCALING), Action.CANCEL, Reason.READY, id="a repair does not wait for workers"
+        ),
+        pytest.param(
+            facts(UNKNOWN, complete=True, task=replace(SCALING, tag="old")),
+            Action.WAIT,
+            Reason.ENGINE_UNREACHABLE,
+            id="what is unknown stops nothing",
+        ),
         pytest.param(
             facts(STOPPED, complete=True, unloaded=True), Action.START, Reason.STARTING, id="a repair comes before images"
         ),
@@ -190,8 +231,10 @@ ANY_FACTS = st.builds(
     retain_on_failure=st.booleans(),
     power=st.sampled_from(Power),
     resumes=st.booleans(),
+    answers=st.booleans(),
+    scaling=st.sampled_from([None, UP, Workers(leave=("demo-worker2",))]),
 )
-CHANGES = {Action.CREATE, Action.START, Action.STOP, Action.PAUSE, Action.CLEAN}
+CHANGES = {Action.CREATE, Action.START, Action.STOP, Action.PAUSE, Action.CLEAN, Action.SCALE}
 
 
 @given(ANY_FACTS)
@@ -220,7 +263,7 @@ def test_a_finished_cluster_is_replaced_only_with_consent(any_facts: Facts) -> N
 def test_a_finished_cluster_that_is_to_rest_is_never_made_or_started(any_facts: Facts) -> None:
     """However much of it is gone or stopped, and whatever the other policies allow."""
     if any_facts.complete and any_facts.power is not Power.RUNNING:
-        assert plan(any_facts).action not in (Action.CREATE, Action.START)
+        assert plan(any_facts).action not in (Action.CREATE, Action.START, Action.SCALE)
 
 
 @given(ANY_FACTS)
