@@ -45,6 +45,11 @@ class AddonWork:
         self.at = ""
         """The add-on that is, or was last, worked on."""
 
+    @property
+    def digest(self) -> str:
+        """Of the text of that add-on; empty: it is not on the list."""
+        return next((one.digest for one in self._wanted if one.name == self.at), "")
+
     async def run(self, progress: Progress) -> None:
         """What can be done now: ends when all is ready, or when the next step has to wait. Raises ProviderError."""
         try:

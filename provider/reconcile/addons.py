@@ -87,7 +87,7 @@ class AddonKeeper:
         wanted = await self._texts.resolve(scope, self._kube)
         fingerprint = (workload.uid, *((one.name, one.digest, one.blocked) for one in wanted))
         if task is not None and task.verb is Verb.APPLY:
-            self._take_end(scope, task, wanted)
+            self._take_end(scope, task)
         kept = self._kept.get(scope.key)
         if kept is not None and kept.fingerprint == fingerprint and until(kept.until, scope.now, ADDON_BELIEVED) > timedelta(0):
             return Addons(kept.states)
@@ -114,7 +114,7 @@ class AddonKeeper:
         work = self._at[scope.key] = AddonWork(objects, wanted, tuple(failed))
         return Addons(states, work.run, after=min(waits, default=None))
 
-    def _take_end(self, scope: Scope, task: TaskStatus, wanted: Sequence[Wanted]) -> None:
+    def _take_end(self, scope: Scope, task: TaskStatus) -> None:
         """What was seen before a task is over with it. One that failed is told, and not tried again at once."""
         key = scope.key
         if (work := self._at.pop(key, None)) is None:
@@ -125,9 +125,8 @@ class AddonKeeper:
         if task.state is not TaskState.FAILED or task.failure[0] is Reason.CANCELLED:
             return
         reason, message, after = _failure(task)
-        digest = next((one.digest for one in wanted if one.name == work.at), "")
         others = [one for one in self._failures.get(key, ()) if one.addon != work.at]
-        self._failures[key] = (*others, _Failure(work.at, digest, reason, message, scope.now + after))
+        self._failures[key] = (*others, _Failure(work.at, work.digest, reason, message, scope.now + after))
 
     def _failed(self, scope: Scope, wanted: Sequence[Wanted]) -> dict[str, _Failure]:
         """By add-on, what is not tried again yet: another text is tried at once."""

@@ -120,7 +120,7 @@ async def test_an_addon_that_is_taken_off_the_list_goes_whole(gone: list[JsonObj
 
 
 async def test_a_cluster_without_addons_says_nothing_of_them() -> None:
-    """One request when a manager sees it first, and none for hours."""
+    """One request with a look, and none as long as that is believed."""
     world = World()
     world.apply(kindcluster())
     await world.pass_time(50)
@@ -322,6 +322,19 @@ async def test_what_the_server_refuses_is_said_and_not_tried_in_a_loop() -> None
     await edit(world, addon("a", config_map("good")), addon("b", config_map("fine")), addon("c", config_map("late")))
     assert ("True", "AddonsReady") == told(world)
     assert "x" not in store.names("ConfigMap")
+
+
+async def test_a_text_that_is_corrected_while_the_wrong_one_is_applied_is_tried_at_once() -> None:
+    """What failed was the other one."""
+    world = await world_with(seconds=10)
+    inside(world).refuse = lambda _, obj: Terminal(Reason.INVALID, "no") if obj["metadata"]["name"] == "bad" else None
+    world.run_tasks = False
+    await edit(world, addon("a", config_map("bad")), seconds=1)
+    await edit(world, addon("a", config_map("good")), seconds=0)
+    world.run_tasks = True
+    await world.pass_time(10)
+
+    assert ("True", "AddonsReady") == told(world)
 
 
 async def test_what_may_pass_is_tried_again() -> None:
