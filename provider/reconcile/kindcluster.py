@@ -219,14 +219,20 @@ class KINDClusterReconciler:
         # Only now, because the status that announces the work is written.
         if task is not None and _is_spent(task, facts, decision, drift, known=scope.unresolved is None):
             self._tasks.forget(scope.key)
-        request = desired.request if choice is None else replace(desired.request, image=choice.image)
-        apply = addons.work if addons is not None else None
-        if (long := task_of(decision, runtime, identity, request, scope.spec.images or (), wanted(scope), apply)) is not None:
-            target = Target(runtime.name, identity)
-            self._tasks.start(scope.key, long.verb, long.work, before=long.before, tag=desired.config_hash, target=target)
+        self._begin(outcome, desired, runtime, identity)
         if fault is not None:
             raise fault
         return result
+
+    def _begin(self, outcome: Outcome, desired: Desired, runtime: Runtime, identity: Identity) -> None:
+        """Start the task that the decision asks for."""
+        scope, choice = outcome.scope, outcome.choice
+        request = desired.request if choice is None else replace(desired.request, image=choice.image)
+        apply = outcome.addons.work if outcome.addons is not None else None
+        images = scope.spec.images or ()
+        if (long := task_of(outcome.decision, runtime, identity, request, images, wanted(scope), apply)) is not None:
+            target = Target(runtime.name, identity)
+            self._tasks.start(scope.key, long.verb, long.work, before=long.before, tag=desired.config_hash, target=target)
 
     async def _decide(
         self, scope: Scope, runtime: Runtime, desired: Desired, facts: Facts
