@@ -74,8 +74,8 @@ def entry(field: str, base: Spec, name: str, value: Any) -> tuple[str, Edit]:
 def addon(name: str, before: Any, after: Any) -> tuple[str, Edit]:
     """A field of an add-on; whatever becomes of it, it comes in place."""
     base = {"name": "a"} | ({"manifests": ADDON} if name == "name" else {})
-    edits = [{"addons": [{**base, name.partition(".")[0]: value}]} for value in (before, after)]
-    return f"addons[].{name}", Edit(*edits, Leads.IN_PLACE, always_accepted=True)
+    old, new = ({"addons": [{**base, name.partition(".")[0]: value}]} for value in (before, after))
+    return f"addons[].{name}", Edit(old, new, Leads.IN_PLACE, always_accepted=True)
 
 
 def patch(name: str, value: Any, of: str = "") -> tuple[str, Edit]:
