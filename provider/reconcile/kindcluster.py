@@ -177,11 +177,9 @@ class KINDClusterReconciler:
         if await self._renewal.renew(scope, runtime, identity, observed.workload):
             self._observer.forget(scope.key)
             return Result(requeue_after=0.0)
-        seen = observed.cluster if creation.complete else None
-        preloading = await self._preloader.look(scope, runtime, identity, seen, task)
-        connecting = await self._connector.look(
-            scope, runtime, identity, replace(observed, cluster=seen), task, self._options.policy
-        )
+        standing = replace(observed, cluster=observed.cluster if creation.complete else None)
+        preloading = await self._preloader.look(scope, runtime, identity, standing.cluster, task)
+        connecting = await self._connector.look(scope, runtime, identity, standing, task, self._options.policy)
         addons = await self._addons.look(scope, observed, task)
         facts = Facts(
             observation=observed.cluster,
