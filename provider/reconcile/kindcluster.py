@@ -200,7 +200,7 @@ class KINDClusterReconciler:
             unconnected=connecting is not None and connecting.due,
             unapplied=addons is not None and addons.work is not None,
             answers=observed.workload is not None and bool(observed.workload.reachable),
-            scaling=scaling(scope, drift, seen, observed.workload),
+            scaling=scaling(scope, drift, standing.cluster, observed.workload),
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, desired, choice, refused = await self._decide(scope, runtime, desired, facts)

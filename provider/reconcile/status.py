@@ -5,6 +5,7 @@ Unknown never flips anything: what this pass could not see keeps the value the s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from provider.api.conditions import ConditionType, Reason
@@ -58,30 +59,27 @@ def compute(outcome: Outcome, found: Conditions) -> JsonObject:
         status["initialized"] = True
     if outcome.record.unfinished:
         status.pop("clusterUID", None)  # the next cluster has another one
-    if (resume := last_resume(outcome, ready=status["ready"])) is not None:
-        status["lastResume"] = resume
-    else:
-        status.pop("lastResume", None)
     if (scale := last_scale(outcome, ready=status["ready"])) is not None:
         status["lastScale"] = scale
     if not scope.deleting:
         status |= _end(scope, now)
-    if (plan := update_plan(outcome, now)) is not None:
-        status["plan"] = plan
-    else:
-        status.pop("plan", None)
-    if not status.get("addons"):
-        status.pop("addons", None)
-    if not scope.spec.images:
-        status.pop("images", None)
-    if outcome.connecting is not None and outcome.connecting.over:
-        status.pop("registry", None)
-    if not outcome.record.failure_reason:
-        status.pop("failureReason", None)
-        status.pop("failureMessage", None)
+    status |= {"lastResume": last_resume(outcome, ready=status["ready"]), "plan": update_plan(outcome, now)}
+    for name in _over(outcome, status):
+        status.pop(name, None)
     status["history"] = _history(scope, now[ConditionType.READY], status["phase"])
     status["conditions"] = merge_conditions(scope.status, found, generation=scope.generation, now=scope.now, gone=kstatus.MARKS)
     return status
+
+
+def _over(outcome: Outcome, status: JsonObject) -> Iterator[str]:
+    """Keys of what there is nothing to say of any more."""
+    yield from (name for name in ("lastResume", "plan", "addons") if not status.get(name))
+    if not outcome.scope.spec.images:
+        yield "images"
+    if outcome.connecting is not None and outcome.connecting.over:
+        yield "registry"
+    if not outcome.record.failure_reason:
+        yield from ("failureReason", "failureMessage")
 
 
 def paused(scope: Scope, message: str) -> JsonObject:

@@ -1,7 +1,8 @@
 """status.plan: what of the spec differs from what is there, what bringing it costs, and what has to be said for that. Pure.
 
 Two kinds of differences are in it: those from what the cluster was made from (provider.reconcile.drift), and those that a cluster takes as
-it runs, which show in what was observed (powerState, images, addons, workers). It is made from what a pass has decided, and decides nothing.
+it runs, which show in what was observed (powerState, images, addons, workers). It is made from what a pass has decided, and decides
+nothing.
 """
 
 from __future__ import annotations

@@ -124,10 +124,7 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
         text = yaml.safe_load(await runtime.kubeconfig(who, internal=internal))
         assert [endpoint.url] == [cluster["cluster"]["server"] for cluster in text["clusters"]]
 
-    old = parse(await runtime.kubeconfig(who)).expires_at
-    await runtime.renew_kubeconfig(who)
-    assert old <= parse(await runtime.kubeconfig(who)).expires_at
-
+    await _is_renewed(runtime, who)
     await _loads_once(subject, who)
     await _tells_once(subject, who)
     before = subject.fingerprint(name)
@@ -153,6 +150,12 @@ async def test_a_cluster_lives_and_goes_away(subject: Subject, name: str) -> Non
     await runtime.delete(who, silent)
     assert Presence.ABSENT is (await runtime.observe(who)).presence
     assert not subject.fingerprint(name)
+
+
+async def _is_renewed(runtime: Runtime, who: Identity) -> None:
+    old = parse(await runtime.kubeconfig(who)).expires_at
+    await runtime.renew_kubeconfig(who)
+    assert old <= parse(await runtime.kubeconfig(who)).expires_at
 
 
 async def _rests_and_comes_back(runtime: Runtime, who: Identity) -> None:
