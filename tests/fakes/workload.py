@@ -47,6 +47,8 @@ class FakeWorkload:
         """Of the cluster that has this name now."""
         cluster = self.runtime.clusters[name]
         if cluster.uid not in self.stores:
+            for gone in self.stores.keys() - {one.uid for one in self.runtime.clusters.values()}:
+                del self.stores[gone]
             self.stores[cluster.uid] = self.make_objects()
         store = self.stores[cluster.uid]
         store.up = lambda: any(
