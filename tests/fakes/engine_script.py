@@ -439,12 +439,11 @@ class Script:
         import io
         import tarfile
 
-        node, _, place = args[0].partition(":")
-        if place == "/etc/containerd":
+        node, _, path = args[0].partition(":")
+        if path == "/etc/containerd":
             return self._packed(node)
-        one, _, path = args[0].partition(":")
-        container = next((found for found in self.state()["containers"] if found["Id"] == one), None)
-        if container is not None and path != "/etc/kubernetes/admin.conf":
+        container = next((found for found in self.state()["containers"] if found["Id"] == node), None)
+        if container is not None and not path.startswith("/etc/kubernetes/"):  # no image has what kubeadm writes there
             given = self.state().get("files", {}) if container["Config"]["Labels"][ROLE] == "control-plane" else {}
             content = {**given, **container["files"]}.get(path, "as the image has it").encode()
             with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:

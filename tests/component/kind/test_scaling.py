@@ -22,7 +22,7 @@ from tests.fakes.engine_cli import FakeBinaries
 
 RequestFor = Callable[..., ClusterRequest]
 MakeRuntime = Callable[..., KindRuntime]
-KUBEADM_CONF = (Path(__file__).parent / "fixtures" / "kubeadm.conf").read_text()
+KUBEADM_CONF = (Path(__file__).parent / "kubeadm.conf").read_text()
 TOKEN = "abcdef.fedcba9876543210"
 ALLOWED = Ticket(TOKEN, "sha256:" + "a" * 64)
 TWO = Workers(join=("demo-worker", "demo-worker2"))
