@@ -62,9 +62,10 @@ async def _with_policy(
     from_a_map = scope.spec.config_from is not None and scope.spec.config_from.config_map_key_ref is not None
     again = UNKNOWN_RETRY if from_a_map or unknown is not None else None
     blocked = Blocked(Reason.POLICY_REFUSED, " ".join(refused), again)
-    if decision.action is Action.SCALE and facts.scaling is not None and facts.scaling.join:
-        # What is refused now may run on, and go; no more of it is made.
-        decision = plan(replace(facts, scaling=replace(facts.scaling, join=()) if facts.scaling.leave else None))
+    if decision.action in (Action.SCALE, Action.CANCEL) and facts.scaling is not None and facts.scaling.join:
+        # What is refused now may run on, and go; no more of it is made, and nothing is ended to make room for that. Not a half of it
+        # either: when a task for these workers has ended well, all of them count as settled (made_from).
+        decision = plan(replace(facts, scaling=None))
     return (without_replacement(facts, blocked) if making else decision), blocked
 
 

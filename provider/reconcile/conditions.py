@@ -247,12 +247,12 @@ def _up_to_date(outcome: Outcome) -> Iterator[Condition]:
 
 
 def _update_on_the_way(outcome: Outcome, what: str) -> tuple[Reason, str]:
-    task, decision = outcome.task, outcome.decision
+    task, decision = outcome.last(Verb.PREPARE), outcome.decision
     if (power := wanted_power(outcome.scope)) is not Power.RUNNING:
         reason = decision.reason if decision.reason in AT_REST else Reason(power)
         return reason, f"{what}: the cluster is replaced when it is to run again, as spec.powerState: {power} asks."
     wanted = outcome.desired.config_hash if outcome.desired is not None else ""
-    if task is not None and (task.verb, task.state, task.tag) == (Verb.PREPARE, TaskState.FAILED, wanted):
+    if task is not None and (task.state, task.tag) == (TaskState.FAILED, wanted):
         reason, message = task.failure
         return (
             reason,

@@ -82,6 +82,9 @@ def expiring(scope: Scope, now: Conditions) -> dict[ConditionType, Condition]:
     if found.over(scope.now) and found.held:
         message = f"Its time was over at {found.told}, and {found.held}."
         return {kind: Condition(kind, ConditionStatus.FALSE, Reason.EXPIRY_HELD, message)}
+    if found.held:
+        message = f"Its time is over at {found.told}; as it is now, it stays then: {found.held}."
+        return {kind: Condition(kind, ConditionStatus.FALSE, Reason.EXPIRY_HELD, message)}
     message = (
         f"Deleted at {found.told}, and its cluster with it. To put that off, set the annotation {names.EXTEND_ANNOTATION} to a later "
         "time, or edit spec.ttl and spec.expiresAt."
@@ -140,9 +143,13 @@ def _with_notice(scope: Scope, wanted: datetime) -> datetime:
 
 
 def _announced(scope: Scope) -> datetime | None:
-    """What was said before the pause does not count: nobody was asked to look at a paused object."""
-    paused = scope.conditions.get(ConditionType.PAUSED)
+    """What was said before the pause does not count: nobody was asked to look at a paused object. Nor does what was said of a cluster that
+    was held then, and is no longer."""
+    paused, expiring = scope.conditions.get(ConditionType.PAUSED), scope.conditions.get(ConditionType.EXPIRING)
     if paused is not None and paused.true:
+        return None
+    was_held = expiring is not None and expiring.reason is Reason.EXPIRY_HELD
+    if was_held and scope.provisioned and not _held(scope, scope.conditions):
         return None
     try:
         return _time("status.expiresAt", scope.status.get("expiresAt"))
@@ -153,8 +160,9 @@ def _announced(scope: Scope) -> datetime | None:
 def _held(scope: Scope, now: Conditions) -> str:
     if scope.spec.deletion_policy == "Retain":
         return "spec.deletionPolicy: Retain keeps its cluster: remove that, or spec.ttl and spec.expiresAt"
-    ready = now.get(ConditionType.READY)
-    usable = ready is not None and (ready.true or ready.reason in AT_REST)
+    ready, engine = now.get(ConditionType.READY), now.get(ConditionType.ENGINE_REACHABLE)
+    seen = engine is None or engine.true  # what Ready says of a cluster that cannot be looked at is what it was
+    usable = seen and ready is not None and (ready.true or ready.reason in AT_REST)
     if scope.spec.expiry_policy == "KeepUnready" and not usable:
         return "spec.expiryPolicy: KeepUnready keeps it while it is not Ready: delete it, or set Delete, when it has been looked into"
     return ""

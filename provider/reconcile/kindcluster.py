@@ -39,7 +39,6 @@ from provider.reconcile.daemon import daemon_of_claim, ensure_daemon
 from provider.reconcile.data_loss import data_loss
 from provider.reconcile.delete import is_moved, reconcile_delete, release
 from provider.reconcile.desired import Desired, desire
-from provider.reconcile.drift import Drift
 from provider.reconcile.expire import PERMISSIONS as EXPIRE_PERMISSIONS
 from provider.reconcile.expire import expire
 from provider.reconcile.identity import cluster_name_of
@@ -61,6 +60,7 @@ from provider.reconcile.scaling import scaling
 from provider.reconcile.scope import Scope, open_scope
 from provider.reconcile.stop_tasks import end_stale_task, stop_making
 from provider.reconcile.tasks import task_of
+from provider.reconcile.tries import Tries
 from provider.reconcile.unchanged import Unchanged
 
 PERMISSIONS = (
@@ -96,7 +96,7 @@ class KINDClusterReconciler:
         self._kube, self._tasks, self._clock, self._recorder = kube, tasks, clock, recorder
         self._runtimes, self._options, self._requeue, self._new_token = runtimes, options, requeue, new_token
         self._observer, self._unchanged = Observer(workload, inside_network=options.inside_network), Unchanged()
-        self._renewal, self._preloader = Renewal(recorder), Preloader()
+        self._renewal, self._preloader, self._tries = Renewal(recorder), Preloader(), Tries()
         self._connector, self._addons = Connector(), AddonKeeper(kube, workload)
         self.cluster_names: Index[str] = Index()
         """The runtime cluster each object stands for; the runtime's events find their objects here."""
@@ -201,6 +201,7 @@ class KINDClusterReconciler:
             unapplied=addons is not None and addons.work is not None,
             answers=observed.workload is not None and bool(observed.workload.reachable),
             scaling=scaling(scope, drift, standing.cluster, observed.workload),
+            ended=self._tries.note(scope.key, task),
         )
         facts = await without_needless_wait(facts, runtime, identity, desired.request)
         decision, desired, choice, refused = await self._decide(scope, runtime, desired, facts)
@@ -211,20 +212,19 @@ class KINDClusterReconciler:
         scope, published, fault = await publish(scope, self._kube, observed)
         if decision.action is Action.CREATE:
             record = record.begin(generation=scope.generation, config_hash=desired.config_hash, now=scope.now)
-        looks = (preloading, connecting, facts.scaling, addons)
+        looks = (preloading, connecting, facts.scaling, addons, facts.ended)
         outcome = Outcome(scope, record, decision, task, desired, drift, observed, published, choice, refused, *looks)
         result = await report(outcome, self._kube, self._recorder, self._unchanged)
-        # Only now, because the status that announces the work is written.
-        if task is not None and _is_spent(task, facts, decision, drift, known=scope.unresolved is None):
-            self._tasks.forget(scope.key)
-        self._begin(outcome, desired, runtime, identity)
+        self._begin(outcome, facts, desired, runtime, identity)  # only now, because the status that announces the work is written
         if fault is not None:
             raise fault
         return result
 
-    def _begin(self, outcome: Outcome, desired: Desired, runtime: Runtime, identity: Identity) -> None:
-        """Start the task that the decision asks for."""
-        scope, choice = outcome.scope, outcome.choice
+    def _begin(self, outcome: Outcome, facts: Facts, desired: Desired, runtime: Runtime, identity: Identity) -> None:
+        """Drop the task that is over, and start the one that the decision asks for."""
+        scope, choice, task = outcome.scope, outcome.choice, outcome.task
+        if task is not None and _is_spent(task, facts, outcome, known=scope.unresolved is None):
+            self._tasks.forget(scope.key)
         request = desired.request if choice is None else replace(desired.request, image=choice.image)
         apply = outcome.addons.work if outcome.addons is not None else None
         images = scope.spec.images or ()
@@ -303,6 +303,7 @@ class KINDClusterReconciler:
         self._observer.forget(key)
         self._renewal.forget(key)
         self._preloader.forget(key)
+        self._tries.forget(key)
         self._connector.forget(key)
         self._addons.forget(key)
         self._unchanged.forget(key)
@@ -359,20 +360,20 @@ def _creation(scope: Scope, task: TaskStatus | None, desired: Desired) -> Progre
     )
 
 
-def _is_spent(task: TaskStatus, facts: Facts, decision: Decision, drift: Drift, *, known: bool) -> bool:
+def _is_spent(task: TaskStatus, facts: Facts, outcome: Outcome, *, known: bool) -> bool:
     """Whether no later pass has to know of the task. The status written now is an event that brings the next pass at once: what is tried
     again only after a while must be known to it. `known`: what is wanted is.
     """
     if task.unfinished:
         return False
     if task.verb is Verb.PREPARE:
-        return not drift.update
+        return not facts.update
     if task.verb is Verb.SCALE:
         return facts.scaling is None or task.tag != facts.config_hash
     if task.verb is Verb.CREATE:
         # How it ended is in the status; whether that is the cluster that is wanted may have to wait until that can be told.
         return known or task.state is not TaskState.SUCCEEDED
-    return decision.action is not Action.WAIT or decision.after is None
+    return outcome.decision.action is not Action.WAIT or outcome.decision.after is None
 
 
 def _undeletable(scope: Scope) -> Blocked:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from provider.api.kind import NodeNames
-from provider.ports.runtime import Workers
+from provider.ports.runtime import Verb, Workers
 from provider.ports.tasks import TaskStatus
 from provider.reconcile.addons import Addons
 from provider.reconcile.attempts import Record
@@ -42,6 +43,12 @@ class Outcome:
     """Workers that are to join or to leave; None: all are as wanted, or nobody can tell."""
 
     addons: Addons | None = None
+    ended: Mapping[Verb, TaskStatus] = field(default_factory=dict)
+    """How the last try of a verb ended, whatever task has come since."""
+
+    def last(self, verb: Verb) -> TaskStatus | None:
+        """The newest try, be it under way."""
+        return self.task if self.task is not None and self.task.verb is verb else self.ended.get(verb)
 
     @property
     def working(self) -> TaskStatus | None:

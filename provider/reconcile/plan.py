@@ -6,7 +6,8 @@ everything, foreign before ours, a running task before a new one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
@@ -144,6 +145,13 @@ class Facts:
     """The cluster's API server does, as it has to where workers join or leave."""
     scaling: Workers | None = None
     """Workers that are to join or to leave; None: all are as wanted, or nobody can tell."""
+    ended: Mapping[Verb, TaskStatus] = field(default_factory=dict)
+    """How the last try of a verb ended, whatever task has come since (provider.reconcile.tries)."""
+
+    def last(self, verb: Verb) -> TaskStatus | None:
+        """The newest try for what is wanted now, be it under way."""
+        found = self.task if self.task is not None and self.task.verb is verb else self.ended.get(verb)
+        return found if found is not None and found.tag == self.config_hash else None
 
 
 def plan(facts: Facts) -> Decision:
@@ -156,7 +164,10 @@ def plan(facts: Facts) -> Decision:
         return Plan(Action.CANCEL)
     # One task at a time: what waits for its end would not even begin. A replacement that is only to be fetched can wait: where that
     # fails, or is refused, images are loaded and workers join meanwhile, and the two would end each other for ever.
-    waits = decision.action in (Action.NOTHING, *ASIDE) or (scales and decision.action is Action.SCALE)
+    # What failed before does not end what works.
+    waits = decision.action in (Action.NOTHING, *ASIDE) or (
+        decision.action is Action.SCALE and facts.last(Verb.SCALE) is not None
+    )
     return Plan(Action.NOTHING, after=decision.after) if waits else Plan(Action.CANCEL)
 
 
@@ -202,8 +213,8 @@ def _update(facts: Facts, seen: RuntimeObservation) -> Decision | None:
         return None
     if task is not None and current and task.state is TaskState.SUCCEEDED:
         return Plan(Action.CREATE, Reason.RECREATING, f"Changed: {facts.update}. The cluster is replaced.")
-    left = cooldown_left(facts.task, Verb.PREPARE, facts.now, PREPARE_COOLDOWN)
-    if current and left > timedelta(0):
+    left = cooldown_left(facts.last(Verb.PREPARE), Verb.PREPARE, facts.now, PREPARE_COOLDOWN)
+    if left > timedelta(0):
         meanwhile = _maintain(facts, seen)
         return replace(meanwhile, after=min(meanwhile.after or left, left))
     return Plan(Action.PREPARE, Reason.PREPARING)
@@ -273,8 +284,7 @@ def _tend(facts: Facts) -> Decision:
     otherwise = Plan(_beside(facts))
     if (workers := facts.scaling) is None or not facts.answers:
         return otherwise
-    failed = facts.task if facts.task is not None and facts.task.tag == facts.config_hash else None
-    if (left := cooldown_left(failed, Verb.SCALE, facts.now, SCALE_COOLDOWN)) > timedelta(0):
+    if (left := cooldown_left(facts.last(Verb.SCALE), Verb.SCALE, facts.now, SCALE_COOLDOWN)) > timedelta(0):
         return replace(otherwise, after=left)
     return Plan(Action.SCALE, Reason.SCALING_UP if workers.join else Reason.SCALING_DOWN, workers=workers)
 

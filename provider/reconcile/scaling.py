@@ -76,10 +76,10 @@ def leaving(outcome: Outcome) -> Said | None:
 
 
 def _said(outcome: Outcome, reason: Reason) -> Said:
-    change, task = _change(outcome), outcome.task
+    change, task = _change(outcome), outcome.last(Verb.SCALE)
     if (power := wanted_power(outcome.scope)) is not Power.RUNNING:
         return Said(reason, f"{change} It waits until the cluster is to run, as spec.powerState: {power} asks.")
-    if task is None or task.verb is not Verb.SCALE:
+    if task is None or outcome.desired is None or task.tag != outcome.desired.config_hash:
         return Said(reason, change)
     if task.state is TaskState.FAILED:
         failed, message = task.failure

@@ -5,6 +5,7 @@ Everything is brought by the topology: what needs other nodes is reported on bot
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,17 +158,17 @@ def test_a_changed_variable_with_consent_replaces_the_cluster_once(topology: Man
 def test_an_approved_plan_is_carried_out_once(topology: Managed) -> None:
     """By an annotation on the KINDCluster, which the topology controller leaves alone; the class goes on to say Report."""
     before, secret, endpoint = topology.processes(NAME), topology.secret(f"{NAME}-kubeconfig"), _endpoint(topology)
-    networking = {"podSubnet": "10.77.0.0/16"}
+    apis = {"api/alpha": "false"}
 
-    topology.patch(f"{COLLECTION}/{NAME}", {"spec": {"networking": networking}})
-    wait_outdated(topology, "networking.podSubnet", APPROVED_PLAN_ANNOTATION)
+    topology.patch(f"{COLLECTION}/{NAME}", {"spec": {"runtimeConfig": apis}})
+    wait_outdated(topology, "runtimeConfig", APPROVED_PLAN_ANNOTATION)
     plan = topology.kindcluster(NAME)["status"]["plan"]
-    assert ("Recreate", "10.77.0.0/16") == (plan["class"], plan["changes"][0]["to"])
+    assert ("Recreate", apis) == (plan["class"], json.loads(plan["changes"][0]["to"]))
     assert before == topology.processes(NAME)
 
     approved = {"metadata": {"annotations": {APPROVED_PLAN_ANNOTATION: plan["approval"]}}}
     topology.patch(f"{COLLECTION}/{NAME}", approved)
-    wait_up_to_date(topology, updatePolicy="Report", networking=networking)
+    wait_up_to_date(topology, updatePolicy="Report", runtimeConfig=apis)
 
     found = topology.kindcluster(NAME)
     assert plan["approval"] == found["metadata"]["annotations"][APPROVED_PLAN_ANNOTATION]

@@ -86,6 +86,8 @@ class Scaler:
         own = [one for one in containers_of(listing, self.identity) if one.id == container.id]
         self.volumes.note(self.engine, self.identity, listing.daemon, own)
         await self.engine.remove([one.id for one in own])
+        if self.engine.dialect.named_volumes:  # which outlive it; whoever dies before this has them in the record
+            await self.engine.remove_volumes([name for one in own for name in one.volumes])
 
     # --- joining -------------------------------------------------------------------------------------------------------------
 

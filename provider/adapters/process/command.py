@@ -355,7 +355,14 @@ async def _kill(process: asyncio.subprocess.Process, job: Job | None) -> None:
     if job is not None:
         job.on_interrupted()
     _signal_group(process.pid, signal.SIGKILL)
-    await process.wait()
+    await _gone(process)
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """After SIGKILL: one in an uninterruptible wait of the kernel (a file system that hangs) may never end, and we go on without it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(strays.DEATH):
+            await process.wait()
 
 
 async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:
@@ -366,7 +373,7 @@ async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:
     except TimeoutError:
         pass
     _signal_group(process.pid, signal.SIGKILL)  # also when it has ended: its children may have ignored SIGTERM
-    await process.wait()
+    await _gone(process)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -310,14 +310,31 @@ async def test_without_a_control_plane_nothing_joins_or_leaves(made: KindRuntime
     assert ("APIUnreachable", 3) == (caught.value.reason, len(fake.containers))
 
 
-async def test_podman_says_that_it_cannot(
-    tmp_path: Path, make_runtime: MakeRuntime, identity: Identity, request_for: RequestFor
-) -> None:
-    """Its nodes have volumes by name, which kind makes."""
+@pytest.fixture
+def podman(tmp_path: Path) -> FakeBinaries:
     fake = FakeBinaries(tmp_path / "podman", engine="podman")
     info = {"host": {"cgroupVersion": "v2", "security": {"rootless": False}, "hostname": "fake"}}
     fake.edit(info=info | {"version": {"Version": "99.1"}, "store": {"graphRoot": "/srv"}})
-    runtime = make_runtime(engine="podman", environment=fake.env)
+    return fake
+
+
+async def test_podman_keeps_no_volume_of_a_worker_that_left(
+    podman: FakeBinaries, make_runtime: MakeRuntime, identity: Identity, request_for: RequestFor
+) -> None:
+    """They outlive their container there, and the next look for them may be years away: at the cluster's end."""
+    runtime = make_runtime(engine="podman", environment=podman.env)
+    await runtime.create(identity, request_for(workers=1), silent)
+    before = len(podman.volumes)
+    await runtime.scale(identity, Workers(leave=("demo-worker",)), silent)
+
+    assert (2, 1) == (before, len(podman.volumes))
+
+
+async def test_podman_says_that_it_cannot(
+    podman: FakeBinaries, make_runtime: MakeRuntime, identity: Identity, request_for: RequestFor
+) -> None:
+    """Its nodes have volumes by name, which kind makes."""
+    fake, runtime = podman, make_runtime(engine="podman", environment=podman.env)
     await runtime.create(identity, request_for(), silent)
     with pytest.raises(Transient) as caught:
         await runtime.scale(identity, Workers(join=("demo-worker",)), silent)

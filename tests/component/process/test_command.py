@@ -223,6 +223,18 @@ asyncio.run(run_long_command(Command(argv={[*PYTHON, job]!r}, env={ENV!r}, timeo
     await until(lambda: strays.start_time(int(mark.read_text())) is None)
 
 
+async def test_a_program_that_even_the_kernel_cannot_end_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that waits for a file system that hangs. Played by signals that do not arrive."""
+    monkeypatch.setattr(strays, "DEATH", 0.2)
+    groups: list[int] = []
+    with monkeypatch.context() as deaf:
+        deaf.setattr(os, "killpg", lambda group, _: groups.append(group))
+        async with asyncio.timeout(10):
+            with pytest.raises(CommandTimeout):
+                await run_command(command("import time; time.sleep(60)", timeout=0.2))
+    os.killpg(groups[0], signal.SIGKILL)
+
+
 async def test_a_stream_ends_with_its_reader(tmp_path: Path) -> None:
     """Closing the iterator kills the program."""
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"

@@ -309,6 +309,72 @@ async def test_what_is_to_be_retained_does_not_expire() -> None:
     assert "Retain" in world.condition("Expiring")["message"]
 
 
+async def test_what_is_no_longer_held_is_announced_again() -> None:
+    """Whoever takes back what kept it gets the minute that every other edit gives; until then nobody was warned."""
+    world = await made(ttl="1h", deletionPolicy="Retain")
+    await world.pass_time(2 * HOUR)
+    assert [] == events(world, "ExpiresSoon")
+
+    world.edit({"spec": {"deletionPolicy": "Delete"}})
+    await world.pass_time(NOTICE.total_seconds() - 5)
+    assert world.get() is not None
+    assert "ExpiresSoon" == world.condition("Expiring")["reason"]
+    await world.pass_time(10)
+    assert world.get() is None
+
+
+@pytest.mark.parametrize("spec", [{"expiryPolicy": "KeepUnready"}, {"deletionPolicy": "Retain"}])
+async def test_nothing_is_made_to_be_kept(spec: dict[str, str]) -> None:
+    """Its time was over before it began: it stays, says why, and costs nothing."""
+    world = World()
+    world.apply(kindcluster(expiresAt="2020-01-01T00:00:00Z", **spec))
+    await world.pass_time(HOUR)
+
+    assert 0 == world.runtime.calls["create"]
+    assert ("Expired", "ExpiryHeld") == (world.condition("Ready")["reason"], world.condition("Expiring")["reason"])
+
+
+async def test_a_cluster_that_cannot_be_looked_at_is_not_taken_for_a_usable_one() -> None:
+    """What the engine does not tell is not known, whatever Ready said last."""
+    world = await made(ttl="1h", expiryPolicy="KeepUnready")
+    world.runtime.engine_up = False
+    await world.pass_time(2 * HOUR)
+    assert world.status()["ready"]
+    assert "deletionTimestamp" not in world.get()["metadata"]
+
+    world.runtime.engine_up = True
+    await world.pass_time(10 * 60)
+    assert world.get() is None
+
+
+async def test_a_cluster_that_may_not_be_deleted_is_looked_after() -> None:
+    """An admission policy, or rights of an earlier version: said, tried again, and its containers are started as ever."""
+    world = await made(ttl="1h")
+
+    async def refuse(call: Call) -> None:
+        if call.verb == "delete" and call.resource == KINDCLUSTERS:
+            raise Terminal(Reason.API_ERROR, "admission webhook says no.")
+
+    world.kube.before(refuse)
+    await world.pass_time(2 * HOUR)
+    world.set_node("demo-control-plane", NodeRunState.STOPPED)
+    await world.pass_time(10 * 60)
+
+    assert {NodeRunState.RUNNING} == {node.state for node in world.runtime.clusters["demo"].nodes}
+    assert "admission webhook says no." in events(world, "APIError")[-1]
+
+
+async def test_the_finalizer_is_there_before_the_end_is_carried_out() -> None:
+    """Without it the object would be gone at once, and its containers nobody's."""
+    world = await made(ttl="1h")
+    world.kube.edit(KINDCLUSTERS, KEY, {"metadata": {"finalizers": None}})
+    later(world, 2 * HOUR)
+    await world.pass_time(10)
+
+    assert world.get() is None
+    assert [] == world.runtime.marked()
+
+
 @pytest.mark.parametrize("change", ["extended", "made anew"])
 async def test_what_changes_in_the_last_moment_is_not_deleted(change: str) -> None:
     """Between reading and deleting there is time for a person: uid and resourceVersion are part of the request."""

@@ -37,6 +37,7 @@ RESTING = replace(WHOLE, nodes=tuple(node(name, NodeRunState.PAUSED) for name, _
 
 LOADING, APPLYING = TaskStatus(Verb.LOAD, TaskState.RUNNING), TaskStatus(Verb.APPLY, TaskState.RUNNING)
 SCALING = TaskStatus(Verb.SCALE, TaskState.RUNNING, tag="hash")
+FAILED_SCALE = replace(SCALING, state=TaskState.FAILED)
 UP = Workers(join=("demo-worker2",))
 
 
@@ -69,6 +70,12 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
             Action.CANCEL,
             Reason.READY,
             id="workers do not wait for images",
+        ),
+        pytest.param(
+            facts(WHOLE, complete=True, scaling=UP, answers=True, task=LOADING, ended={Verb.SCALE: FAILED_SCALE}),
+            Action.NOTHING,
+            Reason.READY,
+            id="workers that could not join do",
         ),
         pytest.param(
             facts(WHOLE, complete=True, scaling=UP, answers=True, unloaded=True, task=SCALING),

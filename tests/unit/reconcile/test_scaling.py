@@ -320,6 +320,36 @@ async def test_images_are_loaded_into_workers_that_join() -> None:
     assert [("demo-control-plane", "shop:dev"), ("demo-worker", "shop:dev")] == world.runtime.loaded
 
 
+async def test_a_replacement_that_cannot_be_made_and_workers_that_cannot_join_wait_each_for_its_own_time() -> None:
+    """Each try would else wipe out the memory of the other's failure: two tight loops in one."""
+    world = await made(0, updatePolicy="Recreate", version="v1.34.3")
+    world.runtime.fail("prepare", Transient(Reason.IMAGE_PULL_FAILED, "No such image."), call=None)
+    world.runtime.fail("scale", Transient(Reason.JOIN_FAILED, "It could not join."), call=None)
+    world.edit({"spec": {"workerReplicas": 1, "version": "v1.34.4"}})
+    await world.pass_time(300)
+
+    assert 2 <= world.runtime.calls["prepare"] <= 8
+    assert world.runtime.calls["scale"] <= 12
+    assert "ImagePullFailed" == world.condition("UpToDate")["reason"]
+
+
+async def test_workers_that_the_policy_refuses_end_nothing_that_is_under_way() -> None:
+    """No room is made for them: add-ons are applied as ever."""
+    world = await made(1, image="example.org/node:1")
+    world.options = ReconcileOptions(policy=parse("rules: [{namespaces: ['*'], images: []}]"))
+    world.restart()
+    manifests = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}})
+    world.edit({"spec": {"workerReplicas": 3, "addons": [{"name": "a", "manifests": manifests}]}})
+    world.run_tasks = False
+    await world.pass_time(5)
+    assert (KEY, Verb.APPLY) == world.tasks.started[-1]
+    for _ in range(3):
+        world._add(KEY)
+        await world.pass_time(1)
+
+    assert 1 == world.tasks.started.count((KEY, Verb.APPLY))
+
+
 async def test_a_refused_spec_gets_no_more_workers_and_may_lose_some() -> None:
     """The policy is asked before anything is made; what runs is left alone."""
     world = await made(1, image="example.org/node:1")
