@@ -181,7 +181,7 @@ class AddonWork:
                 raise _failed(error, f"Add-on {name}: {reference} cannot be deleted: {error.message}") from error
             if found is None or part(found, "metadata").get("uid") != uid:
                 deleted.add(reference)
-        kept = {*(reference for reference, _ in left.delete), *left.going, *left.given} - deleted
+        kept = {*(reference for reference, _ in left.delete), *left.going, *left.given, *left.kept} - deleted
         return [entry for reference, entry in cluster.of(inventory.entries).items() if reference in kept]
 
 
