@@ -50,6 +50,10 @@ class AddonWork:
         """Of the text of that add-on; empty: it is not on the list."""
         return next((one.digest for one in self._wanted if one.name == self.at), "")
 
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        return texts_of(self._wanted)
+
     async def run(self, progress: Progress) -> None:
         """What can be done now: ends when all is ready, or when the next step has to wait. Raises ProviderError."""
         try:
@@ -183,6 +187,11 @@ class AddonWork:
                 deleted.add(reference)
         kept = {*(reference for reference, _ in left.delete), *left.going, *left.given, *left.kept} - deleted
         return [entry for reference, entry in cluster.of(inventory.entries).items() if reference in kept]
+
+
+def texts_of(wanted: Sequence[Wanted]) -> tuple[tuple[str, str], ...]:
+    """(name, digest) of each: what tells whether work is for the same texts. One that cannot be read has no digest, whatever the reason."""
+    return tuple((one.name, one.digest) for one in wanted)
 
 
 def _marked(obj: JsonObject, addon: str, key: ObjectKey, found: JsonObject | None) -> JsonObject:

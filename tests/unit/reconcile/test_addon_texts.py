@@ -6,8 +6,9 @@ import pytest
 
 from provider.api import names
 from provider.api.meta import JsonObject
+from provider.ports.runtime import Verb
 from tests.fakes.world import World
-from tests.unit.reconcile.test_addons import addon, config_map, edit, inside, phases, text, told, world_with
+from tests.unit.reconcile.test_addons import addon, applies, config_map, edit, inside, phases, text, told, world_with
 
 HOME: JsonObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
 LATE = {"name": "late", "configMapKeyRef": {"name": "texts", "key": "all.yaml"}}
@@ -37,3 +38,29 @@ async def test_nothing_is_deleted_while_the_text_of_another_addon_is_not_known(r
     assert ("delete", "Namespace shop") not in inside(world).log
     assert ("True", "AddonsReady") == told(world)
     assert bool(rest) == ("one" in inside(world).names("ConfigMap"))
+
+
+async def test_work_with_a_text_that_is_not_the_one_of_the_spec_any_more_is_ended() -> None:
+    """An add-on that was taken off by mistake, and is back before the task gets its slot, keeps all it has."""
+    world = await world_with(addon("shop", HOME))
+    uid, _ = uid_and_holder(world)
+    world.run_tasks = False
+    await edit(world, seconds=1)
+    assert Verb.APPLY == world.tasks.started[-1][1]
+    await edit(world, addon("shop", HOME), seconds=1)
+    world.run_tasks = True
+    await world.pass_time(30)
+
+    assert (uid, "shop") == uid_and_holder(world)
+    assert ("delete", "Namespace shop") not in inside(world).log
+    assert ("True", "AddonsReady") == told(world)
+
+
+async def test_work_with_the_texts_of_the_spec_is_let_go_on() -> None:
+    """Whatever else is edited meanwhile."""
+    world = await world_with(seconds=10)
+    world.run_tasks = False
+    await edit(world, addon("a", config_map("one")), seconds=1)
+    world.edit({"metadata": {"labels": {"any": "event"}}})
+    await world.pass_time(5)
+    assert 1 == applies(world)
