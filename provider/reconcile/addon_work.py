@@ -129,8 +129,8 @@ class AddonWork:
             self._served[api_version] = await self._objects.served(api_version)
         if (served := self._served[api_version].get(kind)) is not None:
             return served
-        if one.content is not None and manifest.reference[:2] in one.content.defines:
-            raise Transient(Reason.WAITING_FOR_ADDONS, "its kind is being established.", retry_after=1.0)
+        if one.content is not None and (api_version, kind) in one.content.defines:
+            raise Transient(Reason.WAITING_FOR_ADDONS, "its kind is being established.")
         message = f"the cluster serves no kind {kind} in {api_version}: correct it, or put its CRD first. Tried again meanwhile."
         raise Transient(Reason.ADDON_FAILED, message)
 
@@ -223,6 +223,6 @@ def _failed(error: ProviderError, message: str) -> ProviderError:
         case Conflict():
             return Transient(Reason.ADDON_FAILED, message, retry_after=1.0)
         case Transient() if error.reason is Reason.WAITING_FOR_ADDONS:
-            return Transient(error.reason, message, retry_after=error.retry_after)
+            return Transient(error.reason, message)
         case _:
             return Transient(Reason.ADDON_FAILED, message)

@@ -131,6 +131,8 @@ class AddonKeeper:
         if task.state is not TaskState.FAILED or task.failure[0] is Reason.CANCELLED:
             return
         reason, message, after = _failure(task)
+        if reason is Reason.WAITING_FOR_ADDONS:
+            after = min(after, SETTLING.delay(scope.now - since(scope, AddonState(work.at, AddonPhase.APPLYING))))
         others = [one for one in self._failures.get(key, ()) if one.addon != work.at]
         self._failures[key] = (*others, _Failure(work.at, work.digest, reason, message, scope.now + after))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from provider.api import names
 from provider.api.meta import JsonObject
 from provider.ports.runtime import Verb
 from tests.fakes.world import World
-from tests.unit.reconcile.test_addons import addon, applies, config_map, edit, inside, phases, text, told, world_with
+from tests.unit.reconcile.test_addons import CRD, WIDGET, addon, applies, config_map, edit, inside, phases, text, told, world_with
 
 HOME: JsonObject = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
 LATE = {"name": "late", "configMapKeyRef": {"name": "texts", "key": "all.yaml"}}
@@ -64,3 +66,29 @@ async def test_work_with_the_texts_of_the_spec_is_let_go_on() -> None:
     world.edit({"metadata": {"labels": {"any": "event"}}})
     await world.pass_time(5)
     assert 1 == applies(world)
+
+
+@pytest.mark.parametrize("versions", [[{"name": "v2", "served": True}], [{"name": "v1", "served": False}], "v1", [None]])
+async def test_a_version_that_the_definition_in_the_text_does_not_serve_is_said(versions: Any) -> None:
+    """It will never be established: nothing is tried in a loop."""
+    world = await world_with(seconds=10)
+    inside(world).establishes = False
+    definition = {**CRD, "spec": {**CRD["spec"], "versions": versions}}
+    await edit(world, addon("a", definition, WIDGET), seconds=60)
+
+    assert ("False", "AddonFailed") == told(world)
+    assert "no kind Widget in shop.test/v1" in world.condition("AddonsReady")["message"]
+    assert applies(world) <= 6
+
+
+async def test_a_kind_that_is_long_in_being_established_is_tried_ever_more_rarely() -> None:
+    """Down to every fifteen seconds, and all goes on when it is there."""
+    world = await world_with(seconds=10)
+    inside(world).establishes = False
+    await edit(world, addon("a", CRD, WIDGET), seconds=600)
+    assert ("False", "ApplyingAddons") == told(world)
+    assert applies(world) <= 70
+
+    inside(world).establishes = True
+    await world.pass_time(30)
+    assert ("True", "AddonsReady") == told(world)
