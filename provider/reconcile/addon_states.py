@@ -116,6 +116,14 @@ def _lot(name: str, reference: Reference, others: set[Reference], cluster: Clust
     return "going" if part(cluster.live[reference], "metadata").get("deletionTimestamp") else ""
 
 
+def passed(one: Wanted, cluster: Cluster) -> frozenset[Reference]:
+    """Jobs of an add-on that were applied with all of its text, and that Kubernetes has removed since, as they ask for."""
+    inventory = cluster.inventories.get(one.name)
+    if one.content is None or inventory is None or inventory.applied != one.digest:
+        return frozenset()
+    return frozenset(map(cluster.full, one.content.passing)) - cluster.live.keys()
+
+
 def may_take(name: str, reference: Reference, holder: str, wanted: Sequence[Wanted], cluster: Cluster) -> bool:
     """Whether an object that belongs to the add-on `holder` may become one of the add-on `name`."""
     if holder == name:
@@ -148,10 +156,11 @@ def _listed(one: Wanted, wanted: Sequence[Wanted], cluster: Cluster) -> AddonSta
         return AddonState(one.name, AddonPhase.FAILED, one.blocked.message, one.blocked.reason, applied=applied)
     if inventory is not None and not inventory.readable:
         return _unreadable(one.name)
+    over = passed(one, cluster)
     held = [reference for reference in own if cluster.holder(reference) == one.name]
     waits = [f"{reference} {why}" for reference in held if (why := unready(cluster.live[reference]))]
-    ready = len(held) - len(waits)
-    if applied != one.digest or len(held) < len(own):
+    ready = len(held) - len(waits) + len(over)
+    if applied != one.digest or len(held) + len(over) < len(own):
         return AddonState(one.name, AddonPhase.APPLYING, "", None, ready, len(own), applied, act=True)
     left = leftovers(one.name, inventory, wanted, cluster)
     waits += [f"{reference} is being deleted" for reference in left.going]

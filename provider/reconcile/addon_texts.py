@@ -37,6 +37,8 @@ class Content:
     entries: tuple[Entry, ...]
     defines: frozenset[tuple[str, str]] = frozenset()
     """(apiVersion, kind) that its CustomResourceDefinitions will have served."""
+    passing: tuple[Reference, ...] = ()
+    """Its Jobs that Kubernetes removes when they have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def _content(text: str) -> Content | str:
     except ManifestError as error:
         return str(error)
     entries = tuple(Entry(one.reference, one.api_version.rpartition("/")[2]) for one in found)
-    return Content(manifests.digest(found), entries, frozenset(_defined(found)))
+    return Content(manifests.digest(found), entries, frozenset(_defined(found)), tuple(_passing(found)))
 
 
 def _defined(found: Sequence[Manifest]) -> Iterator[tuple[str, str]]:
@@ -138,4 +140,11 @@ def _defined(found: Sequence[Manifest]) -> Iterator[tuple[str, str]]:
                     yield f"{spec.get('group')}/{version.get('name')}", str(part(spec, "names").get("kind"))
 
 
+def _passing(found: Sequence[Manifest]) -> Iterator[Reference]:
+    for one in found:
+        if one.reference[:2] == JOB and part(one.obj, "spec").get("ttlSecondsAfterFinished") is not None:
+            yield one.reference
+
+
+JOB = ("batch", "Job")
 CRDS = names.CUSTOM_RESOURCE_DEFINITIONS

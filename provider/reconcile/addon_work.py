@@ -27,6 +27,7 @@ from provider.reconcile.addon_states import (
     label_of,
     leftovers,
     may_take,
+    passed,
 )
 from provider.reconcile.addon_texts import Entry, Wanted
 
@@ -101,7 +102,8 @@ class AddonWork:
     # --- applying --------------------------------------------------------------------------------------------------------------
 
     async def _apply(self, one: Wanted, cluster: Cluster) -> None:
-        texts = await asyncio.to_thread(manifests.read, one.text)
+        over = passed(one, cluster)
+        texts = [each for each in await asyncio.to_thread(manifests.read, one.text) if cluster.full(each.reference) not in over]
         former = cluster.inventories.get(one.name)
         entries = (*(former.entries if former is not None else ()), *one.entries)
         await self._write_inventory(one.name, entries, "", cluster)

@@ -92,3 +92,47 @@ async def test_a_kind_that_is_long_in_being_established_is_tried_ever_more_rarel
     inside(world).establishes = True
     await world.pass_time(30)
     assert ("True", "AddonsReady") == told(world)
+
+
+def job(name: str, **spec: Any) -> JsonObject:
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
+
+
+def complete(world: World, name: str) -> None:
+    inside(world).set_status("Job", name, conditions=[{"type": "Complete", "status": "True"}])
+
+
+async def test_a_job_that_kubernetes_removes_when_it_has_ended_is_not_run_again() -> None:
+    """Until the text changes, not even with others that somebody has deleted. Those are run again."""
+    once, again = job("once", ttlSecondsAfterFinished=0), job("again")
+    world = await world_with(addon("a", once, again))
+    complete(world, "once")
+    complete(world, "again")
+    await world.pass_time(60)
+    assert ("True", "AddonsReady") == told(world)
+    inside(world).remove("Job", "once")
+    await world.pass_time(120)
+    world.restart()
+    await world.pass_time(60)
+    assert ("True", "AddonsReady") == told(world)
+    assert "2/2" == world.status()["addons"][0]["objects"]
+    assert ["again"] == inside(world).names("Job")
+
+    inside(world).remove("Job", "again")
+    world.restart()
+    await world.pass_time(5)
+    assert ["again"] == inside(world).names("Job")
+    assert ("False", "WaitingForAddons") == told(world)
+    await edit(world, addon("a", once, again, config_map("new")), seconds=5)
+    assert ["again", "once"] == inside(world).names("Job")
+
+
+async def test_a_job_that_goes_before_all_of_its_text_is_applied_is_run_again() -> None:
+    """Whether it has been run to its end is not known then."""
+    world = await world_with(seconds=10)
+    inside(world).establishes = False
+    await edit(world, addon("a", CRD, job("once", ttlSecondsAfterFinished=0), WIDGET), seconds=5)
+    inside(world).remove("Job", "once")
+    inside(world).establishes = True
+    await world.pass_time(20)
+    assert ["once"] == inside(world).names("Job")
