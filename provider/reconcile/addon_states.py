@@ -2,7 +2,8 @@
 
 Three things decide: the add-on's text, its inventory in the cluster, and the objects there that carry its label. The next add-on is applied
 only when all before it are ready. What belongs to another add-on is left to it, unless that one does not want it any more: then it is
-taken over as it is, so that a renamed add-on loses nothing.
+taken over as it is, so that a renamed add-on loses nothing. Nothing is deleted while the text of another add-on, which may want it, cannot
+be read.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ class Leftovers:
     """Being deleted."""
     given: tuple[Reference, ...] = ()
     """Another add-on of the list wants it, and has not taken it over yet."""
+    kept: tuple[Reference, ...] = ()
+    """Another add-on of the list may want it: the text of one cannot be read."""
     gone: tuple[Reference, ...] = ()
     """Not there any more, or another one's by now: to be taken off the inventory."""
 
@@ -94,21 +97,31 @@ class Leftovers:
 def leftovers(name: str, inventory: Inventory | None, wanted: Sequence[Wanted], cluster: Cluster) -> Leftovers:
     own = next((cluster.of(one.entries) for one in wanted if one.name == name), {})
     others = {reference for one in wanted if one.name != name for reference in cluster.of(one.entries)}
-    found: dict[str, list[tuple[Reference, Entry]]] = {"delete": [], "going": [], "given": [], "gone": []}
+    unwanted = "kept" if any(one.name != name and one.content is None for one in wanted) else "delete"
+    found: dict[str, list[tuple[Reference, Entry]]] = {"delete": [], "going": [], "given": [], "kept": [], "gone": []}
     for reference, entry in cluster.of(inventory.entries if inventory is not None else ()).items():
         if reference not in own:
-            found[_lot(name, reference, others, cluster)].append((reference, entry))
+            found[_lot(name, reference, others, cluster) or unwanted].append((reference, entry))
     plain = {lot: tuple(reference for reference, _ in pairs) for lot, pairs in found.items() if lot != "delete"}
     backwards = found["delete"][::-1]
     return Leftovers(delete=tuple(sorted(backwards, key=lambda pair: pair[0][:2] in NEEDED_BY_OTHERS)), **plain)
 
 
 def _lot(name: str, reference: Reference, others: set[Reference], cluster: Cluster) -> str:
+    """Empty: nobody is known to want it."""
     if cluster.holder(reference) != name:
         return "gone"
     if reference in others:
         return "given"
-    return "going" if part(cluster.live[reference], "metadata").get("deletionTimestamp") else "delete"
+    return "going" if part(cluster.live[reference], "metadata").get("deletionTimestamp") else ""
+
+
+def passed(one: Wanted, cluster: Cluster) -> frozenset[Reference]:
+    """Jobs of an add-on that were applied with all of its text, and that Kubernetes has removed since, as they ask for."""
+    inventory = cluster.inventories.get(one.name)
+    if one.content is None or inventory is None or inventory.applied != one.digest:
+        return frozenset()
+    return frozenset(map(cluster.full, one.content.passing)) - cluster.live.keys()
 
 
 def may_take(name: str, reference: Reference, holder: str, wanted: Sequence[Wanted], cluster: Cluster) -> bool:
@@ -143,17 +156,19 @@ def _listed(one: Wanted, wanted: Sequence[Wanted], cluster: Cluster) -> AddonSta
         return AddonState(one.name, AddonPhase.FAILED, one.blocked.message, one.blocked.reason, applied=applied)
     if inventory is not None and not inventory.readable:
         return _unreadable(one.name)
+    over = passed(one, cluster)
     held = [reference for reference in own if cluster.holder(reference) == one.name]
     waits = [f"{reference} {why}" for reference in held if (why := unready(cluster.live[reference]))]
-    ready = len(held) - len(waits)
-    if applied != one.digest or len(held) < len(own):
+    ready = len(held) - len(waits) + len(over)
+    if applied != one.digest or len(held) + len(over) < len(own):
         return AddonState(one.name, AddonPhase.APPLYING, "", None, ready, len(own), applied, act=True)
     left = leftovers(one.name, inventory, wanted, cluster)
     waits += [f"{reference} is being deleted" for reference in left.going]
     act = bool(left.delete or left.gone)
     waits += ["What it no longer contains is being deleted"] if act and not waits else []
     phase = AddonPhase.WAITING if waits else AddonPhase.READY
-    return AddonState(one.name, phase, _sentence(waits), None, ready, len(own), applied, act)
+    message = _sentence(waits or _stays(left))
+    return AddonState(one.name, phase, message, None, ready, len(own), applied, act)
 
 
 def _unlisted(inventory: Inventory, wanted: Sequence[Wanted], cluster: Cluster) -> AddonState:
@@ -162,6 +177,7 @@ def _unlisted(inventory: Inventory, wanted: Sequence[Wanted], cluster: Cluster) 
     left = leftovers(inventory.addon, inventory, wanted, cluster)
     waits = [f"{reference} is being deleted" for reference in left.going]
     waits += [f"{reference} is taken over by another add-on" for reference in left.given]
+    waits += _stays(left)
     act = bool(left.delete or left.gone or not waits)
     return AddonState(inventory.addon, AddonPhase.REMOVING, _sentence(waits), total=len(inventory.entries), act=act)
 
@@ -170,6 +186,10 @@ def _unreadable(name: str) -> AddonState:
     key = key_of_inventory(name)
     message = f"ConfigMap {key} in the cluster lists what belongs to the add-on, and cannot be read: delete it there."
     return AddonState(name, AddonPhase.FAILED, message, Reason.ADDON_CONFLICT)
+
+
+def _stays(left: Leftovers) -> list[str]:
+    return [f"{reference} stays until the texts of all add-ons can be read" for reference in left.kept]
 
 
 SHOWN = 3

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from provider.api import manifests, names
@@ -36,7 +36,9 @@ class Content:
     digest: str
     entries: tuple[Entry, ...]
     defines: frozenset[tuple[str, str]] = frozenset()
-    """(group, kind) of its CustomResourceDefinitions."""
+    """(apiVersion, kind) that its CustomResourceDefinitions will have served."""
+    passing: tuple[Reference, ...] = ()
+    """Its Jobs that Kubernetes removes when they have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +127,24 @@ def _content(text: str) -> Content | str:
     except ManifestError as error:
         return str(error)
     entries = tuple(Entry(one.reference, one.api_version.rpartition("/")[2]) for one in found)
-    return Content(manifests.digest(found), entries, frozenset(_defined(found)))
+    return Content(manifests.digest(found), entries, frozenset(_defined(found)), tuple(_passing(found)))
 
 
-def _defined(found: Sequence[Manifest]) -> list[tuple[str, str]]:
-    definitions = [one.obj for one in found if one.reference[:2] == (CRDS.group, CRDS.kind)]
-    return [(str(part(obj, "spec").get("group")), str(part(obj, "spec", "names").get("kind"))) for obj in definitions]
+def _defined(found: Sequence[Manifest]) -> Iterator[tuple[str, str]]:
+    for one in found:
+        if one.reference[:2] == (CRDS.group, CRDS.kind):
+            spec = part(one.obj, "spec")
+            versions = spec.get("versions")
+            for version in versions if isinstance(versions, list) else ():
+                if isinstance(version, dict) and version.get("served") is True:
+                    yield f"{spec.get('group')}/{version.get('name')}", str(part(spec, "names").get("kind"))
 
 
+def _passing(found: Sequence[Manifest]) -> Iterator[Reference]:
+    for one in found:
+        if one.reference[:2] == JOB and part(one.obj, "spec").get("ttlSecondsAfterFinished") is not None:
+            yield one.reference
+
+
+JOB = ("batch", "Job")
 CRDS = names.CUSTOM_RESOURCE_DEFINITIONS

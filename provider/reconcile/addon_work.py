@@ -27,6 +27,7 @@ from provider.reconcile.addon_states import (
     label_of,
     leftovers,
     may_take,
+    passed,
 )
 from provider.reconcile.addon_texts import Entry, Wanted
 
@@ -49,6 +50,10 @@ class AddonWork:
     def digest(self) -> str:
         """Of the text of that add-on; empty: it is not on the list."""
         return next((one.digest for one in self._wanted if one.name == self.at), "")
+
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        return texts_of(self._wanted)
 
     async def run(self, progress: Progress) -> None:
         """What can be done now: ends when all is ready, or when the next step has to wait. Raises ProviderError."""
@@ -97,7 +102,8 @@ class AddonWork:
     # --- applying --------------------------------------------------------------------------------------------------------------
 
     async def _apply(self, one: Wanted, cluster: Cluster) -> None:
-        texts = await asyncio.to_thread(manifests.read, one.text)
+        over = passed(one, cluster)
+        texts = [each for each in await asyncio.to_thread(manifests.read, one.text) if cluster.full(each.reference) not in over]
         former = cluster.inventories.get(one.name)
         entries = (*(former.entries if former is not None else ()), *one.entries)
         await self._write_inventory(one.name, entries, "", cluster)
@@ -125,8 +131,8 @@ class AddonWork:
             self._served[api_version] = await self._objects.served(api_version)
         if (served := self._served[api_version].get(kind)) is not None:
             return served
-        if one.content is not None and manifest.reference[:2] in one.content.defines:
-            raise Transient(Reason.WAITING_FOR_ADDONS, "its kind is being established.", retry_after=1.0)
+        if one.content is not None and (api_version, kind) in one.content.defines:
+            raise Transient(Reason.WAITING_FOR_ADDONS, "its kind is being established.")
         message = f"the cluster serves no kind {kind} in {api_version}: correct it, or put its CRD first. Tried again meanwhile."
         raise Transient(Reason.ADDON_FAILED, message)
 
@@ -181,8 +187,13 @@ class AddonWork:
                 raise _failed(error, f"Add-on {name}: {reference} cannot be deleted: {error.message}") from error
             if found is None or part(found, "metadata").get("uid") != uid:
                 deleted.add(reference)
-        kept = {*(reference for reference, _ in left.delete), *left.going, *left.given} - deleted
+        kept = {*(reference for reference, _ in left.delete), *left.going, *left.given, *left.kept} - deleted
         return [entry for reference, entry in cluster.of(inventory.entries).items() if reference in kept]
+
+
+def texts_of(wanted: Sequence[Wanted]) -> tuple[tuple[str, str], ...]:
+    """(name, digest) of each: what tells whether work is for the same texts. One that cannot be read has no digest, whatever the reason."""
+    return tuple((one.name, one.digest) for one in wanted)
 
 
 def _marked(obj: JsonObject, addon: str, key: ObjectKey, found: JsonObject | None) -> JsonObject:
@@ -214,6 +225,6 @@ def _failed(error: ProviderError, message: str) -> ProviderError:
         case Conflict():
             return Transient(Reason.ADDON_FAILED, message, retry_after=1.0)
         case Transient() if error.reason is Reason.WAITING_FOR_ADDONS:
-            return Transient(error.reason, message, retry_after=error.retry_after)
+            return Transient(error.reason, message)
         case _:
             return Transient(Reason.ADDON_FAILED, message)

@@ -24,7 +24,7 @@ from provider.reconcile.addon_cluster import read_cluster
 from provider.reconcile.addon_since import since
 from provider.reconcile.addon_states import AddonPhase, AddonState, assess
 from provider.reconcile.addon_texts import Texts, Wanted
-from provider.reconcile.addon_work import AddonWork
+from provider.reconcile.addon_work import AddonWork, texts_of
 from provider.reconcile.observe import Observed
 from provider.reconcile.plan import until
 from provider.reconcile.scope import Scope
@@ -43,6 +43,8 @@ class Addons:
     """What can be done now, as a task; None: nothing."""
     after: timedelta | None = None
     """Next look after this long."""
+    outdated: bool = False
+    """A task works, or is about to, with texts that are not those of the spec any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,11 @@ class AddonKeeper:
 
     async def look(self, scope: Scope, observed: Observed, task: TaskStatus | None) -> Addons | None:
         """For a finished cluster; None where its API does not answer, so that nothing can be told."""
+        if task is not None and task.verb is Verb.APPLY and task.unfinished:
+            return Addons(outdated=await self._is_outdated(scope))
         workload, kubeconfigs = observed.workload, observed.kubeconfigs
         if workload is None or not workload.reachable or kubeconfigs is None:
             return None
-        if task is not None and task.verb is Verb.APPLY and task.unfinished:
-            return Addons()
         wanted = await self._texts.resolve(scope, self._kube)
         fingerprint = (workload.uid, *((one.name, one.digest, one.blocked) for one in wanted))
         if task is not None and task.verb is Verb.APPLY:
@@ -114,6 +116,10 @@ class AddonKeeper:
         work = self._at[scope.key] = AddonWork(objects, wanted, tuple(failed))
         return Addons(states, work.run, after=min(waits, default=None))
 
+    async def _is_outdated(self, scope: Scope) -> bool:
+        work = self._at.get(scope.key)
+        return work is not None and work.texts != texts_of(await self._texts.resolve(scope, self._kube))
+
     def _take_end(self, scope: Scope, task: TaskStatus) -> None:
         """What was seen before a task is over with it. One that failed is told, and not tried again at once."""
         key = scope.key
@@ -125,6 +131,8 @@ class AddonKeeper:
         if task.state is not TaskState.FAILED or task.failure[0] is Reason.CANCELLED:
             return
         reason, message, after = _failure(task)
+        if reason is Reason.WAITING_FOR_ADDONS:
+            after = min(after, SETTLING.delay(scope.now - since(scope, AddonState(work.at, AddonPhase.APPLYING))))
         others = [one for one in self._failures.get(key, ()) if one.addon != work.at]
         self._failures[key] = (*others, _Failure(work.at, work.digest, reason, message, scope.now + after))
 

@@ -199,6 +199,7 @@ class KINDClusterReconciler:
             unloaded=preloading is not None and preloading.due,
             unconnected=connecting is not None and connecting.due,
             unapplied=addons is not None and addons.work is not None,
+            unapplied_outdated=addons is not None and addons.outdated,
             answers=observed.workload is not None and bool(observed.workload.reachable),
             scaling=scaling(scope, drift, standing.cluster, observed.workload),
             ended=self._tries.note(scope.key, task),

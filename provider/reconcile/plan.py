@@ -141,6 +141,8 @@ class Facts:
     """Nodes do not know their registries, or the shared one is not there, and that can be changed."""
     unapplied: bool = False
     """Something of an add-on can be applied to the cluster, or removed from it."""
+    unapplied_outdated: bool = False
+    """The task that does so works with texts of add-ons that are not those of the spec any more."""
     answers: bool = False
     """The cluster's API server does, as it has to where workers join or leave."""
     scaling: Workers | None = None
@@ -161,6 +163,8 @@ def plan(facts: Facts) -> Decision:
         return decision
     scales = task.verb is Verb.SCALE
     if scales and task.tag != facts.config_hash:
+        return Plan(Action.CANCEL)
+    if task.verb is Verb.APPLY and facts.unapplied_outdated:
         return Plan(Action.CANCEL)
     # One task at a time: what waits for its end would not even begin. A replacement that is only to be fetched can wait: where that
     # fails, or is refused, images are loaded and workers join meanwhile, and the two would end each other for ever.

@@ -125,6 +125,12 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
             facts(STOPPED, complete=True, task=APPLYING), Action.CANCEL, Reason.READY, id="a repair does not wait for add-ons"
         ),
         pytest.param(
+            facts(WHOLE, complete=True, unapplied_outdated=True, task=APPLYING),
+            Action.CANCEL,
+            Reason.READY,
+            id="add-ons are not applied as nobody wants them any more",
+        ),
+        pytest.param(
             facts(STOPPED, complete=True, unapplied=True), Action.START, Reason.STARTING, id="what does not run gets no add-ons"
         ),
         pytest.param(facts(UNKNOWN, complete=True), Action.WAIT, Reason.ENGINE_UNREACHABLE, id="unknown waits"),
