@@ -324,7 +324,7 @@ async def test_what_is_no_longer_held_is_announced_again() -> None:
 
 
 @pytest.mark.parametrize("spec", [{"expiryPolicy": "KeepUnready"}, {"deletionPolicy": "Retain"}])
-async def test_nothing_is_made_to_be_kept(spec: dict[str, str]) -> None:
+async def test_nothing_is_made_to_be_kept(spec: dict[str, Any]) -> None:
     """Its time was over before it began: it stays, says why, and costs nothing."""
     world = World()
     world.apply(kindcluster(expiresAt="2020-01-01T00:00:00Z", **spec))
@@ -340,7 +340,9 @@ async def test_a_cluster_that_cannot_be_looked_at_is_not_taken_for_a_usable_one(
     world.runtime.engine_up = False
     await world.pass_time(2 * HOUR)
     assert world.status()["ready"]
-    assert "deletionTimestamp" not in world.get()["metadata"]
+    obj = world.get()
+    assert obj is not None
+    assert "deletionTimestamp" not in obj["metadata"]
 
     world.runtime.engine_up = True
     await world.pass_time(10 * 60)
