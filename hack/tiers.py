@@ -28,7 +28,7 @@ from hack.tools import acquire, cache, components
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "out"
-UNIT_TEST_SECONDS = 30
+UNIT_TEST_SECONDS = 60
 COVERAGE_PERCENT = 90
 LANES = 3
 """Tiers that run side by side: more than there are cores, because most of them mostly wait for processes."""

@@ -24,7 +24,7 @@ def script(page: Path, home: Path) -> str:
     return "set -euo pipefail\n" + block.replace("~/", f"{home}/").replace("demo.kubeconfig", f"{home}/demo.kubeconfig")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_commands_of_the_page_work_and_leave_nothing(page: Path, tmp_path: Path) -> None:
     """From `make capi-up` to `make capi-down`: a cluster that is Available, a kubeconfig that works, no process and no file after it."""
@@ -44,7 +44,7 @@ def test_the_commands_of_the_page_work_and_leave_nothing(page: Path, tmp_path: P
             env=environ,
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=500,
             check=False,
         )
     finally:

@@ -12,7 +12,7 @@ from devenv.walkthrough import SCRIPT, walk
 NAME = "walk"
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_the_script_walks_from_a_bare_management_cluster_to_nothing_left(tmp_path: Path) -> None:
     """Artifacts, `clusterctl init`, generate, apply, Available, describe, get kubeconfig, nodes, delete: it stops at the first failure."""
     said = walk(tmp_path, NAME, runtime="local", flavor="local", seconds=120)

@@ -12,7 +12,7 @@ from devenv.managed import Managed
 NAME = "e2e-capi"
 TEAM = "team"
 
-pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(1200)]
 
 
 def left_of(managed: Managed, made: set[str]) -> list[str]:

@@ -39,7 +39,7 @@ config.load_kube_config("/kubeconfig/value")
 print(*(node.metadata.name for node in client.CoreV1Api().list_node().items))
 """
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 def blocks() -> list[str]:

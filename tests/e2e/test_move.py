@@ -16,7 +16,7 @@ from devenv.managed import Managed
 NAME = "e2e-move"
 NODE = f"{NAME}-control-plane"
 
-pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(1200)]
 
 
 def containers() -> list[tuple[str, str]]:

@@ -48,7 +48,7 @@ def image() -> Iterator[str]:
     engine.docker("image", "rm", IMAGE)
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(1200)
 @pytest.mark.fault(20, "docker kill and stop", invariants="I1 I2")
 def test_a_cluster_lives_breaks_is_repaired_and_goes_away(manager: ManagerProcess, image: str) -> None:
     """Apply, Ready, Secret, stop, kill, pause, rest and resume, lost Secret, delete: the whole life of a laptop cluster."""

@@ -20,7 +20,7 @@ QUIET = 4.0
 CLUSTER, ANNOTATION = "Cluster spec.paused is set to true", f"KINDCluster has the {PAUSED_ANNOTATION} annotation"
 WAYS = {"cluster": (CLUSTER,), "annotation": (ANNOTATION,)}
 
-pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(1200)]
 
 
 class Scenario:

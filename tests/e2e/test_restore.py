@@ -21,7 +21,7 @@ KEPT = ("name", "namespace", "labels", "annotations", "finalizers")
 STABLE_SECONDS = 120
 """Cluster API's own end-to-end tests demand this of every object."""
 
-pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(1200)]
 
 
 def objects(managed: Managed) -> dict[str, dict[str, Any]]:

@@ -102,7 +102,7 @@ def _several_broken_nodes_are_repaired(manager: ManagerProcess, name: str) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(1200)
 def test_three_control_planes(manager: ManagerProcess) -> None:
     """The load balancer is ours too: counted, named as the way in, and removed with the rest. Restarts in another order, and rest, are
     survived.

@@ -19,7 +19,7 @@ NODE = f"{NAME}-control-plane"
 NEWER = "v1.34.5-e2e.1"
 """The engine gets the node image that it has under this tag as well."""
 
-pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(1200)]
 
 
 @pytest.fixture

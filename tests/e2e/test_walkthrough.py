@@ -13,7 +13,7 @@ from devenv.walkthrough import walk
 
 NAME = "e2e-walk"
 
-pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.skipif(bool(capi.missing()), reason=capi.missing()), pytest.mark.timeout(1200)]
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def phases(manager: ManagerProcess) -> list[tuple[str, str]]:
     return [(one["name"], one["phase"]) for one in manager.status(NAME).get("addons", [])]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_commands_of_the_page_apply_change_and_prune(manager: ManagerProcess) -> None:
     """In their order, with what the page promises of each; the Deployment is rolled out by real controllers."""
     first, change, drop = BLOCK.findall(PAGE.read_text())
@@ -123,7 +123,7 @@ def config_map(name: str, **data: object) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, **data}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.fault(2, "SIGKILL while add-ons are applied and removed (local)", invariants="I1 I2")
 def test_what_the_server_says_counts_and_a_killed_manager_loses_nothing(manager: ManagerProcess) -> None:
     """A kind and its objects at once; a wrong field; a foreign object; killed while many are applied, and while they are removed."""

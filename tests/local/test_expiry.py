@@ -46,7 +46,7 @@ def run(manager: ManagerProcess, command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_the_commands_of_the_page_work_and_an_object_goes_when_its_time_is_over(manager: ManagerProcess, tmp_path: Path) -> None:
     """On time, with every process of its cluster, and nobody had to ask; the other one is put off, and has no end at last."""
     manager.api.kubectl("apply", "-f", "-", stdin=SHORT)
