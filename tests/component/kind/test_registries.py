@@ -128,6 +128,17 @@ async def test_what_is_not_wanted_any_more_goes(
     assert (NODES, True) == (set((found := await made.connected(identity, NO_REGISTRIES)).nodes), found.settled)
 
 
+async def test_what_others_have_beside_a_file_of_ours_stays(made: KindRuntime, fake: FakeBinaries, identity: Identity) -> None:
+    """A mirror's certificate, in a folder that may be mounted from the host, is a person's."""
+    await made.connect(identity, MIRRORS, silent)
+    theirs = {"certs.d/docker.io/ca.crt": "-----BEGIN CERTIFICATE-----\n"}
+    fake.edit(containers=[{**one, "files": {**one.get("files", {}), **theirs}} for one in fake.containers])
+
+    await made.connect(identity, NO_REGISTRIES, silent)
+
+    assert list(theirs) == [name for name in files(fake) if name.startswith("certs.d")]
+
+
 async def test_the_registry_stays_for_other_clusters(
     made: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
