@@ -127,8 +127,8 @@ class KindRuntime:
             return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=pending)
         if seen.presence is Presence.UNKNOWN or seen.nodes:
             return seen
-        left = self._volumes.known(identity, seen.daemon) or await self._registry.is_unused(engine)
-        return replace(seen, remains=left)
+        idle = await self._registry.is_unused(engine)
+        return replace(seen, remains=self._volumes.known(identity, seen.daemon), idle_registry=idle)
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
         engine = await self._engines.get()
@@ -240,8 +240,13 @@ class KindRuntime:
     async def delete(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()
         async with self._hold(engine, identity):
-            await as_step(progress, REMOVING, self._remove(engine, identity, mixed=True))
-            await self._registry.sweep(engine, progress)
+            try:
+                await as_step(progress, REMOVING, self._remove(engine, identity, mixed=True))
+            except NotOurs:
+                if not await self._registry.sweep(engine, progress):  # nobody's marker is on it: it may be all that was left
+                    raise
+            else:
+                await self._registry.sweep(engine, progress)
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()

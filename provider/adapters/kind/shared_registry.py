@@ -111,12 +111,14 @@ class SharedRegistry:
         except ProviderError:
             return False
 
-    async def sweep(self, engine: Engine, progress: Progress) -> None:
-        """Remove it if no cluster is left that uses it. Raises Transient."""
+    async def sweep(self, engine: Engine, progress: Progress) -> bool:
+        """Remove it if no cluster is left that uses it; whether it was. Raises Transient."""
         async with self.lock:
             found = await self.find(engine)
-            if found is not None and found.ours and not await _is_used(engine):
-                await as_step(progress, REMOVING, engine.remove([found.id]))
+            if found is None or not found.ours or await _is_used(engine):
+                return False
+            await as_step(progress, REMOVING, engine.remove([found.id]))
+            return True
 
     async def _start(self, engine: Engine, found: Found | None) -> None:
         if found is not None and not found.ours:

@@ -14,7 +14,7 @@ from provider.adapters.kind.shared_registry import RegistryOptions
 from provider.api import names
 from provider.errors import NotOurs, Transient
 from provider.ports.registries import NO_REGISTRIES, Mirror, Registries
-from provider.ports.runtime import ClusterRequest, Identity, Presence, Step, StepState
+from provider.ports.runtime import ClusterRequest, Identity, Ownership, Presence, Step, StepState
 from tests.fakes.engine_cli import FakeBinaries
 
 RequestFor = Callable[..., ClusterRequest]
@@ -157,8 +157,8 @@ async def test_the_registry_stays_for_other_clusters(
     left = await made.observe(gone)
     await made.delete(gone, silent)
 
-    assert (True, False, True) == (bool(kept), seen.remains, left.remains)
-    assert ({}, False) == (registry(fake), (await made.observe(gone)).remains)
+    assert (True, False, True) == (bool(kept), seen.idle_registry, left.idle_registry)
+    assert ({}, False) == (registry(fake), (await made.observe(gone)).idle_registry)
 
 
 @pytest.mark.fault(2, "killed between the last node and the registry (stub)", invariants="I2 I6")
@@ -173,8 +173,29 @@ async def test_a_removal_that_was_cut_off_after_the_nodes_goes_on(
     seen = await another.observe(identity)
     await another.delete(identity, silent)
 
-    assert (Presence.ABSENT, True) == (seen.presence, seen.remains)
+    assert (Presence.ABSENT, False, True) == (seen.presence, seen.remains, seen.idle_registry)
     assert [] == fake.containers
+
+
+@pytest.mark.fault(15, "a foreign cluster comes before the registry is gone (stub)", invariants="I2 I3")
+async def test_a_foreign_cluster_with_the_name_keeps_no_registry_here(
+    made: KindRuntime, fake: FakeBinaries, identity: Identity
+) -> None:
+    """The registry goes, theirs stays; and it is no sign that anything of ours is here."""
+    await made.connect(identity, SHARED, silent)
+    fake.edit(containers=[one for one in fake.containers if one["Name"] == f"/{REGISTRY}"])
+    fake.add("demo")
+
+    seen = await made.observe(identity)
+    await made.delete(identity, silent)
+
+    assert (Ownership.FOREIGN, False, True) == (seen.ownership, seen.remains, seen.idle_registry)
+    assert (["/demo-control-plane"], False) == (
+        [one["Name"] for one in fake.containers],
+        (await made.observe(identity)).idle_registry,
+    )
+    with pytest.raises(NotOurs):
+        await made.delete(identity, silent)
 
 
 @pytest.mark.fault(2, "killed before the registry is removed, which nobody wants any more (stub)", invariants="I2")
@@ -202,7 +223,7 @@ async def test_a_node_that_cannot_be_read_counts_as_a_user(made: KindRuntime, fa
 
     await made.delete(identity, silent)
 
-    assert (True, False) == (bool(registry(fake)), (await made.observe(identity)).remains)
+    assert (True, False) == (bool(registry(fake)), (await made.observe(identity)).idle_registry)
 
 
 @pytest.mark.fault(15, "a container of somebody else has the registry's name (stub)", invariants="I3")
