@@ -12,7 +12,7 @@ from provider.adapters.kind import containerd, shared_registry
 from provider.adapters.kind.runtime import KindRuntime
 from provider.adapters.kind.shared_registry import RegistryOptions
 from provider.api import names
-from provider.errors import NotOurs, Transient
+from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.registries import NO_REGISTRIES, Mirror, Registries
 from provider.ports.runtime import ClusterRequest, Identity, Ownership, Presence, Step, StepState
 from tests.fakes.engine_cli import FakeBinaries
@@ -46,6 +46,15 @@ def files(fake: FakeBinaries, node: str = "demo-worker") -> dict[str, str]:
 
 def registry(fake: FakeBinaries) -> dict[str, Any]:
     return next((one for one in fake.containers if one["Name"] == f"/{REGISTRY}"), {})
+
+
+def wire(fake: FakeBinaries) -> dict[str, Any]:
+    """A node of somebody else that leads to the registry."""
+    node = fake.add("by-hand")
+    containers = fake.containers
+    containers[-1]["files"] = {"certs.d/localhost:5001/hosts.toml": f'[host."http://{REGISTRY}:5000"]\n'}
+    fake.edit(containers=containers)
+    return node
 
 
 def said(fake: FakeBinaries) -> dict[str, Any]:
@@ -144,10 +153,7 @@ async def test_the_registry_stays_for_other_clusters(
 ) -> None:
     """Also for one that somebody else wired to it; it goes with the last."""
     await made.connect(identity, SHARED, silent)
-    other = fake.add("by-hand")
-    containers = fake.containers
-    containers[-1]["files"] = {"certs.d/localhost:5001/hosts.toml": f'[host."http://{REGISTRY}:5000"]\n'}
-    fake.edit(containers=containers)
+    other = wire(fake)
 
     await made.delete(identity, silent)
     kept = registry(fake)
@@ -196,6 +202,45 @@ async def test_a_foreign_cluster_with_the_name_keeps_no_registry_here(
     )
     with pytest.raises(NotOurs):
         await made.delete(identity, silent)
+
+
+@pytest.mark.fault(29, "the only other user goes while a cluster is replaced (stub)", invariants="I2")
+async def test_a_cluster_that_is_replaced_finds_its_registry_again(
+    made: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
+) -> None:
+    """What was pushed stays, although nobody leads to it until the new nodes are told; after that it goes with them."""
+    await made.connect(identity, SHARED, silent)
+    first, other = registry(fake)["Id"], Identity("another", "c" * 32, "default/another")
+    await made.create(identity, request_for(), silent)
+    idle = (await made.observe(other)).idle_registry
+    await made.delete(other, silent)
+    kept = registry(fake).get("Id")
+    left = (await made.connected(identity, NO_REGISTRIES)).settled
+    await made.connect(identity, SHARED, silent)
+    await made.delete(identity, silent)
+
+    assert (False, first, False) == (idle, kept, left)
+    assert {} == registry(fake)
+
+
+async def test_a_cluster_that_goes_while_it_is_replaced_keeps_no_registry(
+    made: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
+) -> None:
+    """Nothing is kept for it after its removal, which is waited for although another cluster uses the registry."""
+    await made.connect(identity, SHARED, silent)
+    wire(fake)
+    fake.fault("kind create", code=1, stderr="ERROR: failed to create cluster: boom\n")
+    with pytest.raises(ProviderError):
+        await made.create(identity, request_for(), silent)
+    before = await made.observe(identity)
+
+    await made.delete(identity, silent)
+    kept, after = registry(fake), await made.observe(identity)
+    fake.edit(containers=[one for one in fake.containers if one["Name"] == f"/{REGISTRY}"])
+    await made.delete(Identity("by-hand", "c" * 32, "default/by-hand"), silent)
+
+    assert (Presence.ABSENT, True) == (before.presence, before.idle_registry)
+    assert (True, False, {}) == (bool(kept), after.idle_registry, registry(fake))
 
 
 @pytest.mark.fault(2, "killed before the registry is removed, which nobody wants any more (stub)", invariants="I2")
