@@ -114,6 +114,9 @@ class RuntimeObservation:
     remains: bool = False
     """No node, and all the same something of ours may be left (a volume that outlived its container). `delete` removes it; so does `create`
     before it begins."""
+    idle_registry: bool = False
+    """No node, and the shared registry waits for a `delete` of this cluster, which removes it if nobody uses it. It carries nobody's
+    marker, so it says nothing of whose a name or a daemon is."""
     daemon: str = ""
     """Who answered: the one of several engine daemons (or hosts) that a manager may talk to. Empty: the runtime does not tell, or nobody
     answered."""
@@ -303,7 +306,7 @@ class Runtime(Protocol):
 
     async def delete(self, identity: Identity, progress: Progress) -> None:
         """Remove all that carries our marker, by id, and what that leaves behind, the shared registry without a cluster among it. Returns
-        when nothing is left; absent is success. Raises NotOurs.
+        when nothing is left; absent is success. Raises NotOurs, but not where it removed that registry.
         """
 
     async def start(self, identity: Identity, progress: Progress) -> None:

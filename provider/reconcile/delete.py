@@ -164,7 +164,7 @@ async def _remove(scope: Scope, runtime: Runtime, identity: Identity, kube: Kube
 
 def _nothing_of_ours(seen: RuntimeObservation) -> bool:
     """A successful, empty observation; a foreign cluster's observation lists only nodes that carry our marker."""
-    if seen.presence is Presence.UNKNOWN or seen.remains:
+    if seen.presence is Presence.UNKNOWN or seen.remains or seen.idle_registry:
         return False
     return seen.presence is Presence.ABSENT or (seen.ownership is Ownership.FOREIGN and not seen.nodes)
 

@@ -233,7 +233,7 @@ def _while_working(facts: Facts, task: TaskStatus) -> Decision:
 def _create(facts: Facts, seen: RuntimeObservation) -> Decision:
     attempts, present = facts.attempts, seen.presence is Presence.PRESENT
     if attempts.given_up:
-        remains = present or seen.remains
+        remains = present or seen.remains or seen.idle_registry
         if remains and not facts.retain_on_failure and cooldown_left(facts.task, Verb.DELETE, facts.now) <= timedelta(0):
             return Plan(Action.CLEAN, Reason.CLEANING_UP, "Removing what the failed create left.")
         message = f"{attempts.failed_message} Correct the spec, and it is tried again."

@@ -331,8 +331,11 @@ class Script:
             elif program == "mv":
                 files[rest[1].removeprefix(begin)] = files.pop(rest[0].removeprefix(begin))
             elif program == "rm":
-                gone = tuple(f"{place.removeprefix(begin)}/" for place in rest if place.startswith(begin))
-                container["files"] = {name: text for name, text in files.items() if not name.startswith(gone)}
+                gone = [place.removeprefix(begin) for place in rest if place.startswith(begin)]
+                below = tuple(f"{place}/" for place in gone if "-r" in rest)
+                container["files"] = {
+                    name: text for name, text in files.items() if name not in gone and not name.startswith(below)
+                }
             elif program == "systemctl":
                 container["restarts"] = [*container.get("restarts", []), files.get("config.toml", "")]
             else:

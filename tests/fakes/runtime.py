@@ -330,7 +330,12 @@ class FakeRuntime:
     async def delete(self, identity: Identity, progress: Progress) -> None:
         if await self._lies(self._begin("delete", identity)):
             return
-        self._change(identity, mixed=True)
+        try:
+            self._change(identity, mixed=True)
+        except NotOurs:
+            if not await self._sweep(progress):
+                raise
+            return
         progress(Step(DELETE_STEP, StepState.STARTED))
         await asyncio.sleep(0)
         self._remove_own(identity)
@@ -478,10 +483,12 @@ class FakeRuntime:
         users = [node for cluster in self.clusters.values() for node in cluster.nodes if node.registries.shared]
         return self.registry is not None and not users
 
-    async def _sweep(self, progress: Progress) -> None:
-        if self._registry_is_unused():
-            await self._steps(("Removing the registry",), progress, None)
-            self.registry = None
+    async def _sweep(self, progress: Progress) -> bool:
+        if not self._registry_is_unused():
+            return False
+        await self._steps(("Removing the registry",), progress, None)
+        self.registry = None
+        return True
 
     # --- inside --------------------------------------------------------------------------------------------------------------
 
@@ -584,8 +591,9 @@ class FakeRuntime:
             detail = f"Made on {identity.daemon}, and {self.daemon} answers."
             return RuntimeObservation(Presence.UNKNOWN, reason=Reason.OTHER_DAEMON, detail=detail, daemon=self.daemon)
         found = self._found(identity)
-        left = identity.marker in self.remains or self._registry_is_unused()
-        return replace(found, daemon=self.daemon, remains=not found.nodes and left)
+        if not found.nodes:
+            found = replace(found, remains=identity.marker in self.remains, idle_registry=self._registry_is_unused())
+        return replace(found, daemon=self.daemon)
 
     def _found(self, identity: Identity) -> RuntimeObservation:
         nodes = self._nodes(identity)

@@ -19,10 +19,12 @@ from provider.adapters.steps import as_step
 from provider.api.conditions import Reason
 from provider.errors import Transient
 from provider.ports.registries import Connected, Registries
-from provider.ports.runtime import Progress
+from provider.ports.runtime import Identity, Progress
 
 
-async def look(engine: Engine, shared: SharedRegistry, own: Sequence[Container], wanted: Registries) -> Connected:
+async def look(
+    engine: Engine, shared: SharedRegistry, identity: Identity, own: Sequence[Container], wanted: Registries
+) -> Connected:
     """`own`: the cluster's containers; those that run no Kubernetes, or do not run, are left out. Raises Transient."""
     found = await shared.find(engine)
     nodes, files = running(own), containerd.wanted_files(wanted, shared.mirror(found))
@@ -31,7 +33,7 @@ async def look(engine: Engine, shared: SharedRegistry, own: Sequence[Container],
         hosting.is_published(engine, _head(own).id, said),
         asyncio.gather(*(containerd.look(engine, node.id, files) for node in nodes)),
     )
-    ready = shared.is_ready(engine, found) if wanted.shared else not await shared.is_unused(engine)
+    ready = shared.is_ready(engine, found) if wanted.shared else not await shared.is_idle(engine, identity)
     by_node = dict(zip([node.name for node in nodes], lacks, strict=True))
     return Connected(
         frozenset(name for name, lack in by_node.items() if not lack),
@@ -43,7 +45,7 @@ async def look(engine: Engine, shared: SharedRegistry, own: Sequence[Container],
 
 
 async def connect(
-    engine: Engine, shared: SharedRegistry, own: Sequence[Container], wanted: Registries, progress: Progress
+    engine: Engine, shared: SharedRegistry, identity: Identity, own: Sequence[Container], wanted: Registries, progress: Progress
 ) -> None:
     """What is as it should be stays untouched. Raises Transient, Terminal."""
     if wanted.shared:
@@ -57,6 +59,7 @@ async def connect(
             await shared.ensure(engine, progress)
     said = hosting.config_map(shared.host(await shared.find(engine)), inside()) if wanted.shared else None
     await hosting.publish(engine, _head(own).id, said)
+    shared.release(identity)
     if not wanted.shared:
         await shared.sweep(engine, progress)
 

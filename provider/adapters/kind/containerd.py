@@ -141,7 +141,8 @@ async def tell(engine: Engine, container: str, lack: Lack) -> None:
     if lack.restart:
         await engine.execute(container, *RESTART)
     if lack.stale:
-        await engine.execute(container, "rm", "-r", "-f", "--", *(f"{FOLDER}/{CERTS}/{host}" for host in lack.stale))
+        # The file alone: beside it may be a person's, such as a ca.crt, and the folder be a mount of theirs. One without it says nothing.
+        await engine.execute(container, "rm", "-f", "--", *(f"{FOLDER}/{_path(host)}" for host in lack.stale))
     if lack.files:
         await engine.put(container, FOLDER, lack.files)
 

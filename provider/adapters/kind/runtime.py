@@ -127,8 +127,8 @@ class KindRuntime:
             return RuntimeObservation(Presence.UNKNOWN, reason=Reason.NAME_LOCKED, detail=pending)
         if seen.presence is Presence.UNKNOWN or seen.nodes:
             return seen
-        left = self._volumes.known(identity, seen.daemon) or await self._registry.is_unused(engine)
-        return replace(seen, remains=left)
+        idle = await self._registry.is_idle(engine, identity)
+        return replace(seen, remains=self._volumes.known(identity, seen.daemon), idle_registry=idle)
 
     async def preflight(self, identity: Identity, request: ClusterRequest) -> Sequence[Problem]:
         engine = await self._engines.get()
@@ -174,12 +174,13 @@ class KindRuntime:
 
     async def connected(self, identity: Identity, wanted: Registries) -> Connected:
         engine = await self._engines.get()
-        return await connecting.look(engine, self._registry, containers_of(await engine.containers(), identity), wanted)
+        own = containers_of(await engine.containers(), identity)
+        return await connecting.look(engine, self._registry, identity, own, wanted)
 
     async def connect(self, identity: Identity, wanted: Registries, progress: Progress) -> None:
         engine = await self._engines.get()
         own = containers_of(await engine.containers(), identity)
-        await connecting.connect(engine, self._registry, own, wanted, progress)
+        await connecting.connect(engine, self._registry, identity, own, wanted, progress)
 
     async def kubeconfig(self, identity: Identity, *, internal: bool = False, emergency: bool = False) -> str:
         """Parsed strictly and written anew: safe to load. Raises Terminal(KubeconfigRefused) besides what the port says."""
@@ -226,6 +227,7 @@ class KindRuntime:
         deadline = asyncio.get_running_loop().time() + request.timeout
         async with self._hold(engine, identity) as held:
             await asyncio.to_thread(prune, self._options.state_dir)
+            await self._registry.reserve(engine, identity)
             await self._remove(engine, identity, mixed=False)  # what an interrupted create left: kind refuses a name with nodes
             self._engines.pin()
             await fetching.fetch(engine, self._archives, request, deadline - asyncio.get_running_loop().time(), progress)
@@ -240,8 +242,14 @@ class KindRuntime:
     async def delete(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()
         async with self._hold(engine, identity):
-            await as_step(progress, REMOVING, self._remove(engine, identity, mixed=True))
-            await self._registry.sweep(engine, progress)
+            self._registry.release(identity)
+            try:
+                await as_step(progress, REMOVING, self._remove(engine, identity, mixed=True))
+            except NotOurs:
+                if not await self._registry.sweep(engine, progress):  # nobody's marker is on it: it may be all that was left
+                    raise
+            else:
+                await self._registry.sweep(engine, progress)
 
     async def start(self, identity: Identity, progress: Progress) -> None:
         engine = await self._engines.get()

@@ -1,30 +1,32 @@
 """The registry that all clusters of one engine share: one container, made for the first of them, removed after the last.
 
 It is ours by its label, and belongs to no object. Who uses it is told by the nodes on the engine alone: a node whose containerd leads to it
-does, whichever manager or person made that node; one that cannot be read counts as one that does
+does, whichever manager or person made that node; one that cannot be read counts as one that does. A user whose nodes are being replaced has
+none for a while, and is kept in mind until the new ones are told
 (docs/adr/0111-one-registry-for-the-clusters-of-an-engine.md).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from provider.adapters.engine.cli import Engine
-from provider.adapters.engine.listing import STATES
+from provider.adapters.engine.listing import STATES, Container
 from provider.adapters.kind import containerd
 from provider.adapters.kind.archives import Archives
 from provider.adapters.kind.fetching import fetch_one
 from provider.adapters.kind.network import name as network_name
+from provider.adapters.kind.ownership import owned
 from provider.adapters.steps import as_step
 from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.kind import NodeRole
 from provider.errors import ProviderError, Transient
 from provider.ports.registries import Mirror
-from provider.ports.runtime import NodeRunState, Progress
+from provider.ports.runtime import Identity, NodeRunState, Progress
 
 NAME = "capk-registry"
 PORT = 5000
@@ -73,6 +75,8 @@ class SharedRegistry:
     def __init__(self, options: RegistryOptions, archives: Archives, env: Mapping[str, str]) -> None:
         self._image, self._port, self._archives, self._env = options.image, options.port, archives, env
         self.lock = asyncio.Lock()
+        self._reserved: set[str] = set()
+        """Markers of the clusters that used it, and have removed their nodes to make new ones."""
 
     async def find(self, engine: Engine) -> Found | None:
         """Raises Transient."""
@@ -103,20 +107,41 @@ class SharedRegistry:
             return
         await as_step(progress, f"Starting the registry {NAME}", self._start(engine, found))
 
-    async def is_unused(self, engine: Engine) -> bool:
-        """It is there, ours, and no node on the engine leads to it; False also where that cannot be told."""
+    async def reserve(self, engine: Engine, identity: Identity) -> None:
+        """Before a cluster's nodes are removed to make new ones: if they lead to it, it stays until `release`. Raises Transient."""
+        found = await self.find(engine)
+        if found is not None and found.ours:
+            own = owned((await engine.containers()).clusters.get(identity.cluster_name, ()), identity)
+            if await _leads_there(engine, own):
+                self._reserved.add(identity.marker)
+
+    def release(self, identity: Identity) -> None:
+        """New nodes have been told, or there will be none."""
+        self._reserved.discard(identity.marker)
+
+    async def is_idle(self, engine: Engine, identity: Identity) -> bool:
+        """Whether this cluster has to look after it: it is kept for it, or there, ours, kept for nobody, and no node on the engine leads
+        to it. False also where that cannot be told."""
+        if identity.marker in self._reserved:
+            return True
         try:
             found = await self.find(engine)
-            return found is not None and found.ours and not await _is_used(engine)
+            return found is not None and await self._is_free(engine, found)
         except ProviderError:
             return False
 
-    async def sweep(self, engine: Engine, progress: Progress) -> None:
-        """Remove it if no cluster is left that uses it. Raises Transient."""
+    async def sweep(self, engine: Engine, progress: Progress) -> bool:
+        """Remove it if no cluster is left that uses it; whether it was. Raises Transient."""
         async with self.lock:
             found = await self.find(engine)
-            if found is not None and found.ours and not await _is_used(engine):
-                await as_step(progress, REMOVING, engine.remove([found.id]))
+            if found is None or not await self._is_free(engine, found):
+                return False
+            await as_step(progress, REMOVING, engine.remove([found.id]))
+            return True
+
+    async def _is_free(self, engine: Engine, found: Found) -> bool:
+        """Who reserves does so before the nodes go: what is reserved is looked at after them."""
+        return found.ours and not await _is_used(engine) and not self._reserved
 
     async def _start(self, engine: Engine, found: Found | None) -> None:
         if found is not None and not found.ours:
@@ -171,9 +196,16 @@ async def _is_used(engine: Engine) -> bool:
     if listing.reason or listing.unreadable or listing.unplaced:
         return True
     for cluster in listing.clusters.values():
-        for node in cluster:
-            if node.role is not NodeRole.LOAD_BALANCER and await _leads_to_it(engine, node.id):
-                return True
+        if await _leads_there(engine, cluster):
+            return True
+    return False
+
+
+async def _leads_there(engine: Engine, nodes: Sequence[Container]) -> bool:
+    """Whether any of them does."""
+    for node in nodes:
+        if node.role is not NodeRole.LOAD_BALANCER and await _leads_to_it(engine, node.id):
+            return True
     return False
 
 

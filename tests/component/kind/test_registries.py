@@ -12,9 +12,9 @@ from provider.adapters.kind import containerd, shared_registry
 from provider.adapters.kind.runtime import KindRuntime
 from provider.adapters.kind.shared_registry import RegistryOptions
 from provider.api import names
-from provider.errors import NotOurs, Transient
+from provider.errors import NotOurs, ProviderError, Transient
 from provider.ports.registries import NO_REGISTRIES, Mirror, Registries
-from provider.ports.runtime import ClusterRequest, Identity, Presence, Step, StepState
+from provider.ports.runtime import ClusterRequest, Identity, Ownership, Presence, Step, StepState
 from tests.fakes.engine_cli import FakeBinaries
 
 RequestFor = Callable[..., ClusterRequest]
@@ -46,6 +46,15 @@ def files(fake: FakeBinaries, node: str = "demo-worker") -> dict[str, str]:
 
 def registry(fake: FakeBinaries) -> dict[str, Any]:
     return next((one for one in fake.containers if one["Name"] == f"/{REGISTRY}"), {})
+
+
+def wire(fake: FakeBinaries) -> dict[str, Any]:
+    """A node of somebody else that leads to the registry."""
+    node = fake.add("by-hand")
+    containers = fake.containers
+    containers[-1]["files"] = {"certs.d/localhost:5001/hosts.toml": f'[host."http://{REGISTRY}:5000"]\n'}
+    fake.edit(containers=containers)
+    return node
 
 
 def said(fake: FakeBinaries) -> dict[str, Any]:
@@ -128,15 +137,23 @@ async def test_what_is_not_wanted_any_more_goes(
     assert (NODES, True) == (set((found := await made.connected(identity, NO_REGISTRIES)).nodes), found.settled)
 
 
+async def test_what_others_have_beside_a_file_of_ours_stays(made: KindRuntime, fake: FakeBinaries, identity: Identity) -> None:
+    """A mirror's certificate, in a folder that may be mounted from the host, is a person's."""
+    await made.connect(identity, MIRRORS, silent)
+    theirs = {"certs.d/docker.io/ca.crt": "-----BEGIN CERTIFICATE-----\n"}
+    fake.edit(containers=[{**one, "files": {**one.get("files", {}), **theirs}} for one in fake.containers])
+
+    await made.connect(identity, NO_REGISTRIES, silent)
+
+    assert list(theirs) == [name for name in files(fake) if name.startswith("certs.d")]
+
+
 async def test_the_registry_stays_for_other_clusters(
     made: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
 ) -> None:
     """Also for one that somebody else wired to it; it goes with the last."""
     await made.connect(identity, SHARED, silent)
-    other = fake.add("by-hand")
-    containers = fake.containers
-    containers[-1]["files"] = {"certs.d/localhost:5001/hosts.toml": f'[host."http://{REGISTRY}:5000"]\n'}
-    fake.edit(containers=containers)
+    other = wire(fake)
 
     await made.delete(identity, silent)
     kept = registry(fake)
@@ -146,8 +163,8 @@ async def test_the_registry_stays_for_other_clusters(
     left = await made.observe(gone)
     await made.delete(gone, silent)
 
-    assert (True, False, True) == (bool(kept), seen.remains, left.remains)
-    assert ({}, False) == (registry(fake), (await made.observe(gone)).remains)
+    assert (True, False, True) == (bool(kept), seen.idle_registry, left.idle_registry)
+    assert ({}, False) == (registry(fake), (await made.observe(gone)).idle_registry)
 
 
 @pytest.mark.fault(2, "killed between the last node and the registry (stub)", invariants="I2 I6")
@@ -162,8 +179,68 @@ async def test_a_removal_that_was_cut_off_after_the_nodes_goes_on(
     seen = await another.observe(identity)
     await another.delete(identity, silent)
 
-    assert (Presence.ABSENT, True) == (seen.presence, seen.remains)
+    assert (Presence.ABSENT, False, True) == (seen.presence, seen.remains, seen.idle_registry)
     assert [] == fake.containers
+
+
+@pytest.mark.fault(15, "a foreign cluster comes before the registry is gone (stub)", invariants="I2 I3")
+async def test_a_foreign_cluster_with_the_name_keeps_no_registry_here(
+    made: KindRuntime, fake: FakeBinaries, identity: Identity
+) -> None:
+    """The registry goes, theirs stays; and it is no sign that anything of ours is here."""
+    await made.connect(identity, SHARED, silent)
+    fake.edit(containers=[one for one in fake.containers if one["Name"] == f"/{REGISTRY}"])
+    fake.add("demo")
+
+    seen = await made.observe(identity)
+    await made.delete(identity, silent)
+
+    assert (Ownership.FOREIGN, False, True) == (seen.ownership, seen.remains, seen.idle_registry)
+    assert (["/demo-control-plane"], False) == (
+        [one["Name"] for one in fake.containers],
+        (await made.observe(identity)).idle_registry,
+    )
+    with pytest.raises(NotOurs):
+        await made.delete(identity, silent)
+
+
+@pytest.mark.fault(29, "the only other user goes while a cluster is replaced (stub)", invariants="I2")
+async def test_a_cluster_that_is_replaced_finds_its_registry_again(
+    made: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
+) -> None:
+    """What was pushed stays, although nobody leads to it until the new nodes are told; after that it goes with them."""
+    await made.connect(identity, SHARED, silent)
+    first, other = registry(fake)["Id"], Identity("another", "c" * 32, "default/another")
+    await made.create(identity, request_for(), silent)
+    idle = (await made.observe(other)).idle_registry
+    await made.delete(other, silent)
+    kept = registry(fake).get("Id")
+    left = (await made.connected(identity, NO_REGISTRIES)).settled
+    await made.connect(identity, SHARED, silent)
+    await made.delete(identity, silent)
+
+    assert (False, first, False) == (idle, kept, left)
+    assert {} == registry(fake)
+
+
+async def test_a_cluster_that_goes_while_it_is_replaced_keeps_no_registry(
+    made: KindRuntime, fake: FakeBinaries, identity: Identity, request_for: RequestFor
+) -> None:
+    """Nothing is kept for it after its removal, which is waited for although another cluster uses the registry."""
+    await made.connect(identity, SHARED, silent)
+    wire(fake)
+    fake.fault("kind create", code=1, stderr="ERROR: failed to create cluster: boom\n")
+    with pytest.raises(ProviderError):
+        await made.create(identity, request_for(), silent)
+    before = await made.observe(identity)
+
+    await made.delete(identity, silent)
+    kept, after = registry(fake), await made.observe(identity)
+    fake.edit(containers=[one for one in fake.containers if one["Name"] == f"/{REGISTRY}"])
+    await made.delete(Identity("by-hand", "c" * 32, "default/by-hand"), silent)
+
+    assert (Presence.ABSENT, True) == (before.presence, before.idle_registry)
+    assert (True, False, {}) == (bool(kept), after.idle_registry, registry(fake))
 
 
 @pytest.mark.fault(2, "killed before the registry is removed, which nobody wants any more (stub)", invariants="I2")
@@ -191,7 +268,7 @@ async def test_a_node_that_cannot_be_read_counts_as_a_user(made: KindRuntime, fa
 
     await made.delete(identity, silent)
 
-    assert (True, False) == (bool(registry(fake)), (await made.observe(identity)).remains)
+    assert (True, False) == (bool(registry(fake)), (await made.observe(identity)).idle_registry)
 
 
 @pytest.mark.fault(15, "a container of somebody else has the registry's name (stub)", invariants="I3")

@@ -8,6 +8,7 @@ from provider.api import names
 from provider.api.conditions import Reason
 from provider.api.meta import JsonObject
 from provider.reconcile.attempts import NOT_A_TRY
+from tests.fakes.runtime import REGISTRY_HOST
 from tests.fakes.world import KEY, World, kindcluster
 
 OTHER = "fake/elsewhere/000000000002"
@@ -148,6 +149,18 @@ async def test_a_foreign_cluster_elsewhere_is_no_proof_that_ours_is_gone(world: 
     await world.pass_time(60)
 
     assert world.condition("Ready")["reason"] == "DeleteBlocked"
+
+
+async def test_a_registry_that_nobody_uses_elsewhere_is_no_sign_of_a_cluster(world: World) -> None:
+    """It carries nobody's marker: the other daemon is not recorded for it, and the deletion waits for the first."""
+    await ready(world)
+    world.runtime.switch(OTHER)
+    world.runtime.registry = REGISTRY_HOST
+    annotate(world, None)
+    world.delete()
+    await world.pass_time(60)
+
+    assert ("DeleteBlocked", "", REGISTRY_HOST) == (world.condition("Ready")["reason"], daemon(world), world.runtime.registry)
 
 
 async def test_a_deletion_records_the_daemon_before_it_removes_anything(world: World) -> None:

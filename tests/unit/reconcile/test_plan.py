@@ -32,6 +32,7 @@ WHOLE = RuntimeObservation(Presence.PRESENT, Ownership.OURS, tuple(node(name) fo
 STOPPED = replace(WHOLE, nodes=(WHOLE.nodes[0], node("demo-worker", NodeRunState.STOPPED)))
 PARTIAL = replace(WHOLE, nodes=WHOLE.nodes[:1])
 REMAINS = replace(ABSENT, remains=True)
+IDLE = replace(ABSENT, idle_registry=True)
 RESTING = replace(WHOLE, nodes=tuple(node(name, NodeRunState.PAUSED) for name, _ in EXPECTED))
 
 
@@ -183,6 +184,9 @@ def facts(observation: RuntimeObservation | None = ABSENT, **changes: object) ->
         ),
         pytest.param(
             facts(REMAINS, attempts=Attempts(3, "boom", given_up=True)), Action.CLEAN, Reason.CLEANING_UP, id="to the last"
+        ),
+        pytest.param(
+            facts(IDLE, attempts=Attempts(3, "boom", given_up=True)), Action.CLEAN, Reason.CLEANING_UP, id="and the registry"
         ),
         pytest.param(
             facts(PARTIAL, attempts=Attempts(3, "boom", given_up=True), retain_on_failure=True),

@@ -89,6 +89,20 @@ async def test_a_cluster_is_gone_only_with_the_registry_that_nobody_uses() -> No
     assert (None, [], None) == (world.get(), world.runtime.marked(), world.runtime.registry)
 
 
+@pytest.mark.fault(15, "a foreign cluster comes before the registry is gone (fakes)", invariants="I2 I3")
+async def test_a_foreign_cluster_with_the_name_keeps_no_object_that_waits_for_the_registry() -> None:
+    """The last user's deletion removes the registry, and not the others' nodes."""
+    world = await world_with()
+    for name in ("demo-worker", "demo-control-plane"):
+        world.set_node(name, None)
+    world.runtime.remains.clear()
+    world.runtime.add_foreign("demo")
+    world.delete()
+    await world.pass_time(10)
+
+    assert (None, None, 1) == (world.get(), world.runtime.registry, len(nodes(world)))
+
+
 async def test_mirrors_can_change_at_any_time() -> None:
     """They are no reason for new nodes."""
     world = await world_with(registry=None, registryMirrors=[MIRROR])
