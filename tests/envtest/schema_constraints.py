@@ -39,12 +39,15 @@ IN = {
     "spec.networking.apiServerAddress": "127.0.0.1",
     "spec.networking.podSubnet": "10.20.0.0/16",
     "spec.networking.serviceSubnet": "10.21.0.0/16",
+    "spec.registryMirrors.[].endpoints.[]": "https://{}",
     "spec.identity.token": "0123456789abcdef0123456789abcdef",
     "status.conditions.[].type": "a/{}",
 }
 """Where a plain word is not valid: a valid value, with the place that can be stretched, if any."""
 OUT = {"status.conditions.[].reason": "1"}
 """Values that a pattern refuses; elsewhere a space is wrong everywhere."""
+COMPANY: dict[str, dict[str, Any]] = {"spec.addons.[]": {"manifests": ""}}
+"""Where a rule asks for one of several fields: the one that is given where none of them is what is tried."""
 TIME = "2026-01-01T00:00:00Z"
 
 
@@ -119,7 +122,7 @@ def items(schema: Schema, path: Path, count: int) -> list[Any]:
     """A valid list of this length: entries that must differ do."""
     listed = [example(schema["items"], (*path, ITEM)) for _ in range(count)]
     for number, entry in enumerate(listed):
-        for unique in ("containerPath", "type"):
+        for unique in ("containerPath", "type", "host", "name"):
             if isinstance(entry, dict) and unique in entry:
                 entry[unique] += str(number)
     return listed
@@ -146,7 +149,8 @@ def example(schema: Schema, path: Path) -> Any:
             return items(schema, path, schema.get("minItems", 0))
         case _:
             required = schema.get("required", [])
-            return {name: example(schema["properties"][name], (*path, name)) for name in required}
+            whole = {name: example(schema["properties"][name], (*path, name)) for name in required}
+            return whole | COMPANY.get(".".join(path), {})
 
 
 def place(schema: Schema, path: Path, value: Any, so_far: Path = ()) -> Any:
@@ -158,4 +162,10 @@ def place(schema: Schema, path: Path, value: Any, so_far: Path = ()) -> Any:
         return [place(schema["items"], rest, value, here)]
     if step == KEY:
         return {"a": place(schema["additionalProperties"], rest, value, here)}
-    return {**example(schema, so_far), step: place(schema["properties"][step], rest, value, here)}
+    alone = step not in schema.get("required", [])
+    whole = {
+        name: entry
+        for name, entry in example(schema, so_far).items()
+        if not (alone and name in COMPANY.get(".".join(so_far), {}))
+    }
+    return {**whole, step: place(schema["properties"][step], rest, value, here)}

@@ -57,9 +57,9 @@ def test_kubectl_get_answers_the_first_questions(kindclusters: KindClusters, sho
 
 
 def test_kubectl_get_wide_says_what_runs_it_and_what_is_wrong(kindclusters: KindClusters, shown: JsonObject) -> None:
-    """Runtime, the end of its time, if it has one, and the Ready condition's message are for `-o wide`."""
+    """Runtime, the end of its time and what an edit leads to, if there are such, and the Ready condition's message are for `-o wide`."""
     header, row = kindclusters.api.kubectl("get", "kc", "shown", "-o", "wide").stdout.splitlines()
-    assert header.split()[-3:] == ["RUNTIME", "EXPIRES", "MESSAGE"]
+    assert header.split()[-4:] == ["RUNTIME", "EXPIRES", "PLAN", "MESSAGE"]
     assert row.split()[-1] == "kind"
 
 

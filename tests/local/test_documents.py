@@ -151,7 +151,7 @@ def test_the_commands_of_the_page_on_updating_work_in_order(environ: dict[str, s
         manager.wait(15)
 
     assert re.search(r"Field: +networking.podSubnet\n +To: +10.77.0.0/16\n +Class: +Recreate\n", shown)
-    assert re.search(r"RUNTIME +PLAN +MESSAGE\n.*local +Recreate", shown)
+    assert re.search(r"RUNTIME +EXPIRES +PLAN +MESSAGE\n.*local +Recreate", shown)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

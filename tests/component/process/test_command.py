@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -226,13 +227,20 @@ asyncio.run(run_long_command(Command(argv={[*PYTHON, job]!r}, env={ENV!r}, timeo
 async def test_a_program_that_even_the_kernel_cannot_end_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that waits for a file system that hangs. Played by signals that do not arrive."""
     monkeypatch.setattr(strays, "DEATH", 0.2)
-    groups: list[int] = []
+    start, started = asyncio.create_subprocess_exec, list[asyncio.subprocess.Process]()
+
+    async def remembered(*argv: str, **options: Any) -> asyncio.subprocess.Process:
+        started.append(await start(*argv, **options))
+        return started[0]
+
     with monkeypatch.context() as deaf:
-        deaf.setattr(os, "killpg", lambda group, _: groups.append(group))
+        deaf.setattr(asyncio, "create_subprocess_exec", remembered)
+        deaf.setattr(os, "killpg", lambda *_: None)
         async with asyncio.timeout(10):
             with pytest.raises(CommandTimeout):
                 await run_command(command("import time; time.sleep(60)", timeout=0.2))
-    os.killpg(groups[0], signal.SIGKILL)
+    started[0].kill()
+    await started[0].wait()
 
 
 async def test_a_stream_ends_with_its_reader(tmp_path: Path) -> None:
